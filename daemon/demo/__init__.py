@@ -1,0 +1,1 @@
+"""Two small HTTP systems and the story that `crudsd demo` tells with them."""

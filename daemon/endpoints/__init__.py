@@ -1,0 +1,1 @@
+"""The systems we read from and write to, behind the core's ports."""

@@ -1,0 +1,1 @@
+"""What people and machines read: plans, runs and progress as text or JSON."""

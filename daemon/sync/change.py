@@ -1,0 +1,129 @@
+"""A change: one intended write, from plan to fate."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from daemon.values import Document
+
+
+class Kind(StrEnum):
+    """What a change does to the target. The stored word is the value."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Fate(StrEnum):
+    """Where a change stands. The plan is the journal: a change is a row before it is a request."""
+
+    PLANNED = "planned"
+    """Intended; nothing has left this machine."""
+    SENT = "sent"
+    """Committed as sent before the first byte leaves. Found after a crash, it is unknown."""
+    DONE = "done"
+    """The target confirmed it."""
+    FAILED = "failed"
+    """The target refused it; kept as a reject."""
+    UNKNOWN = "unknown"
+    """The answer was lost. Resolved by looking, never by repeating blindly."""
+    WITHHELD = "withheld"
+    """A guard did not let it pass."""
+    DROPPED = "dropped"
+    """Never sent, and its run is over: the next run plans it anew."""
+
+
+MOVES: dict[Fate, frozenset[Fate]] = {
+    Fate.PLANNED: frozenset({Fate.SENT, Fate.FAILED, Fate.WITHHELD, Fate.DROPPED}),
+    Fate.SENT: frozenset({Fate.DONE, Fate.FAILED, Fate.UNKNOWN, Fate.DROPPED}),
+    Fate.UNKNOWN: frozenset({Fate.DONE, Fate.FAILED, Fate.DROPPED}),
+    Fate.WITHHELD: frozenset({Fate.DROPPED}),
+    Fate.DONE: frozenset(),
+    Fate.FAILED: frozenset(),
+    Fate.DROPPED: frozenset(),
+}
+"""The lawful moves. SENT to DROPPED: asked for, and proven never to have reached the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One intended write, addressed by key."""
+
+    seq: int
+    """Order inside the run, from 1. With the run it is the change's identity and idempotency key."""
+    kind: Kind
+    key: str
+    target_id: str | None
+    """The target's own id; None for a create."""
+    version: str | None
+    """The version (ETag) we know of the target's record; None where there is none."""
+    document: Document | None
+    """What the target should hold; None for a delete."""
+    before: Document | None
+    """What we last knew of the fields in `document`; None for a create, or where nothing is remembered."""
+    fields: tuple[str, ...]
+    """The document's fields that differ, sorted; empty for a delete, all of them for a create."""
+    fingerprint: bytes
+    """Of the canonical document; empty for a delete."""
+    raw: bytes
+    """Of the record's raw bytes under the job's revision; empty for a delete."""
+    owned: bool
+    """True when the record at the target is, or will be, this job's own creation."""
+    idempotency_key: str
+    """One for each change, stable over retries and restarts."""
+    fate: Fate = Fate.PLANNED
+    reason: str = ""
+    """Why it failed or was withheld, in words for the operator."""
+
+    @property
+    def changed(self) -> Document:
+        """The part of the document that differs."""
+        document = self.document or {}
+        return {name: document[name] for name in self.fields if name in document}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one change that was sent."""
+
+    change: Change
+    fate: Fate
+    """DONE, FAILED, UNKNOWN, or DROPPED when it surely never reached the target."""
+    target_id: str | None = None
+    version: str | None = None
+    owned: bool = True
+    reason: str = ""
+    status: int | None = None
+    """The HTTP status that decided it, None where there was no answer."""
+    excerpt: str = ""
+    """The beginning of the answer's body, cut and redacted; empty when there is nothing to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A remembered pair: the key of a source record and the id of its target record."""
+
+    id: int
+    """Row number in order of arrival; 0 before it is stored."""
+    key: str
+    target_id: str
+    fingerprint: bytes
+    """Of the document the target was last known to hold; empty when that is not known."""
+    raw: bytes
+    """Of the raw record it came from; empty when not known. Equal means unchanged without further work."""
+    version: str | None
+    owned: bool
+    """True when this job created the target record, False when it adopted one that was there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record or change that could not be carried out, with its reason."""
+
+    key: str
+    """The record's key; for a record without one, `#` and the fingerprint of its raw bytes."""
+    reason: str
+    status: int | None = None
+    excerpt: str = ""
+    kind: Kind | None = None
+    """The change that failed; None when the record never became one."""

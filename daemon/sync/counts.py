@@ -1,0 +1,59 @@
+"""The ledger of a run, which must balance."""
+
+from dataclasses import asdict, dataclass, replace
+
+from .change import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What happened to the records of one run.
+
+    The law: seen = created + updated + unchanged + skipped + rejected + withheld + pending, where pending is zero
+    when the run is over. Deletes have a line of their own, since their records were not seen.
+    """
+
+    seen: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    """Left out by `where`, or not this mode's business."""
+    rejected: int = 0
+    """Records that could not be carried out; each is kept with its reason."""
+    withheld: int = 0
+    """Creates and updates that a guard did not let pass."""
+    pending: int = 0
+    """Creates and updates that are planned and not yet decided."""
+    adopted: int = 0
+    """Of the others: records that were there before us and are linked now."""
+    deleted: int = 0
+    deletes_pending: int = 0
+    deletes_withheld: int = 0
+    deletes_rejected: int = 0
+    kept: int = 0
+    """Gone from the source but not ours to delete: adopted, and `delete_adopted` is not set."""
+
+    def plus(self, **more: int) -> "Counts":
+        """Return the counts with each named figure raised by its value (which may be negative)."""
+        return replace(self, **{name: getattr(self, name) + value for name, value in more.items()})
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every record seen has exactly one fate."""
+        parts = self.created + self.updated + self.unchanged + self.skipped + self.rejected + self.withheld
+        return self.seen == parts + self.pending and min(asdict(self).values()) >= 0
+
+    @property
+    def wrote(self) -> int:
+        """Writes that the target confirmed."""
+        return self.created + self.updated + self.deleted
+
+    @property
+    def any_rejected(self) -> bool:
+        """Whether anything was rejected, deletes included."""
+        return bool(self.rejected or self.deletes_rejected)
+
+
+DONE_AS = {Kind.CREATE: "created", Kind.UPDATE: "updated", Kind.DELETE: "deleted"}
+"""The figure that a change of each kind raises once it is done."""

@@ -1,0 +1,72 @@
+"""How a run ends, and what it leaves to be read."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from daemon.errors import Exit
+
+from .certificate import Certificate
+from .counts import Counts
+
+
+class Phase(StrEnum):
+    """Where a run is. The order of the words is the order of a run."""
+
+    QUEUED = "queued"
+    READ = "read"
+    APPLY = "apply"
+    DELETE = "delete"
+    OVER = "over"
+
+
+class Ending(StrEnum):
+    """How a run ended. The stored word is the value."""
+
+    DONE = "done"
+    """Everything intended was carried out."""
+    REJECTED = "rejected"
+    """Some records could not be carried out; the others went through."""
+    HELD = "held"
+    """A guard withheld changes; the rest went through."""
+    UNAVAILABLE = "unavailable"
+    """A remote system could not be reached; nothing was concluded from that."""
+    INTERRUPTED = "interrupted"
+    """Stopped on request or by the end of its process; the next run finishes the work."""
+    FAILED = "failed"
+    """Something that a person must look at."""
+    SKIPPED = "skipped"
+    """Did not start, since the run before it was not over."""
+
+
+EXITS = {
+    Ending.DONE: Exit.DONE,
+    Ending.REJECTED: Exit.REJECTED,
+    Ending.HELD: Exit.HELD,
+    Ending.UNAVAILABLE: Exit.UNAVAILABLE,
+    Ending.INTERRUPTED: Exit.INTERRUPTED,
+    Ending.FAILED: Exit.ERROR,
+    Ending.SKIPPED: Exit.DONE,
+}
+"""The exit code of each ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one guard says of a plan."""
+
+    guard: str
+    tripped: bool
+    message: str
+    """The numbers, the limit, and when tripped what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of a run, or of a plan."""
+
+    ending: Ending
+    counts: Counts
+    certificate: Certificate
+    verdicts: tuple[Verdict, ...]
+    error: str = ""
+    """What went wrong, in words for the operator; empty when nothing did."""

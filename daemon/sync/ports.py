@@ -1,0 +1,198 @@
+"""What the core needs from the world, as small promises. Adapters stand in endpoints/ and store/.
+
+One run is one thread: the core calls every port from that thread, except `Target.lookup`, `create`, `update` and
+`delete`, which it also calls from the threads of the pool it was given.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from daemon.values import Document
+
+from .certificate import End
+from .change import Change, Fate, Kind, Link, Outcome, Reject
+from .counts import Counts
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of raw records, in the source's order."""
+
+    number: int
+    """From 1."""
+    records: tuple[bytes, ...]
+    """Each the bytes of one JSON value, as the source sent them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRecord:
+    """A record as the target holds it."""
+
+    id: str
+    match: str | None
+    """Canonical text of the `match` field, comparable with a key; None when the record has none."""
+    document: Document
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The target's answer to a write."""
+
+    id: str | None
+    """None where the answer carries none (the id is then the one we asked for)."""
+    version: str | None = None
+
+
+class Source(Protocol):
+    """Where records come from."""
+
+    def read(self) -> Iterator[Page | End]:
+        """Yield the pages from the beginning, then exactly one End.
+
+        Raises an EndpointError when a page does not arrive whole or is not what the job promises; what was yielded
+        before stays true. Without an End nothing may be concluded from what is absent.
+        """
+
+
+class Target(Protocol):
+    """Where documents go."""
+
+    @property
+    def can_list(self) -> bool:
+        """Whether the job declares how to list the target's records."""
+
+    @property
+    def can_lookup(self) -> bool:
+        """Whether the job declares how to find one record."""
+
+    @property
+    def has_idempotency(self) -> bool:
+        """Whether a create carries an idempotency key, so that it may be repeated."""
+
+    def list(self) -> Iterator[tuple[TargetRecord, ...] | End]:
+        """Yield the target's records page by page, then exactly one End. Errors as in Source.read."""
+
+    def lookup(self, key: str, document: Document) -> tuple[TargetRecord, ...]:
+        """Return the records whose match field equals `key`; several are an ambiguity for the caller to refuse."""
+
+    def create(self, change: Change) -> Written:
+        """Create a record. Raises ConflictError (it exists), RefusedError, UnknownError (answer lost),
+        UnavailableError (surely not carried out), AuthError.
+        """
+
+    def update(self, change: Change) -> Written:
+        """Set the changed fields. Safe to repeat. Raises StaleError when the record is gone or moved on, else as
+        create.
+        """
+
+    def delete(self, change: Change) -> None:
+        """Remove a record. Safe to repeat; a record that is not there is a success. Raises as update."""
+
+
+class Pool(Protocol):
+    """Threads to wait in. `concurrent.futures.Executor` is one."""
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any) -> Future[T]:
+        """Start `work` on another thread, or do it at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCount:
+    """How much is remembered of a job."""
+
+    links: int
+    owned: int
+    highest: int
+    """The highest link id, 0 when there are none."""
+
+
+class Links(Protocol):
+    """What is remembered of earlier runs. Reading only; the journal writes."""
+
+    def count(self) -> LinkCount:
+        """Count the job's links."""
+
+    def by_key(self, keys: Sequence[str]) -> Mapping[str, Link]:
+        """Return the links of those keys that have one."""
+
+    def documents(self, link_ids: Sequence[int]) -> Mapping[int, Document]:
+        """Return the last document sent for each of these links, where it is remembered."""
+
+    def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
+        """Return up to `limit` links with after < id <= upto, in order of id."""
+
+    def last_seen(self) -> int | None:
+        """Return how many records the last complete read of this job saw; None when there was none."""
+
+
+class Journal(Protocol):
+    """The plan of this run, written before anything is sent. Every method is one transaction, durable on return.
+
+    Every method raises LeaseLostError, and commits nothing, when this run no longer holds its lease; StateError
+    when the database cannot be written.
+    """
+
+    def plan(
+        self,
+        changes: Sequence[Change],
+        *,
+        links: Sequence[tuple[Link, Document | None]],
+        rejects: Sequence[Reject],
+        counts: Counts,
+    ) -> None:
+        """Write one page's changes as planned, store `links` with their documents, keep `rejects`, set the counts.
+
+        A link replaces the one of the same key (its own id is not looked at); a document of None leaves the
+        remembered one as it is. A reject replaces the one of the same key, its attempts counted on.
+        """
+
+    def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:
+        """Return which of these keys already have a change (its fate) or a reject (None) in this run."""
+
+    def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
+        """Make the planned change of `key` failed, with this reject as its reason."""
+
+    def planned(self, kinds: Iterable[Kind]) -> Iterator[Change]:
+        """Yield the planned changes of these kinds in order of seq. Changes committed meanwhile are not yielded
+        again.
+        """
+
+    def commit(self, *, sent: Sequence[Change], outcomes: Sequence[Outcome], counts: Counts) -> None:
+        """Mark `sent` as sent and record `outcomes`, with their links, documents, rejects and counts.
+
+        A done create or update stores its link and document; a done delete removes them; a failed change is kept as
+        a reject; success removes the key's reject.
+        """
+
+    def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:
+        """Make all planned changes of these kinds withheld."""
+
+    def tally(self) -> Mapping[tuple[Kind, Fate], int]:
+        """Count this run's changes by kind and fate."""
+
+    def unresolved(self) -> Sequence[Change]:
+        """Return the changes of earlier runs of this job whose fate is sent or unknown, oldest first."""
+
+    def resolve(self, outcomes: Sequence[Outcome]) -> None:
+        """Record what became of unresolved changes, as `commit` does, outside this run's counts."""
+
+
+class TargetIndex(Protocol):
+    """The target's own list, kept aside for one run so that memory stays bounded."""
+
+    def put(self, records: Sequence[TargetRecord]) -> None:
+        """Add one page."""
+
+    def by_match(self, keys: Sequence[str]) -> Mapping[str, tuple[TargetRecord, ...]]:
+        """Return the records whose match text is one of these keys, several where the target has several."""
+
+    def by_id(self, ids: Sequence[str]) -> Mapping[str, TargetRecord]:
+        """Return the records with these ids."""
+
+    def count(self) -> int:
+        """Count the records put."""

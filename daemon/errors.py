@@ -9,10 +9,12 @@
     └── EndpointError          the other system's
         ├── UnavailableError   asking later may help: connection, 5xx, 429, time-outs                    exit 6
         ├── AuthError          credentials are refused; a person must look                               exit 1
+        ├── TrustError         the system's certificate is not trusted; a person must look           exit 1
         ├── RefusedError       the system will never accept this request (4xx)
         ├── StaleError         the target record is gone or moved on (404, 412)
         ├── ConflictError      the target has such a record already (409)
         ├── UnknownError       the answer was lost: the write may or may not have been carried out
+        ├── StoppedError       nobody's: the work was asked to stop while it waited                  exit 130
         └── MalformedError     the answer is not what the job file promises: HTML, a missing path, a repeated page
 
 Messages say what was attempted, on what, what came back, and what to do. Secrets and bodies stay out of them,
@@ -111,6 +113,10 @@ class AuthError(EndpointError):
     """The credentials are refused, or no token could be had for a reason that waiting does not mend."""
 
 
+class TrustError(EndpointError):
+    """The system could not prove who it is (TLS), so nothing was sent to it."""
+
+
 class RefusedError(EndpointError):
     """The system will never accept this request as it is."""
 
@@ -129,3 +135,9 @@ class UnknownError(EndpointError):
 
 class MalformedError(EndpointError):
     """The answer is not what the job file promises, so nothing may be concluded from it."""
+
+
+class StoppedError(EndpointError):
+    """The work was asked to stop, between two steps or while it waited for the other system."""
+
+    exit = Exit.INTERRUPTED

@@ -1,1 +1,4 @@
-"""The core: decides what must change and carries it out through ports. Pure: no socket, database, file, clock or log."""
+"""The core: decides what must change and carries it out through ports.
+
+Pure: no socket, database, file, clock or log.
+"""

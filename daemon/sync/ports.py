@@ -14,6 +14,7 @@ from daemon.values import Document
 from .certificate import End
 from .change import Change, Fate, Kind, Link, Outcome, Reject
 from .counts import Counts
+from .events import Observe
 
 T = TypeVar("T")
 
@@ -81,13 +82,16 @@ class Target(Protocol):
         """Return the records whose match field equals `key`; several are an ambiguity for the caller to refuse."""
 
     def create(self, change: Change) -> Written:
-        """Create a record. Raises ConflictError (it exists), RefusedError, UnknownError (answer lost),
-        UnavailableError (surely not carried out), AuthError.
+        """Create a record.
+
+        Raises ConflictError (it exists), RefusedError, UnknownError (answer lost), UnavailableError (surely not
+        carried out), AuthError.
         """
 
     def update(self, change: Change) -> Written:
-        """Set the changed fields. Safe to repeat. Raises StaleError when the record is gone or moved on, else as
-        create.
+        """Set the changed fields. Safe to repeat.
+
+        Raises StaleError when the record is gone or moved on, else as create.
         """
 
     def delete(self, change: Change) -> None:
@@ -129,6 +133,9 @@ class Links(Protocol):
     def last_seen(self) -> int | None:
         """Return how many records the last complete read of this job saw; None when there was none."""
 
+    def last_selection(self) -> str | None:
+        """Return the digest of what the job picked in its last complete read; None when there was none."""
+
 
 class Journal(Protocol):
     """The plan of this run, written before anything is sent. Every method is one transaction, durable on return.
@@ -158,9 +165,7 @@ class Journal(Protocol):
         """Make the planned change of `key` failed, with this reject as its reason."""
 
     def planned(self, kinds: Iterable[Kind]) -> Iterator[Change]:
-        """Yield the planned changes of these kinds in order of seq. Changes committed meanwhile are not yielded
-        again.
-        """
+        """Yield the planned changes of these kinds in order of seq, each once, whatever is committed meanwhile."""
 
     def commit(self, *, sent: Sequence[Change], outcomes: Sequence[Outcome], counts: Counts) -> None:
         """Mark `sent` as sent and record `outcomes`, with their links, documents, rejects and counts.
@@ -196,3 +201,16 @@ class TargetIndex(Protocol):
 
     def count(self) -> int:
         """Count the records put."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world, as one run sees it."""
+
+    source: Source
+    target: Target
+    links: Links
+    journal: Journal
+    index: TargetIndex
+    pool: Pool
+    observe: Observe

@@ -1,0 +1,144 @@
+"""What an answer holds: its records as raw bytes, and the facts that pagination needs.
+
+Records are split off without being parsed (msgspec Raw) where the path to them is plain; the core parses only what
+changed. A missing records path, null, an object in place of the list, HTML with status 200: errors, never "empty".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import jmespath
+import msgspec
+import xxhash
+
+import cruds
+from daemon.errors import MalformedError
+from daemon.values import MISSING, Json
+
+_PLAIN = re.compile(r'(?:[A-Za-z_]\w*|"[^"\\]+")(?:\.(?:[A-Za-z_]\w*|"[^"\\]+"))*')
+_STEP = re.compile(r'[A-Za-z_]\w*|"([^"\\]+)"')
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_VALUE = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class Path:
+    """A JMESPath, compiled once; plain dotted ones are walked without parsing what they pass by."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._steps = (
+            tuple(match[1] or match[0] for match in _STEP.finditer(text)) if _PLAIN.fullmatch(text) else None
+        )
+        self._compiled = None if self._steps else jmespath.compile(text)
+
+    @property
+    def steps(self) -> tuple[str, ...] | None:
+        """The names to walk through; None when the path is more than names."""
+        return self._steps
+
+    def search(self, value: Json) -> Json:
+        """Return what the path finds in a parsed value; MISSING when a plain path leads nowhere."""
+        if self._compiled is not None:
+            return self._compiled.search(value)
+        for step in self._steps or ():
+            if not isinstance(value, Mapping) or step not in value:
+                return MISSING
+            value = value[step]
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One answer, opened."""
+
+    records: tuple[bytes, ...]
+    fingerprint: bytes
+    """Of all records together; equal for a page that came again."""
+
+
+class Body:
+    """The JSON body of one answer. Finding several things in it parses each part once at most."""
+
+    def __init__(self, response: cruds.Response, what: str) -> None:
+        self._raw = response.body
+        self._what = what
+        self._content_type = response.content_type
+        self._whole: Json = MISSING
+        start = self._raw.lstrip()[:1]
+        if start == b"<" or (start not in b"{[" or not start):
+            shown = self._content_type or "without a content type"
+            kind = "HTML" if start == b"<" else "no JSON"
+            raise MalformedError(f"{what}: answered {response.status} with {kind} ({shown}); is the address right?")
+
+    def records(self, path: Path | None) -> Content:
+        """Return the list at `path` (the body itself if None) as raw records."""
+        if path is not None and path.steps is None:
+            found = path.search(self.whole())
+            raw = None if found is None else _ENCODER.encode(found)
+        else:
+            raw = self._raw_at(path.steps if path is not None and path.steps is not None else ())
+        where = f"the records path {path.text!r}" if path is not None else "the answer"
+        if raw is None:
+            raise MalformedError(f"{self._what}: {where} is not in the answer, which has {self._names()}")
+        try:
+            parts = _LIST.decode(raw)
+        except msgspec.DecodeError as error:
+            if raw.lstrip()[:1] == b"[":
+                raise MalformedError(f"{self._what}: the answer is not whole: {error}") from error
+            raise MalformedError(
+                f"{self._what}: {where} is {_kind(raw)}, not a list; the answer has {self._names()}"
+            ) from error
+        return Content(tuple(bytes(part) for part in parts), xxhash.xxh3_128_digest(raw))
+
+    def find(self, path: Path | None) -> Json:
+        """Return the value at `path`, None when it is not there."""
+        if path is None:
+            return None
+        if path.steps is None or self._whole is not MISSING:
+            found = path.search(self.whole())
+            return None if found is MISSING else found
+        raw = self._raw_at(path.steps)
+        return None if raw is None else _VALUE.decode(raw)
+
+    def whole(self) -> Json:
+        """Return the body parsed, every digit kept."""
+        if self._whole is MISSING:
+            try:
+                self._whole = _VALUE.decode(self._raw)
+            except msgspec.DecodeError as error:
+                raise MalformedError(f"{self._what}: the answer is not whole: {error}") from error
+        return self._whole
+
+    def _raw_at(self, steps: tuple[str, ...]) -> bytes | None:
+        raw: Any = self._raw
+        for step in steps:
+            try:
+                raw = _OBJECT.decode(raw).get(step)
+            except msgspec.ValidationError:
+                return None
+            except msgspec.DecodeError as error:
+                raise MalformedError(f"{self._what}: the answer is not whole: {error}") from error
+            if raw is None:
+                return None
+        return bytes(raw)
+
+    def _names(self) -> str:
+        whole = self.whole()
+        if isinstance(whole, Mapping):
+            return ", ".join(map(str, list(whole)[:8])) or "no fields"
+        return f"a list of {len(whole)}"
+
+
+def _kind(raw: bytes) -> str:
+    kinds = {b"{": "an object", b'"': "a text", b"n": "null", b"t": "a boolean", b"f": "a boolean"}
+    return kinds.get(raw.lstrip()[:1], "a number")
+
+
+def encode(value: Json) -> bytes:
+    """Return JSON bytes with every digit as it was."""
+    return _ENCODER.encode(value)

@@ -1,0 +1,119 @@
+"""Endpoints in memory: the reference of the ports, for tests and for trying a job without any system."""
+
+import itertools
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from daemon.errors import ConflictError, EndpointError, StaleError
+from daemon.sync.canonical import decode, key_text
+from daemon.sync.certificate import End
+from daemon.sync.change import Change
+from daemon.sync.ports import Page, TargetRecord, Written
+from daemon.values import MISSING, Document, Record
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class MemorySource:
+    """Records in a list. `breaks_at` names the page that raises `error` in place of arriving."""
+
+    def __init__(self, records: Iterable[Record] = (), *, page_size: int = 100, total: int | None = None) -> None:
+        self.records = list(records)
+        self.page_size = page_size
+        self.total = total
+        self.breaks_at: int | None = None
+        self.error: EndpointError | None = None
+
+    def read(self) -> Iterator[Page | End]:
+        """Yield the pages, then one End."""
+        number = 0
+        starts = range(0, len(self.records), self.page_size)
+        for number, start in enumerate(starts, start=1):
+            batch = self.records[start : start + self.page_size]
+            if number == self.breaks_at and self.error is not None:
+                raise self.error
+            yield Page(number, tuple(_ENCODER.encode(record) for record in batch))
+        yield End("no next page", max(number, 1), len(self.records), self.total)
+
+
+class MemoryTarget:
+    """Records by id, each an object with a `match` field. Safe for several threads."""
+
+    def __init__(
+        self, *, match: str = "id", lists: bool = True, looks_up: bool = True, idempotent: bool = False
+    ) -> None:
+        self.records: dict[str, Document] = {}
+        self.writes: list[tuple[str, str]] = []
+        """Kind and key of every write that was carried out, in order: the oracle of tests."""
+        self._match = match
+        self._ids = itertools.count(1)
+        self._answers: dict[str, Written] = {}
+        self._lock = threading.Lock()
+        self._lists, self._looks_up, self._idempotent = lists, looks_up, idempotent
+
+    @property
+    def can_list(self) -> bool:
+        """Whether this target can be listed."""
+        return self._lists
+
+    @property
+    def can_lookup(self) -> bool:
+        """Whether this target can be asked for a key."""
+        return self._looks_up
+
+    @property
+    def has_idempotency(self) -> bool:
+        """Whether a create may be repeated under its key."""
+        return self._idempotent
+
+    def list(self) -> Iterator[tuple[TargetRecord, ...] | End]:
+        """Yield the records, then one End."""
+        yield tuple(self._records())
+        yield End("the only page", 1, len(self.records), None)
+
+    def lookup(self, key: str, document: Document) -> tuple[TargetRecord, ...]:
+        """Return the records whose match field is `key`."""
+        del document
+        return tuple(record for record in self._records() if record.match == key)
+
+    def create(self, change: Change) -> Written:
+        """Add the document under a new id; a key that is there is a conflict."""
+        with self._lock:
+            if self._idempotent and change.idempotency_key in self._answers:
+                return self._answers[change.idempotency_key]
+            if any(record.match == change.key for record in self._records()):
+                raise ConflictError(f"{change.key} exists", status=409)
+            target_id = str(next(self._ids))
+            self.records[target_id] = _stored(change.document or {})
+            self.writes.append(("create", change.key))
+            return self._answers.setdefault(change.idempotency_key, Written(target_id))
+
+    def update(self, change: Change) -> Written:
+        """Set the changed fields."""
+        with self._lock:
+            target_id = change.target_id or ""
+            if target_id not in self.records:
+                raise StaleError(f"{target_id} is not there", status=404)
+            self.records[target_id] = {**self.records[target_id], **_stored(change.changed)}
+            self.writes.append(("update", change.key))
+            return Written(target_id)
+
+    def delete(self, change: Change) -> None:
+        """Remove the record, if it is there."""
+        with self._lock:
+            if self.records.pop(change.target_id or "", None) is not None:
+                self.writes.append(("delete", change.key))
+
+    def _records(self) -> Iterator[TargetRecord]:
+        for target_id, document in list(self.records.items()):
+            value = document.get(self._match, MISSING)
+            match = None if value is MISSING or value is None else key_text(value)
+            yield TargetRecord(target_id, match, document, None)
+
+
+def _stored(document: Document) -> Mapping[str, object]:
+    """Return a copy as a server would hold it: what went over the wire, read again."""
+    copy = decode(_ENCODER.encode(document))
+    return dict(copy)

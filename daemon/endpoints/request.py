@@ -1,0 +1,86 @@
+"""The job file's request grammar, compiled once and rendered for each call."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from daemon.errors import RefusedError
+from daemon.spec import ExpressionError, Method, Request, compile_path, compile_template
+from daemon.values import MISSING, Json
+
+from .envelope import Path, encode
+from .exchange import Call
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+
+
+class RequestTemplate:
+    """One request of a job. Threads may share it."""
+
+    def __init__(self, request: Request, *, method: Method, writes: bool = False, creates: bool = False) -> None:
+        self.request = request
+        self._method = request.method or ("PUT" if request.replace else method)
+        self._uri = compile_path(request.uri)
+        self._params = compile_template(request.params)
+        self._headers = {name: compile_template(value) for name, value in request.headers.items()}
+        self._body = None if request.body in {"document", "changed"} else compile_template(request.body)
+        self._writes = writes
+        self._creates = creates
+        self._ok = frozenset(request.ok)
+        self.records = Path(request.records) if request.records else None
+        self.id = Path(request.id) if request.id else None
+        self.version_header, self.version_path = _version(request.version)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether carrying it out twice is the same as once (RFC 9110 9.2.2; a PATCH that only sets fields is)."""
+        if self._method in _IDEMPOTENT:
+            return True
+        return self._method == "PATCH" and self._body is None
+
+    def render(
+        self,
+        scope: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        version: str | None = None,
+        sends_body: bool = False,
+    ) -> Call:
+        """Return the call for these values. Raises RefusedError, naming the template, when it cannot be made."""
+        try:
+            rendered = {name: template.render(scope) for name, template in self._headers.items()}
+            headers = {name: str(value) for name, value in rendered.items() if _given(value)}
+            if sends_body:
+                headers.setdefault("Content-Type", "application/json")
+            if self.request.if_match and version is not None:
+                headers["If-Match"] = version
+            header = self.request.idempotency_header
+            return Call(
+                method=self._method,
+                uri=self._uri.render(scope),
+                params={name: value for name, value in self._params.render(scope).items() if _given(value)},
+                headers=headers,
+                data=self._data(scope) if sends_body else None,
+                idempotency=(header, idempotency_key) if header and idempotency_key else None,
+                repeatable=self.repeatable,
+                writes=self._writes,
+                creates=self._creates,
+                ok=self._ok,
+            )
+        except ExpressionError as error:
+            raise RefusedError(f"the request {self._method} {self.request.uri} cannot be made: {error}") from error
+
+    def _data(self, scope: Mapping[str, Any]) -> bytes:
+        """Return the body, encoded here so that every digit of a number stays as the source wrote it."""
+        return encode(scope[self.request.body] if self._body is None else self._body.render(scope))
+
+
+def _given(value: Json) -> bool:
+    return value is not None and value is not MISSING
+
+
+def _version(where: str | None) -> tuple[str | None, Path | None]:
+    if where is None:
+        return None, None
+    if where.lower().startswith("header:"):
+        return where.partition(":")[2].strip(), None
+    return None, Path(where)

@@ -1,0 +1,137 @@
+"""Reading lists over REST, page by page."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cruds
+from cruds.exception import PageError
+from cruds.pages import End as ListEnd
+from cruds.pages import EndReason, PageFacts, PageRequest, Pager, PageType, Paging
+from daemon.errors import MalformedError
+from daemon.spec import ListRequest, Paginate, compile_expression
+from daemon.sync.certificate import End
+from daemon.sync.ports import Page
+
+from .envelope import Body, Content, Path
+from .exchange import Call, Exchange
+from .request import RequestTemplate
+
+REASONS = {
+    EndReason.SINGLE_PAGE: "the only page",
+    EndReason.NO_NEXT: "no next page",
+    EndReason.EMPTY_PAGE: "an empty page",
+    EndReason.TOTAL_REACHED: "the total being reached",
+    EndReason.HAS_MORE_FALSE: "has_more being false",
+    EndReason.STOP: "the stop expression",
+}
+"""The declared reasons for an end, in the certificate's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page of a list, opened."""
+
+    number: int
+    content: Content
+
+
+class RestList:
+    """A list request of a job. Compiled once; each `pages` is one read, on one thread."""
+
+    def __init__(self, exchange: Exchange, request: ListRequest, *, what: str) -> None:
+        self._exchange = exchange
+        self._template = RequestTemplate(request, method="GET")
+        self._facts = _Facts(request.paginate)
+        self._what = what
+
+    def pages(self, scope: Mapping[str, Any]) -> Iterator[ListPage | End]:
+        """Yield the pages, then one End. Raises an EndpointError for anything that is not a whole, new page."""
+        call = self._template.render(scope)
+        pager = Pager(self._facts.paging, base=self._exchange.client.host)
+        step: PageRequest | ListEnd = pager.first(call.uri, call.params)
+        number = 0
+        while isinstance(step, PageRequest):
+            number += 1
+            what = f"{self._exchange.name}: {self._what}, page {number}"
+            response = self._fetch(call, step)
+            body = Body(response, what)
+            content = body.records(self._template.records)
+            facts = self._facts.of(response, body, content, number)
+            try:
+                step = pager.after(facts)
+            except PageError as error:
+                raise MalformedError(f"{self._exchange.name}: {self._what}: {error}") from error
+            yield ListPage(number, content)
+        yield End(REASONS[step.reason], step.pages, step.records, step.total)
+
+    def _fetch(self, call: Call, step: PageRequest) -> cruds.Response:
+        return self._exchange.send(
+            Call(call.method, step.uri, params=step.params, headers=call.headers, data=call.data, ok=call.ok)
+        )
+
+
+class _Facts:
+    """Finds in an answer what its pagination needs to know."""
+
+    def __init__(self, paginate: Paginate) -> None:
+        self._next = _Finder(paginate.next)
+        self._total = _Finder(paginate.total)
+        self._has_more = _Finder(paginate.has_more)
+        self._stop = compile_expression(paginate.stop) if paginate.stop is not None else None
+        self.paging = Paging(
+            type=PageType(paginate.type),
+            param=paginate.param,
+            start=paginate.start,
+            size=paginate.size,
+            size_param=paginate.size_param,
+            next=paginate.next,
+            total=paginate.total,
+            has_more=paginate.has_more,
+            max_pages=paginate.max_pages,
+        )
+
+    def of(self, response: cruds.Response, body: Body, content: Content, number: int) -> PageFacts:
+        more = self._has_more.find(response, body)
+        return PageFacts(
+            count=len(content.records),
+            url=response.url,
+            next=self._next.find(response, body),
+            has_more=more if isinstance(more, bool) else None,
+            total=self._total.find(response, body),
+            link=response.headers.get("link"),
+            fingerprint=content.fingerprint if content.records else b"",
+            stop=self._stops(body, len(content.records), number),
+        )
+
+    def _stops(self, body: Body, count: int, number: int) -> bool | None:
+        if self._stop is None:
+            return None
+        scope = {"page": {"count": count, "number": number}, "body": body.whole()}
+        return bool(self._stop(scope))
+
+
+class _Finder:
+    """A place in an answer: a header, or a path into the body."""
+
+    def __init__(self, where: str | None) -> None:
+        self._header = where.partition(":")[2].strip() if where and where.lower().startswith("header:") else None
+        self._path = Path(where) if where and self._header is None else None
+
+    def find(self, response: cruds.Response, body: Body) -> Any:
+        """Return what stands there; None when nothing does."""
+        if self._header is not None:
+            return response.headers.get(self._header)
+        return body.find(self._path)
+
+
+class RestSource:
+    """A job's source over REST."""
+
+    def __init__(self, exchange: Exchange, request: ListRequest) -> None:
+        self._list = RestList(exchange, request, what=f"read {request.uri}")
+
+    def read(self) -> Iterator[Page | End]:
+        """Yield the pages, then one End."""
+        for step in self._list.pages({}):
+            yield step if isinstance(step, End) else Page(step.number, step.content.records)

@@ -1,0 +1,173 @@
+"""A job's target over REST: list, look up, create, update, delete."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import cruds
+from daemon.errors import ConfigError, MalformedError, RefusedError, StaleError
+from daemon.spec import Target
+from daemon.sync.canonical import decode_object, key_text, readable
+from daemon.sync.certificate import End
+from daemon.sync.change import Change
+from daemon.sync.ports import TargetRecord, Written
+from daemon.values import MISSING, Document, Json
+
+from .envelope import Body, Path
+from .exchange import Call, Exchange
+from .request import RequestTemplate
+from .rest_read import RestList
+
+
+class RestTarget:
+    """The REST target of one job. Its writing methods may be called by several threads."""
+
+    def __init__(self, exchange: Exchange, target: Target) -> None:
+        self._exchange = exchange
+        self._id = Path(target.id)
+        self._match = Path(target.match) if target.match else None
+        self._list = _list(exchange, target.list, "list")
+        self._lookup = _list(exchange, target.lookup, "look-up")
+        self._list_version = Path(target.list.version) if target.list and target.list.version else None
+        self._lookup_version = Path(target.lookup.version) if target.lookup and target.lookup.version else None
+        self._create = RequestTemplate(target.create, method="POST", writes=True, creates=True) if target.create else None
+        self._update = RequestTemplate(target.update, method="PATCH", writes=True) if target.update else None
+        self._delete = RequestTemplate(target.delete, method="DELETE", writes=True) if target.delete else None
+
+    @property
+    def can_list(self) -> bool:
+        """Whether the job declares `list`."""
+        return self._list is not None
+
+    @property
+    def can_lookup(self) -> bool:
+        """Whether the job declares `lookup`."""
+        return self._lookup is not None
+
+    @property
+    def has_idempotency(self) -> bool:
+        """Whether `create` carries an idempotency key, or repeats by its method."""
+        return self._create is not None and (
+            self._create.request.idempotency_header is not None or self._create.repeatable
+        )
+
+    def list(self) -> Iterator[tuple[TargetRecord, ...] | End]:
+        """Yield the target's records page by page, then one End."""
+        if self._list is None:
+            raise ConfigError("the job declares no target.list")
+        for step in self._list.pages({}):
+            if isinstance(step, End):
+                yield step
+            else:
+                yield tuple(self._record(raw, self._list_version) for raw in step.content.records)
+
+    def lookup(self, key: str, document: Document) -> tuple[TargetRecord, ...]:
+        """Return the records whose match field equals `key`."""
+        if self._lookup is None:
+            raise ConfigError("the job declares no target.lookup")
+        found: list[TargetRecord] = []
+        for step in self._lookup.pages({"key": readable(key), "document": document}):
+            if not isinstance(step, End):
+                found += (self._record(raw, self._lookup_version) for raw in step.content.records)
+        return tuple(record for record in found if record.match == key)
+
+    def create(self, change: Change) -> Written:
+        """Create the record and return the id that the answer carries."""
+        if self._create is None:
+            raise RefusedError("the job declares no target.create")
+        response = self._send(self._create, change, sends_body=True)
+        return self._written(response, self._create)
+
+    def update(self, change: Change) -> Written:
+        """Set the document, or the fields that differ, on the target's record."""
+        if self._update is None:
+            raise RefusedError("the job declares no target.update")
+        response = self._send(self._update, change, sends_body=True)
+        return Written(change.target_id, _version_of(response, self._update))
+
+    def delete(self, change: Change) -> None:
+        """Remove the record; one that is not there is a success."""
+        if self._delete is None:
+            raise RefusedError("the job declares no target.delete")
+        try:
+            self._send(self._delete, change, sends_body=False)
+        except StaleError as error:
+            if error.status not in {404, 410}:
+                raise
+
+    def _send(self, template: RequestTemplate, change: Change, *, sends_body: bool) -> cruds.Response:
+        scope: Mapping[str, Any] = {
+            "key": readable(change.key),
+            "document": change.document if change.document is not None else {},
+            "changed": change.changed,
+            "target": {**(change.before or {}), "id": change.target_id},
+            "idempotency_key": change.idempotency_key,
+        }
+        call: Call = template.render(
+            scope, idempotency_key=change.idempotency_key, version=change.version, sends_body=sends_body
+        )
+        return self._exchange.send(call)
+
+    def _written(self, response: cruds.Response, template: RequestTemplate) -> Written:
+        version = _version_of(response, template)
+        if not response.body.strip():
+            return Written(None, version)
+        path = template.id or self._id
+        body = Body(response, f"{self._exchange.name}: create")
+        found = body.find(path)
+        return Written(None if found is None else id_text(found), version)
+
+    def _record(self, raw: bytes, version: Path | None) -> TargetRecord:
+        try:
+            document = decode_object(raw)
+        except ValueError as error:
+            raise MalformedError(f"{self._exchange.name}: a record of the target is unreadable: {error}") from error
+        target_id = self._id.search(document)
+        if target_id is MISSING or target_id is None:
+            names = ", ".join(list(document)[:8])
+            raise MalformedError(
+                f"{self._exchange.name}: a record of the target has no {self._id.text!r}, which target.id names; "
+                f"it has {names}"
+            )
+        found = version.search(document) if version is not None else None
+        return TargetRecord(
+            id=id_text(target_id),
+            match=_match_text(self._match.search(document)) if self._match is not None else None,
+            document=document,
+            version=None if found is None or found is MISSING else entity_tag(found),
+        )
+
+
+def _list(exchange: Exchange, request: Any, what: str) -> RestList | None:
+    return None if request is None else RestList(exchange, request, what=f"{what} {request.uri}")
+
+
+def _version_of(response: cruds.Response, template: RequestTemplate) -> str | None:
+    if template.version_header is not None:
+        return response.headers.get(template.version_header)
+    if template.version_path is None or not response.body.strip():
+        return None
+    found = Body(response, "version").find(template.version_path)
+    return None if found is None else entity_tag(found)
+
+
+def entity_tag(value: Json) -> str:
+    """Return a version from a body as If-Match wants it (RFC 9110 8.8.3): in quotes."""
+    text = str(value)
+    return text if text.startswith(('"', 'W/"')) else f'"{text}"'
+
+
+def id_text(value: Json) -> str:
+    """Return a target's id as text, whatever type it has there."""
+    if isinstance(value, (dict, list, bool)):
+        raise MalformedError(f"the id in the target's answer is {type(value).__name__}, not a text or number")
+    return str(value)
+
+
+def _match_text(value: Json) -> str | None:
+    """Return the canonical text of a match field; None when it identifies nothing."""
+    if value is MISSING:
+        return None
+    try:
+        return key_text(value)
+    except ValueError:
+        return None

@@ -1,0 +1,195 @@
+"""Log events, not sentences: structlog to stderr, pretty on a terminal, JSON otherwise, secrets blotted out last.
+
+INFO tells an operator the story of a run in under ten lines; DEBUG tells a developer; WARNING means somebody should
+look this week, ERROR today.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any, Final, Literal, Protocol, TextIO
+
+import structlog
+
+from .sync.certificate import Certificate
+from .sync.events import (
+    ChangesSettled,
+    Event,
+    Judged,
+    PageDone,
+    PhaseBegan,
+    ReadEnded,
+    Resolved,
+    TargetListed,
+)
+from .sync.outcome import Ending, Result
+
+Format = Literal["auto", "console", "json", "journald"]
+
+_SECRET_NAME = re.compile(r"(?i)authorization|cookie|secret|password|passwd|token|api[_-]?key|credential")
+_SECRET_TEXT = re.compile(
+    r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"
+    r"|\b(access_token|refresh_token|id_token|client_secret|client_assertion|password|code_verifier)=[^&\s]+"
+)
+_PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+BLOT = "[redacted]"
+
+
+class Logger(Protocol):
+    """What the program needs of a logger."""
+
+    def debug(self, event: str, **facts: Any) -> Any:
+        """Tell a developer."""
+
+    def info(self, event: str, **facts: Any) -> Any:
+        """Tell the operator the story."""
+
+    def warning(self, event: str, **facts: Any) -> Any:
+        """Somebody should look this week."""
+
+    def error(self, event: str, **facts: Any) -> Any:
+        """Somebody should look today."""
+
+
+def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002
+    """Set up logging for this process; the standard library's loggers go through the same chain.
+
+    `auto` is pretty on a terminal, JSON with journald priorities under systemd, plain JSON elsewhere.
+    """
+    out = stream or sys.stderr
+    chosen = _chosen(format, out)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    render: list[Any] = [structlog.dev.ConsoleRenderer(colors=_coloured(out))]
+    if chosen != "console":
+        render = [structlog.processors.JSONRenderer(default=str)]
+    if chosen == "journald":
+        render.append(_with_priority)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared[:-1],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, *render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(number, logging.WARNING) if number > logging.DEBUG else logging.DEBUG)
+
+
+def get_logger() -> Logger:
+    """Return a logger; what is bound by `bound` goes with each event."""
+    logger: Logger = structlog.get_logger()
+    return logger
+
+
+@contextmanager
+def bound(**facts: Any) -> Iterator[None]:
+    """Bind facts (job, run) to every event of this thread while the block lasts."""
+    with structlog.contextvars.bound_contextvars(**facts):
+        yield
+
+
+def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blot out what is secret by its name or looks secret in a text. The last processor before rendering."""
+    del logger, method
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = BLOT if _SECRET_NAME.search(name) else _SECRET_TEXT.sub(BLOT, value)
+        elif not isinstance(value, (int, float, bool, type(None))):
+            event[name] = BLOT if _SECRET_NAME.search(name) else _SECRET_TEXT.sub(BLOT, str(value))
+    return event
+
+
+class LogObserver:
+    """Tells the log about a run, briefly."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+
+    def __call__(self, event: Event) -> None:
+        """Log one event of a run."""
+        match event:
+            case PhaseBegan():
+                self._log.debug("phase.began", phase=str(event.phase))
+            case PageDone():
+                self._log.debug("page.done", page=event.number, seen=event.counts.seen)
+            case TargetListed():
+                self._log.info("target.listed", records=event.records)
+            case ReadEnded():
+                self._read_ended(event.certificate)
+            case Judged():
+                tell = self._log.warning if event.verdict.tripped else self._log.debug
+                tell("guard.tripped" if event.verdict.tripped else "guard.passed", **_verdict(event))
+            case ChangesSettled():
+                for outcome in event.outcomes:
+                    self._log.debug("change.settled", kind=str(outcome.change.kind), fate=str(outcome.fate))
+            case Resolved():
+                outcome = event.outcome
+                self._log.info("change.resolved", kind=str(outcome.change.kind), fate=str(outcome.fate))
+
+    def _read_ended(self, certificate: Certificate) -> None:
+        tell = self._log.info if certificate.issued else self._log.warning
+        tell("read.ended", certificate=str(certificate))
+
+
+def tell_result(log: Logger, result: Result, *, took_s: float) -> None:
+    """Log the end of a run with its counts."""
+    counts = result.counts
+    figures = {
+        name: getattr(counts, name)
+        for name in ("seen", "created", "updated", "deleted", "unchanged", "skipped", "rejected", "withheld")
+    }
+    if counts.deletes_withheld:
+        figures["deletes_withheld"] = counts.deletes_withheld
+    tell = {Ending.FAILED: log.error, Ending.DONE: log.info, Ending.INTERRUPTED: log.info}.get(
+        result.ending, log.warning
+    )
+    more = {"error": result.error} if result.error else {}
+    tell("run.ended", ending=str(result.ending), took_s=round(took_s, 2), **figures, **more)
+
+
+def _verdict(event: Judged) -> dict[str, str]:
+    return {"guard": event.verdict.guard, "message": event.verdict.message}
+
+
+def _chosen(asked: Format, out: TextIO) -> str:
+    if asked != "auto":
+        return asked
+    if out.isatty():
+        return "console"
+    return "journald" if _is_journal(out) else "json"
+
+
+def _is_journal(out: TextIO) -> bool:
+    """Say whether this stream is the journal's: JOURNAL_STREAM holds its device and inode (sd_journal(3))."""
+    try:
+        status = os.fstat(out.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _coloured(out: TextIO) -> bool:
+    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _with_priority(logger: Any, method: str, line: str) -> str:
+    """Prefix the line with its priority, which journald strips off (sd-daemon(3))."""
+    del logger
+    return f"<{_PRIORITIES.get(method, 6)}>{line}"

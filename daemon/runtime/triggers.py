@@ -1,0 +1,61 @@
+"""When a job fires: the job file's schedule as a trigger for APScheduler.
+
+Cron is read by cronsim, which has Debian cron's own meaning (0 and 7 are Sunday, the two day fields are OR, hours
+across a clock change as cron does them); APScheduler's own cron dialect counts weekdays from Monday. Intervals are
+anchored to the epoch and jitter is a property of the job, so that every process computes the same fire times.
+"""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.base import BaseTrigger
+from cronsim import CronSim
+
+from daemon.spec import Schedule
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class CronTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
+    """Fires by a cron expression in a zone."""
+
+    def __init__(self, cron: str, timezone: str) -> None:
+        self._cron = cron
+        self._zone = ZoneInfo(timezone)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the first fire time after the previous one, or from now on."""
+        after = previous_fire_time or now - timedelta(microseconds=1)
+        return next(CronSim(self._cron, after.astimezone(self._zone))).astimezone(UTC)
+
+
+class EveryTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires at whole multiples of an interval since the epoch."""
+
+    def __init__(self, every: timedelta) -> None:
+        self._every = every
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the first multiple after the previous fire time, or from now on."""
+        after = previous_fire_time or now - timedelta(microseconds=1)
+        return _EPOCH + ((after - _EPOCH) // self._every + 1) * self._every
+
+
+def trigger_of(schedule: Schedule | None) -> BaseTrigger | None:
+    """Return the trigger of a schedule; None for jobs that run only when asked, or after another."""
+    if schedule is None or schedule.after is not None:
+        return None
+    if schedule.cron is not None:
+        return CronTrigger(schedule.cron, schedule.timezone)
+    if schedule.every is not None:
+        return EveryTrigger(schedule.every)
+    return None
+
+
+def jitter_of(job: str, schedule: Schedule) -> timedelta:
+    """Return how long after its fire time this job starts: always the same for a job, spread over the window."""
+    if schedule.jitter is None:
+        return timedelta(0)
+    share = int.from_bytes(blake2b(job.encode(), digest_size=8).digest(), "big") / 2**64
+    return schedule.jitter * share

@@ -1,0 +1,131 @@
+"""One form for equal values: keys as text, documents as fingerprints, fields as comparable values.
+
+Numbers are equal by value (19.9 and 19.90), texts by their composed form (Unicode NFC), moments by the instant they
+name (whatever their offset or trailing zeros). Nothing here changes what is sent.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import xxhash
+
+from daemon.values import Document, Json, Record
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)")
+_SEPARATOR = "\x1f"
+"""Between the parts of a key: the ASCII unit separator, which no sane identifier holds."""
+
+
+def decode(raw: bytes) -> Json:
+    """Return the JSON value in `raw`, every digit kept. Raises ValueError when it is not one JSON value."""
+    try:
+        return _DECODER.decode(raw)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
+
+
+def decode_object(raw: bytes) -> Record:
+    """Return the JSON object in `raw`. Raises ValueError when it is anything else."""
+    value = decode(raw)
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - a fault of the data
+    return value
+
+
+def raw_fingerprint(raw: bytes, seed: int) -> bytes:
+    """Return 16 bytes that tell whether these very bytes were seen under the same job revision (XXH3-128)."""
+    return xxhash.xxh3_128_digest(raw, seed=seed)
+
+
+def fingerprint(document: Document) -> bytes:
+    """Return 16 bytes that are equal for documents whose fields are all equal."""
+    return xxhash.xxh3_128_digest(_ENCODER.encode(comparable(document)))
+
+
+def key_text(value: Json) -> str:
+    """Return the canonical text of a key or match value.
+
+    A whole number, however written, is its digits (1 and 1.0 are "1"; the text "01" stays "01"); a list is its
+    parts joined. Raises ValueError with the reason when a value cannot identify anything.
+    """
+    if isinstance(value, str):
+        return _text_key(value)
+    if isinstance(value, bool) or value is None:
+        raise ValueError(f"the key is {'null' if value is None else 'a boolean'}")
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(value.adjusted()) > 64:
+            raise ValueError("the key is not a usable number")
+        return format(value.normalize(), "f")
+    if isinstance(value, (list, tuple)) and value:
+        return _SEPARATOR.join(key_text(part) for part in value)
+    raise ValueError("the key is not a text or a number")
+
+
+def _text_key(value: str) -> str:
+    text = unicodedata.normalize("NFC", value)
+    if not text.strip():
+        raise ValueError("the key is empty")
+    if "\x00" in text or _SEPARATOR in text:
+        raise ValueError("the key holds a control character")
+    return text
+
+
+def readable(key: str) -> str:
+    """Return a key as people should see it: parts of a compound key joined by a slash."""
+    return key.replace(_SEPARATOR, "/")
+
+
+def comparable(value: Json) -> Json:
+    """Return a value that is equal, and encodes equally, for all ways of writing the same thing."""
+    if isinstance(value, str):
+        return _moment(value) if _MOMENT.fullmatch(value) else unicodedata.normalize("NFC", value)
+    if isinstance(value, (Decimal, float)):
+        return _number(Decimal(str(value)) if isinstance(value, float) else value)
+    if isinstance(value, Mapping):
+        return {unicodedata.normalize("NFC", name): comparable(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [comparable(part) for part in value]
+    return value
+
+
+def agrees(wanted: Json, found: Json) -> bool:
+    """Say whether `found` holds what is wanted. Fields that the target adds to an object never matter."""
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        return all(name in found and agrees(part, found[name]) for name, part in wanted.items())
+    if _is_list(wanted) and _is_list(found):
+        return len(wanted) == len(found) and all(map(agrees, wanted, found))
+    if isinstance(wanted, bool) or isinstance(found, bool):
+        return wanted is found
+    return bool(comparable(wanted) == comparable(found))
+
+
+def _is_list(value: Json) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _number(value: Decimal) -> Json:
+    if not value.is_finite() or abs(value.adjusted()) > 400:
+        return str(value)
+    whole = value.to_integral_value()
+    return int(whole) if whole == value and abs(value.adjusted()) < 40 else value.normalize()
+
+
+def _moment(text: str) -> str:
+    """Return the instant in UTC, to the nanosecond digits that were written; the text itself if it is no instant."""
+    main, _, rest = text.partition(".")
+    digits = re.match(r"\d*", rest)
+    fraction = digits[0] if digits else ""
+    try:
+        moment = datetime.fromisoformat((main + rest[len(fraction) :]).upper().replace(" ", "T")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return text
+    fraction = fraction.rstrip("0")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if fraction else "") + "Z"

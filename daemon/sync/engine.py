@@ -1,0 +1,259 @@
+"""One run, in the order of its phases: resolve, list, read (a slice at a time: plan, guard, apply), delete.
+
+`plan` and `run` are the same walk; a plan stops before apply. The engine decides and calls ports; it owns no clock,
+socket, file or thread.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from daemon.errors import EndpointError, StoppedError, UnavailableError
+from daemon.spec import Job, Mode
+
+from .apply import apply
+from .certificate import Certificate, End, certify
+from .change import Change, Fate, Kind, Link
+from .counts import Counts
+from .events import Judged, PageDone, PhaseBegan, ReadEnded, TargetListed
+from .guards import Allowance, Facts, judge, withheld_kinds
+from .mapping import JobMapping
+from .outcome import Ending, Phase, Result, Verdict
+from .planner import Planner
+from .ports import Page, Ports
+from .recovery import needs_list, recover
+from .seen import Seen
+
+SLICE_CHANGES = 50_000
+"""Changes that are journalled before they are guarded and applied: bounds journal and memory of a long first load."""
+
+DELETE_BATCH = 1_000
+"""Links looked at in one step of the search for what is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one run is asked to do."""
+
+    run: str
+    """The run's id; with a change's seq it makes the idempotency key."""
+    writes: bool
+    """False for a plan: stop before apply, and touch nothing."""
+    window: int = 4
+    """Changes under way at once."""
+    slice_changes: int = SLICE_CHANGES
+    allowance: Allowance = field(default_factory=Allowance)
+    stopping: Callable[[], bool] = lambda: False
+    """Turns true when the run should start nothing new and come to an end."""
+
+
+def run(job: Job, ports: Ports, options: Options) -> Result:
+    """Bring the target in step with the source as far as the job's mode and guards allow.
+
+    Remote failures end the run with a Result that says so; StateError and LeaseLostError are raised, since nothing
+    more may be done then. May be repeated at any time: a second run with nothing new writes nothing.
+    """
+    return _Run(job, ports, options).result()
+
+
+class _Run:
+    """The state of one run on one thread."""
+
+    def __init__(self, job: Job, ports: Ports, options: Options) -> None:
+        self._job = job
+        self._ports = ports
+        self._options = options
+        self._mapping = JobMapping(job)
+        self._seen = Seen(0)
+        self._known = 0
+        self._certificate = Certificate(end=None)
+        self._verdicts: dict[str, Verdict] = {}
+        self._withheld: dict[Kind, str] = {}
+        self._counts = Counts()
+
+    def result(self) -> Result:
+        error: EndpointError | None = None
+        ending: Ending | None = None
+        try:
+            self._walk()
+        except EndpointError as caught:
+            error, ending = caught, _ending_of(caught)
+        return Result(
+            ending=ending or self._ending(),
+            counts=self._counts,
+            certificate=self._certificate,
+            verdicts=tuple(self._verdicts.values()),
+            error=str(error) if error else "",
+        )
+
+    def _walk(self) -> None:
+        ports = self._ports
+        unresolved = ports.journal.unresolved() if self._options.writes else ()
+        listed = self._wants_list(unresolved) and self._list_target()
+        index = ports.index if listed else None
+        blocked = recover(unresolved, ports.journal, ports.target, ports.observe, index=index)
+        remembered = ports.links.count()
+        self._seen = Seen(remembered.highest)
+        self._known = max(remembered.links, ports.index.count() if listed else 0)
+        planner = Planner(
+            self._job, self._mapping, ports, run=self._options.run, seen=self._seen, listed=listed, blocked=blocked
+        )
+        self._read(planner)
+        self._settle_slice(planner, over=True)
+        self._delete(planner)
+
+    def _wants_list(self, unresolved: Sequence[Change]) -> bool:
+        if not self._ports.target.can_list:
+            return False
+        first = self._ports.links.count().links == 0
+        return first or self._job.compare == "target" or needs_list(unresolved, self._ports.target)
+
+    def _list_target(self) -> bool:
+        """Read the target's own list. Raises the endpoint's error when it does not arrive whole."""
+        end: End | None = None
+        for step in self._ports.target.list():
+            self._check_stop()
+            if isinstance(step, End):
+                end = step
+            else:
+                self._ports.index.put(step)
+        self._ports.observe(TargetListed(self._ports.index.count()))
+        return certify(end, ()).issued
+
+    def _read(self, planner: Planner) -> None:
+        """Walk the source's pages, a slice at a time, and certify the read.
+
+        A read that breaks off ends the run: slices that were applied stay applied, the rest is planned anew next time.
+        """
+        self._ports.observe(PhaseBegan(Phase.READ))
+        end: End | None = None
+        broke = ["the read was interrupted"]
+        try:
+            for step in self._ports.source.read():
+                if isinstance(step, End):
+                    end, broke = step, []
+                else:
+                    self._page(planner, step)
+                    self._check_stop()
+        except EndpointError as error:
+            broke = [f"the read broke off: {error}"]
+            raise
+        finally:
+            self._certificate = certify(end, (*broke, *planner.doubts))
+            self._ports.observe(ReadEnded(self._certificate))
+
+    def _page(self, planner: Planner, page: Page) -> None:
+        self._counts = planner.page(page, self._counts)
+        self._ports.observe(PageDone(page.number, self._counts))
+        if self._options.writes and planner.pending >= self._options.slice_changes:
+            self._settle_slice(planner, over=False)
+
+    def _settle_slice(self, planner: Planner, *, over: bool) -> None:
+        """Guard what is planned so far and apply what may pass."""
+        self._judge(planner, deletes=0, over=over)
+        self._apply([Kind.CREATE, Kind.UPDATE], Phase.APPLY)
+        planner.pending = 0
+
+    def _delete(self, planner: Planner) -> None:
+        """Plan, guard and apply the deletes: last, once, and only after a read that is proven complete."""
+        if self._job.mode is not Mode.MIRROR:
+            return
+        if not self._certificate.issued:
+            self._withhold_for_certificate()
+            return
+        deletes = self._plan_deletes(planner)
+        self._judge(planner, deletes=deletes, over=True)
+        self._apply([Kind.DELETE], Phase.DELETE)
+
+    def _withhold_for_certificate(self) -> None:
+        """Say how many records are not in the source but may not be deleted, since that is not proven."""
+        gone = sum(len(links) for links in self._gone())
+        if gone:
+            self._counts = self._counts.plus(deletes_withheld=gone)
+            message = f"{gone} records did not appear in the source, but the read is {self._certificate}"
+            self._note(Verdict("certificate", tripped=True, message=message))
+
+    def _gone(self) -> Iterator[list[Link]]:
+        """Yield the links whose record the read did not meet, in batches."""
+        after = 0
+        while batch := self._ports.links.range(after, self._seen.highest, DELETE_BATCH):
+            after = batch[-1].id
+            self._check_stop()
+            yield [link for link in batch if link.id not in self._seen]
+
+    def _plan_deletes(self, planner: Planner) -> int:
+        deletes = 0
+        for gone in self._gone():
+            ours = [link for link in gone if link.owned or self._job.target.delete_adopted]
+            changes = [planner.deletion(link) for link in ours]
+            self._counts = self._counts.plus(deletes_pending=len(ours), kept=len(gone) - len(ours))
+            self._ports.journal.plan(changes, links=(), rejects=(), counts=self._counts)
+            deletes += len(ours)
+        return deletes
+
+    def _judge(self, planner: Planner, *, deletes: int, over: bool) -> None:
+        facts = Facts(
+            creates=planner.creates,
+            updates=planner.updates,
+            deletes=deletes,
+            known=self._known,
+            seen=self._counts.seen,
+            seen_before=self._ports.links.last_seen(),
+            selection_changed=self._ports.links.last_selection() not in {None, self._mapping.selection},
+            read_is_over=over,
+        )
+        for verdict in judge(self._job.guards, self._job.mode, facts, self._options.allowance):
+            self._note(verdict)
+        self._withheld.update(withheld_kinds(tuple(self._verdicts.values())))
+        for kind, reason in self._withheld.items():
+            self._withhold(kind, reason)
+
+    def _note(self, verdict: Verdict) -> None:
+        if self._verdicts.get(verdict.guard) != verdict:
+            self._verdicts[verdict.guard] = verdict
+            self._ports.observe(Judged(verdict))
+
+    def _withhold(self, kind: Kind, reason: str) -> None:
+        number = self._ports.journal.tally().get((kind, Fate.PLANNED), 0)
+        if number == 0:
+            return
+        moved = (
+            {"deletes_pending": -number, "deletes_withheld": number}
+            if kind is Kind.DELETE
+            else {"pending": -number, "withheld": number}
+        )
+        self._counts = self._counts.plus(**moved)
+        self._ports.journal.withhold([kind], reason, self._counts)
+
+    def _apply(self, kinds: list[Kind], phase: Phase) -> None:
+        options, ports = self._options, self._ports
+        if not options.writes:
+            return
+        ports.observe(PhaseBegan(phase))
+        applied = apply(
+            kinds,
+            ports,
+            self._counts,
+            window=options.window,
+            may_create=self._job.mode is not Mode.UPDATE_ONLY,
+            stopping=options.stopping,
+        )
+        self._counts = applied.counts
+        if applied.stopped_by is not None:
+            raise applied.stopped_by
+        if not applied.finished:
+            raise StoppedError("the run was asked to stop")
+
+    def _check_stop(self) -> None:
+        if self._options.stopping():
+            raise StoppedError("the run was asked to stop")
+
+    def _ending(self) -> Ending:
+        if any(verdict.tripped for verdict in self._verdicts.values()):
+            return Ending.HELD
+        return Ending.REJECTED if self._counts.any_rejected else Ending.DONE
+
+
+def _ending_of(error: EndpointError) -> Ending:
+    if isinstance(error, StoppedError):
+        return Ending.INTERRUPTED
+    return Ending.UNAVAILABLE if isinstance(error, UnavailableError) else Ending.FAILED

@@ -1,0 +1,65 @@
+"""What a run tells while it goes on. Logs, progress bars and tests are observers; the core logs nothing itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .certificate import Certificate
+from .change import Outcome
+from .counts import Counts
+from .outcome import Phase, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseBegan:
+    """The run went on to its next phase."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class TargetListed:
+    """The target's own list was read, to be compared with."""
+
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageDone:
+    """A page was read and its changes stand in the journal."""
+
+    number: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEnded:
+    """The source's list ended, or broke off."""
+
+    certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A guard spoke."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesSettled:
+    """Some changes that were sent have their outcome, committed."""
+
+    outcomes: tuple[Outcome, ...]
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A change that an earlier run left unknown was looked for, and its fate is known or stays unknown."""
+
+    outcome: Outcome
+
+
+Event: TypeAlias = PhaseBegan | TargetListed | PageDone | ReadEnded | Judged | ChangesSettled | Resolved
+Observe: TypeAlias = Callable[[Event], None]

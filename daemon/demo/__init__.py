@@ -1,1 +1,1 @@
-"""Two small HTTP systems and the story that `crudsd demo` tells with them."""
+"""Two real HTTP systems on loopback, and the story that `crudsd demo` tells with them."""

@@ -102,12 +102,16 @@ class ScriptedServer:
         with self._lock:
             self._routes[path] = list(replies)
 
-    def close(self) -> None:
-        """Stop, and wait for every thread."""
-        self._closing.set()
+    def refuse(self) -> None:
+        """Take no more connections; those that are open go on."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def close(self) -> None:
+        """Stop, and wait for every thread."""
+        self._closing.set()
+        self.refuse()
         with self._lock:
             still_open = list(self._open)
         for connection in still_open:
@@ -171,14 +175,17 @@ class ScriptedServer:
         if reply.raw is not None:
             connection.sendall(reply.raw)
             return False
-        message = _message(reply, is_head=seen.method == "HEAD")
-        if not reply.drip:
-            connection.sendall(message)
-        for byte in message if reply.drip else b"":
-            if self._closing.wait(DRIP_S):
-                return False
-            connection.sendall(bytes([byte]))
+        self._send(connection, _message(reply, is_head=seen.method == "HEAD"), drip=reply.drip)
         return reply.cut is None
+
+    def _send(self, connection: socket.socket, message: bytes, *, drip: bool) -> None:
+        if not drip:
+            connection.sendall(message)
+            return
+        for byte in message:
+            if self._closing.wait(DRIP_S):
+                return
+            connection.sendall(bytes([byte]))
 
 
 def _request(stream: Any, number: int) -> Seen | None:

@@ -1,0 +1,179 @@
+"""Addresses: where a uri leads, and that it never leads away from the host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import Enum
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from .exception import AddressError
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PORTS = {"http": 80, "https": 443}
+# What may stand in a path (RFC 3986 section 3.3), and `%`, so that what is encoded stays as it is.
+_IN_PATH = "/:@!$&'()*+,;=~-._%"
+_IN_QUERY = _IN_PATH + "?"
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The one place a client talks to: an origin (RFC 6454 section 4), and the path below which every uri lies."""
+
+    origin: str
+    """`scheme://host` or `scheme://host:port`; a default port is left out."""
+    base: str
+    """The path, without a slash at its end; empty for the root."""
+
+    @classmethod
+    def parse(cls, text: str) -> Host:
+        """Read a host setting. No scheme means https. Raises `AddressError` for anything but an http(s) address."""
+        address = text.strip()
+        if not _SCHEME.match(address):
+            address = f"https://{address}"
+        parts = urlsplit(address)
+        if parts.username is not None or parts.password is not None:
+            raise _refused(parts.hostname or "", "a host may not hold credentials: hand them in as auth")
+        if parts.query or parts.fragment:
+            raise _refused(bare(address), "a host may have no query and no fragment")
+        return cls(origin_of(address), _encoded(parts.path, _IN_PATH).rstrip("/"))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether requests travel in the clear: http, and not to this machine itself."""
+        return self.origin.startswith("http://") and not _is_loopback(urlsplit(self.origin).hostname or "")
+
+    def join(self, uri: str, params: Mapping[Any, Any] | None = None) -> str:
+        """Return the full address of `uri` with `params` merged into its query.
+
+        A relative uri lies below the base path, also if it begins with a slash. An absolute one must be on this
+        very origin. Raises `AddressError` for another origin, a `..` segment, a fragment or userinfo: a value put
+        into a uri unencoded looks like this; `path()` encodes it.
+        """
+        if "#" in uri:
+            raise _refused(bare(uri), "a uri has no fragment; encode the value with cruds.path()")
+        if _SCHEME.match(uri):
+            return self._own(uri, params)
+        text, mark, query = uri.partition("?")
+        path = text.lstrip("/")
+        if any(map(_climbs, re.split(r"[/\\]|%2[fF]|%5[cC]", path))):
+            raise _refused(bare(uri), "a uri may not climb with `..`; encode the value with cruds.path()")
+        below = f"{self.base}/{_encoded(path, _IN_PATH)}" if path else (self.base or "/")
+        return f"{self.origin}{below}{merged(query if mark else '', params)}"
+
+    def _own(self, uri: str, params: Mapping[Any, Any] | None) -> str:
+        if origin_of(uri) != self.origin or "@" in urlsplit(uri).netloc:
+            raise _refused(bare(uri), f"the address is not on {self.origin}, and credentials do not travel")
+        parts = urlsplit(uri)
+        return f"{self.origin}{_encoded(parts.path, _IN_PATH) or '/'}{merged(parts.query, params)}"
+
+
+def origin_of(address: str) -> str:
+    """Return scheme, host and port of an absolute http(s) address, in one canonical form."""
+    parts = urlsplit(address)
+    scheme = parts.scheme.lower()
+    try:
+        port = parts.port
+        host = (parts.hostname or "").encode("idna" if not (parts.hostname or "").isascii() else "ascii").decode()
+    except ValueError as error:
+        raise _refused(bare(address), "not an address") from error
+    if scheme not in _PORTS or not host or any(c.isspace() or c in "\\%" for c in host):
+        raise _refused(bare(address), "not an http or https address")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}" + (f":{port}" if port is not None and port != _PORTS[scheme] else "")
+
+
+def bare(address: str) -> str:
+    """Return the address without query, fragment and userinfo: what may be shown."""
+    address = re.split(r"[?#]", address, maxsplit=1)[0]
+    return re.sub(r"//[^/@]*@", "//", address)
+
+
+def path(template: str, /, *values: object, **named: object) -> str:
+    """Fill `{}` and `{name}` in a uri with values, each percent-encoded as one path segment (RFC 3986 section 2.1).
+
+    `path("users/{}", "1/../admin")` is `users/1%2F..%2Fadmin`. Raises ValueError for an empty value or one of
+    dots only, which servers read as another path.
+    """
+    return template.format(
+        *(_segment(value) for value in values), **{name: _segment(value) for name, value in named.items()}
+    )
+
+
+def _segment(value: object) -> str:
+    text = _text(value)
+    if text in {"", ".", ".."}:
+        raise ValueError(f"{text!r} cannot be one segment of a path")
+    return quote(text, safe="")
+
+
+def query(params: Mapping[Any, Any] | None) -> str:
+    """Encode parameters for a query, UTF-8, `application/x-www-form-urlencoded` (RFC 6749 appendix B says how).
+
+    None is left out, a list or tuple repeats its name (None inside it is left out), true and false are in small
+    letters, a datetime is ISO 8601, an Enum is its value. A mapping has no form in a query: TypeError.
+    """
+    return urlencode(list(_pairs(params or {})))
+
+
+def merged(existing: str, params: Mapping[Any, Any] | None) -> str:
+    """Return `?query` of what the uri already had, then the parameters; empty if there are none."""
+    joined = "&".join(filter(None, (_encoded(existing, _IN_QUERY), query(params))))
+    return f"?{joined}" if joined else ""
+
+
+def without_params(uri: str, names: set[str]) -> str:
+    """Return the uri without these parameters in its query, so that ours do not stand there twice."""
+    way, mark, existing = uri.partition("?")
+    pairs = parse_qsl(existing, keep_blank_values=True)
+    kept = [(name, value) for name, value in pairs if name not in names]
+    if not mark or len(kept) == len(pairs):
+        return uri
+    return f"{way}?{urlencode(kept)}" if kept else way
+
+
+def _pairs(params: Mapping[Any, Any]) -> Iterator[tuple[str, str | bytes]]:
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            raise TypeError(f"parameter {name}: a mapping has no form in a query")
+        many: Iterable[Any] = value if isinstance(value, list | tuple | set | frozenset) else (value,)
+        for one in many:
+            if one is not None:
+                yield _text(name), one if isinstance(one, bytes) else _text(one)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)
+
+
+def _climbs(segment: str) -> bool:
+    """Whether a server may read this segment as `..`: encoded, or with a parameter, it is one to some."""
+    return unquote(segment).partition(";")[0] == ".."
+
+
+def _encoded(text: str, safe: str) -> str:
+    return quote(_LONE_PERCENT.sub("%25", text), safe=safe)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refused(url: str, reason: str) -> AddressError:
+    return AddressError(reason, method="-", url=url, attempts=0)

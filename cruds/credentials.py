@@ -1,0 +1,141 @@
+"""Credentials: which headers prove who we are, asked anew for each request."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .exception import OAuthAccessTokenError
+
+_CREDENTIAL = re.compile(
+    r"authorization|proxy-authorization|cookie|dpop|(x-)?(.+-)?(api-?key|auth-key|access-key|token|secret|password)",
+    re.IGNORECASE,
+)
+# Header values are visible ASCII, blanks and the upper half of latin-1 (RFC 9110 section 5.5); never a line end.
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class AuthABC(ABC):
+    """Something that knows a bearer token. Clients may share one, on any number of threads."""
+
+    is_lazy = False
+    """Whether a client that is built does not ask at once for a token."""
+
+    @abstractmethod
+    def access_token(self) -> str:
+        """Return a token that is good now, getting or renewing it first if that is needed."""
+
+    @abstractmethod
+    def is_valid(self) -> bool:
+        """Return whether a token is at hand and has not expired. Asks nobody."""
+
+    def renew(self, rejected_token: str) -> str:
+        """Return a token other than `rejected_token`, which a server has answered with 401.
+
+        Renews only if that token is still the current one, so that late callers do not throw away a fresh token.
+        This default asks `access_token()` again; the same token means that there is nothing better.
+        """
+        del rejected_token
+        return self.access_token()
+
+
+class Credentials(Protocol):
+    """What the exchange asks before each request. Safe to share between threads."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers that identify us now."""
+
+    def renew(self, rejected: Mapping[str, str]) -> bool:
+        """Try to get better headers than the ones a server rejected with 401; False if there are none."""
+
+
+class NoCredentials:
+    """For hosts that ask for none, and for headers that never change and travel with the client's own."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
+
+    def renew(self, rejected: Mapping[str, str]) -> bool:
+        """Return False: what does not change cannot be renewed."""
+        del rejected
+        return False
+
+
+class BearerCredentials:
+    """A bearer token (RFC 6750 section 2.1) from an auth object."""
+
+    def __init__(self, auth: AuthABC) -> None:
+        self._auth = auth
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the Authorization header. Raises `OAuthAccessTokenError` for an empty token: it would name nobody."""
+        token = self._auth.access_token()
+        if not token:
+            raise OAuthAccessTokenError(f"{type(self._auth).__name__}.access_token() gave no token")
+        return {"Authorization": f"Bearer {token}"}
+
+    def renew(self, rejected: Mapping[str, str]) -> bool:
+        """Return whether the auth object has another token now."""
+        old = rejected["Authorization"].removeprefix("Bearer ")
+        return self._auth.renew(old) != old
+
+
+def static_headers(auth: Any) -> dict[str, str] | None:
+    """Return the headers of credentials that never change; None if `auth` is an `AuthABC` or None.
+
+    A text is a bearer token, a pair is user and password for Basic in UTF-8 (RFC 7617 section 2.1), a mapping is
+    headers as they are. Anything else raises TypeError: no request may go out unauthenticated by mistake.
+    """
+    if auth is None or isinstance(auth, AuthABC):
+        return None
+    if isinstance(auth, str) and auth.strip():
+        return {"Authorization": checked_value("Authorization", f"Bearer {auth.strip()}")}
+    if isinstance(auth, tuple | list) and len(auth) == 2 and all(isinstance(part, str) for part in auth):
+        if ":" in auth[0]:
+            raise ValueError("a user name for Basic may hold no colon (RFC 7617 section 2)")
+        return {"Authorization": "Basic " + b64encode(":".join(auth).encode()).decode()}
+    if isinstance(auth, Mapping) and auth:
+        return {name: checked_value(name, value) for name, value in auth.items()}
+    raise TypeError(
+        f"auth is a {type(auth).__name__}; give a token, a (user, password) pair, a mapping of headers or an AuthABC"
+    )
+
+
+def identify(auth: Any) -> tuple[Mapping[str, str], Credentials]:
+    """Return the headers that never change, and whoever is asked for the ones that do."""
+    fixed = static_headers(auth)
+    if fixed is not None:
+        return fixed, NoCredentials()
+    if auth is None:
+        return {}, NoCredentials()
+    # A custom AuthABC is asked when the client is built, as it always was; OAuth2 would go to the network.
+    token = "" if auth.is_lazy else auth.access_token()
+    return ({"Authorization": f"Bearer {token}"} if token else {}), BearerCredentials(auth)
+
+
+def is_credential(name: str) -> bool:
+    """Whether a header of this name carries a secret."""
+    return _CREDENTIAL.fullmatch(name) is not None
+
+
+def checked_value(name: object, value: object) -> str:
+    """Return a header's value. Raises TypeError or ValueError for what may not be sent; the text is not shown."""
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"header {name!r} must be text")
+    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        raise ValueError(f"header {name!r} holds characters that no header may hold")
+    return value
+
+
+def merged_headers(*layers: Mapping[str, str]) -> dict[str, str]:
+    """Return one set of headers, later layers winning, whatever the case of the names."""
+    found: dict[str, tuple[str, str]] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            found[name.lower()] = (name, checked_value(name, value))
+    return dict(found.values())

@@ -1,0 +1,274 @@
+"""One call from its first attempt to its answer: attempts, waits, redirects and renewals under one deadline.
+
+    attempt ─▶ connection failed, or answer lost ─▶ policy: wait and repeat ─▶ attempt
+           └─▶ 401 and a token can be renewed ───▶ once ──────────────────▶ attempt
+           └─▶ 3xx ─────────────────────────────▶ followed or refused ────▶ attempt
+           └─▶ status to retry ─────────────────▶ policy: wait and repeat ─▶ attempt
+           └─▶ any other answer ▶ returned, whatever its status
+
+An error that leaves here is honest about the whole call: if any attempt may have been carried out, the error has
+`sent`, and a "nothing reached the server" of the last attempt becomes an `AnswerLostError`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from time import monotonic
+from typing import Any
+
+from .address import bare
+from .credentials import Credentials, merged_headers
+from .exception import (
+    AnswerLostError,
+    ClientStoppedError,
+    ConnectError,
+    CrudsError,
+    DeadlineError,
+    RequestError,
+    TLSError,
+)
+from .redirects import REDIRECTS, follow
+from .response import Response
+from .retries import SAFE_METHODS, RetryBudget, RetryPolicy, is_unprocessed, retry_after_of
+from .transport import Transport
+
+
+class EventKind(StrEnum):
+    """How an attempt ended."""
+
+    ANSWER = "answer"
+    """With the answer that the call returns or raises."""
+    RETRY = "retry"
+    """It will be repeated after `wait_s`."""
+    RENEWAL = "renewal"
+    """With 401; another token is at hand and the request is repeated."""
+    REDIRECT = "redirect"
+    """It is followed."""
+    FAILURE = "failure"
+    """With the error that the call raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEvent:
+    """One attempt is over. Holds nothing secret: it may be logged as it is."""
+
+    kind: EventKind
+    method: str
+    url: str
+    """Without its query."""
+    status: int | None
+    """None when no answer arrived."""
+    attempt: int
+    """Counted from 1 within the call, redirects and renewals included."""
+    wait_s: float | None = None
+    """Seconds until the next attempt, for a retry."""
+    error: str | None = None
+    """The name of the error's type; None when there was an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it is to be sent, headers of credentials apart."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    repeatable: bool
+    """Whether sending it twice does no more than sending it once."""
+    ends_at: float
+    """The monotonic instant at which the whole call must be over; infinity for no limit."""
+    max_bytes: int | None = None
+    parse_float: Callable[[str], Any] | None = None
+    is_authenticated: bool = True
+    is_home_only: bool = False
+    """Redirects to other origins are refused even for reads."""
+    is_redirectable: bool = True
+    """False: a redirect is an answer like any other (the token endpoint, RFC 9700 section 4.12)."""
+
+
+class _Talk:
+    """Where a call stands. Belongs to the thread that makes it."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.written: Call | None = None
+        """The write whose 303 is being followed: it was carried out, whatever happens now."""
+        self.attempts = 0
+        self.retries = 0
+        self.hops = 0
+        self.has_renewed = False
+        self.may_be_done = False
+        """An earlier attempt may have been carried out."""
+        self.last: Response | None = None
+
+    def note_ambiguity(self, *, sent: bool) -> None:
+        self.may_be_done |= sent and self.call.method not in SAFE_METHODS
+
+
+class Exchange:
+    """Makes calls over one transport with one policy. Safe to share between threads."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        policy: RetryPolicy,
+        credentials: Credentials,
+        *,
+        stop: threading.Event,
+        on_event: Callable[[RequestEvent], None] | None,
+        random: Callable[[], float],
+        budget: RetryBudget,
+    ) -> None:
+        self._transport, self._policy, self._credentials = transport, policy, credentials
+        self._stop, self._on_event, self._random, self._budget = stop, on_event, random, budget
+
+    def run(self, call: Call) -> Response:
+        """Carry a call to its final answer, whatever its status.
+
+        Raises the errors of `Transport.send`, `RedirectError` and `ClientStoppedError`.
+        """
+        talk = _Talk(call)
+        try:
+            while True:
+                answer = self._turn(talk)
+                if answer is not None:
+                    self._budget.earn()
+                    return answer
+        except CrudsError as error:
+            lost = _whole_truth(error, talk)
+            if lost is not None:
+                raise lost from error
+            raise
+
+    def _turn(self, talk: _Talk) -> Response | None:
+        """Make one attempt; None if the call goes on."""
+        if self._stop.is_set():
+            raise ClientStoppedError("stopped", **_where(talk))
+        proof = self._credentials.headers() if talk.call.is_authenticated else {}
+        headers = merged_headers(talk.call.headers, proof) if proof else talk.call.headers
+        if monotonic() >= talk.call.ends_at:
+            raise DeadlineError("the time of the call is used up", **_where(talk))
+        talk.attempts += 1
+        try:
+            answer = self._transport.send(talk.call, headers)
+        except (ConnectError, AnswerLostError) as error:
+            self._after_error(talk, error)
+            return None
+        except RequestError as error:
+            self._tell(EventKind.FAILURE, talk, error=error)
+            raise
+        return self._after_answer(talk, replace(answer, attempts=talk.attempts), proof)
+
+    def _after_error(self, talk: _Talk, error: RequestError) -> None:
+        """Wait for the next attempt, or raise the error."""
+        talk.note_ambiguity(sent=error.sent)
+        wait = self._policy.after_error(
+            error, retry=talk.retries + 1, repeatable=talk.call.repeatable, random=self._random
+        )
+        if wait is None or not self._may_wait(talk, wait):
+            self._tell(EventKind.FAILURE, talk, error=error)
+            raise error
+        self._tell(EventKind.RETRY, talk, wait=wait, error=error)
+        self._wait(talk, wait)
+
+    def _after_answer(self, talk: _Talk, answer: Response, proof: Mapping[str, str]) -> Response | None:
+        """Return the answer if it is final; None if the call goes on."""
+        talk.last = answer
+        status = answer.status
+        if status == 401 and self._renews(talk, answer, proof):
+            self._tell(EventKind.RENEWAL, talk, status=status)
+            return None
+        if status in REDIRECTS and talk.call.is_redirectable:
+            self._tell(EventKind.REDIRECT, talk, status=status)
+            self._follow(talk, answer)
+            return None
+        if status in {404, 410} and talk.call.method == "DELETE" and talk.may_be_done:
+            self._tell(EventKind.ANSWER, talk, status=status)
+            return replace(answer, repeated_delete=True)
+        wanted = retry_after_of(answer.headers, utc_now)
+        wait = self._policy.after_status(
+            status,
+            retry=talk.retries + 1,
+            repeatable=talk.call.repeatable,
+            retry_after=wanted,
+            random=self._random,
+        )
+        if wait is None or not self._may_wait(talk, wait):
+            self._tell(EventKind.ANSWER, talk, status=status)
+            return answer
+        talk.note_ambiguity(sent=not is_unprocessed(status, wanted))
+        self._tell(EventKind.RETRY, talk, status=status, wait=wait)
+        self._wait(talk, wait)
+        return None
+
+    def _renews(self, talk: _Talk, answer: Response, proof: Mapping[str, str]) -> bool:
+        """Whether another token is at hand after a 401 (RFC 6750 section 3.1); tried once in a call."""
+        if talk.has_renewed or not proof or "insufficient_scope" in answer.headers.get("www-authenticate", ""):
+            return False
+        talk.has_renewed = True
+        return self._credentials.renew(proof)
+
+    def _follow(self, talk: _Talk, answer: Response) -> None:
+        followed = follow(talk.call, answer, talk.hops)
+        if followed.method != talk.call.method:
+            talk.written = talk.call
+        talk.call, talk.hops = followed, talk.hops + 1
+
+    def _may_wait(self, talk: _Talk, wait: float) -> bool:
+        """Whether another attempt fits into the deadline and the budget."""
+        return monotonic() + wait < talk.call.ends_at and self._budget.spend()
+
+    def _wait(self, talk: _Talk, wait: float) -> None:
+        talk.retries += 1
+        if wait > 0 and self._stop.wait(wait):
+            raise ClientStoppedError("stopped while waiting for the next attempt", **_where(talk))
+
+    def _tell(
+        self,
+        kind: EventKind,
+        talk: _Talk,
+        *,
+        status: int | None = None,
+        wait: float | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        if self._on_event is not None:
+            name = None if error is None else type(error).__name__
+            call = talk.call
+            self._on_event(RequestEvent(kind, call.method, bare(call.url), status, talk.attempts, wait, name))
+
+
+def _whole_truth(error: CrudsError, talk: _Talk) -> AnswerLostError | None:
+    """Complete the error's facts, and return another one if it is true of the last attempt only."""
+    if isinstance(error, RequestError):
+        error.attempts, error.last_response = talk.attempts, error.last_response or talk.last
+        error.sent = error.sent or talk.may_be_done or talk.written is not None
+    if talk.written is None and not (talk.may_be_done and _claims_nothing_happened(error)):
+        return None
+    call = talk.written or talk.call
+    return AnswerLostError(
+        f"it may have been carried out, and then: {type(error).__name__}",
+        method=call.method,
+        url=bare(call.url),
+        attempts=talk.attempts,
+        sent=True,
+        last_response=talk.last,
+    )
+
+
+def _claims_nothing_happened(error: CrudsError) -> bool:
+    return isinstance(error, ConnectError | TLSError) or not isinstance(error, RequestError)
+
+
+def _where(talk: _Talk) -> dict[str, Any]:
+    return {"method": talk.call.method, "url": bare(talk.call.url)}
+
+
+def utc_now() -> datetime:
+    """Return the machine's time, for a Retry-After date whose answer has no Date."""
+    return datetime.now(UTC)

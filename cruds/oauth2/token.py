@@ -1,0 +1,89 @@
+"""A token and how long it is good: what is kept, and when to ask for another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+_CLOCKS_APART = timedelta(minutes=5)
+"""A token obtained further in the future than this means that the clock was set back: its expiry says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """What is kept of a session. Printing it shows no token."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    """None: the session cannot be renewed without the credentials that made it."""
+    token_type: str
+    """As the server wrote it; it is Bearer in some spelling."""
+    expires_at: datetime | None
+    """Aware, UTC, counted from before the token was asked for. None: unknown, good until a server rejects it."""
+    obtained_at: datetime
+    """Aware, UTC."""
+    scope: str | None
+    """What was granted, blank-separated; None: the answer did not say, so what was asked (RFC 6749 section 5.1)."""
+    grant: str
+    """What made the session: client_credentials, password or authorization_code. Renewals do not change it."""
+    version: int = 0
+    """Counts the saves of this profile; set by the store."""
+
+    @property
+    def life(self) -> float | None:
+        """The seconds it was good when it was obtained; None if unknown."""
+        return None if self.expires_at is None else (self.expires_at - self.obtained_at).total_seconds()
+
+    def life_left(self, now: datetime) -> float | None:
+        """Return the seconds this token is still good, by a wall clock that may have been set; None if unknown.
+
+        Never more than the whole life, so that a clock set back a little does not make an old token young; a clock
+        set back a lot makes it too old.
+        """
+        if self.expires_at is None:
+            return None
+        if self.obtained_at - now > _CLOCKS_APART:
+            return 0.0
+        return min(self.expires_at - now, self.expires_at - self.obtained_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Live:
+    """A token in use, with its times on the monotonic clock, which nobody sets."""
+
+    token: str
+    renew_at: float
+    """From here on another one is asked for; infinity for a token of unknown life."""
+    dies_at: float
+    """From here on it is not sent."""
+
+    @classmethod
+    def granted(cls, state: TokenState, *, now: float, took_s: float) -> Live:
+        """Count the life from before the request: the server began to count before its answer arrived."""
+        life = state.life
+        left = None if life is None else life - took_s
+        return cls._of(state, left, now=now, round_trip=took_s)
+
+    @classmethod
+    def found(cls, state: TokenState, *, now: float, wall: datetime) -> Live:
+        """Count what is left by the wall clock, for a state that a store gave."""
+        return cls._of(state, state.life_left(wall), now=now, round_trip=0.0)
+
+    @classmethod
+    def _of(cls, state: TokenState, left: float | None, *, now: float, round_trip: float) -> Live:
+        if left is None or state.life is None:
+            return cls(state.access_token, float("inf"), float("inf"))
+        return cls(state.access_token, now + left - leeway(state.life, round_trip), now + left)
+
+    def postponed(self, until: float) -> Live:
+        """Return the same token with another moment to renew it, not after its end."""
+        return replace(self, renew_at=min(until, self.dies_at))
+
+
+def leeway(life: float, round_trip: float) -> float:
+    """Return how many seconds before its end a token is renewed.
+
+    A tenth of the life, at most 30 s, but at least a second plus the round trip, since servers count whole seconds
+    and the request has to arrive. Never more than half the life: a token of two seconds must be usable too.
+    """
+    return min(life / 2, max(1.0 + round_trip, min(30.0, life / 10)))

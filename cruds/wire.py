@@ -1,0 +1,173 @@
+"""Connections that keep a deadline and know whether the request left the house.
+
+A socket timeout is per operation, so a server that drips one byte a second holds a thread for ever, in the
+status line, in a header, in a chunk size or in the body. These connections ask before every `recv` how much of
+the attempt is left. They also note the moment the first byte of a request is handed to the kernel: before it, a
+failure is harmless; after it, nobody knows.
+
+The attempt is handed over beside urllib3's pools, as a value of the thread that makes it: one attempt runs on one
+thread from its first byte to its last.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse, IncompleteRead
+from time import monotonic
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Attempt:
+    """What is known about one attempt while it runs. Belongs to one thread."""
+
+    __slots__ = ("ends_at", "pause", "sent", "watched")
+
+    def __init__(self, ends_at: float, pause: float | None) -> None:
+        self.ends_at = ends_at
+        """The monotonic instant at which the attempt must be over; infinity for no limit."""
+        self.pause = pause
+        """The longest silence between two bytes, in seconds; None for no limit of its own."""
+        self.sent = False
+        """Whether bytes of the request may have left."""
+        self.watched = False
+        """Whether a connection of ours carried it; otherwise `sent` says nothing."""
+
+    def patience(self) -> float | None:
+        """Return how long the next socket operation may take; None for no limit. Raises TimeoutError at the end."""
+        left = self.ends_at - monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline of the call has passed")
+        if left == float("inf"):
+            return self.pause
+        return left if self.pause is None else min(left, self.pause)
+
+
+class _Thread(threading.local):
+    attempt: Attempt | None = None
+
+
+_thread = _Thread()
+
+
+@contextmanager
+def attempting(attempt: Attempt) -> Iterator[Attempt]:
+    """Let connections of this thread see `attempt` for the length of the block."""
+    before, _thread.attempt = _thread.attempt, attempt
+    try:
+        yield attempt
+    finally:
+        _thread.attempt = before
+
+
+class _PatientReader(io.RawIOBase):
+    """Reads a socket, asking before each `recv` how long it may take."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if _thread.attempt is not None:
+            self._sock.settimeout(_thread.attempt.patience())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _Reader(io.BufferedReader):
+    """Buffers, and takes a head that breaks off for what it is: http.client would read it as a complete one."""
+
+    is_reading_head = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if self.is_reading_head and not line.endswith(b"\n") and (size is None or size < 0 or len(line) < size):
+            raise IncompleteRead(line)
+        return line
+
+
+class _PatientSocket:
+    """The one thing http.client's response wants of a socket: a file to read from."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def makefile(self, *_: Any) -> _Reader:
+        return _Reader(_PatientReader(self._sock))
+
+
+class _PatientResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(_PatientSocket(sock), *args, **options)  # type: ignore[arg-type]  # it only calls makefile
+
+    def begin(self) -> None:
+        reader = self.fp
+        if isinstance(reader, _Reader):
+            reader.is_reading_head = True
+            super().begin()
+            reader.is_reading_head = False
+
+
+class _Noting:
+    """Mixed into a connection: marks the attempt as sent when the request itself, not a CONNECT, goes out."""
+
+    _is_connecting = False
+
+    def connect(self) -> None:
+        self._is_connecting = True
+        try:
+            super().connect()  # type: ignore[misc]  # the connection class comes after this one
+        finally:
+            self._is_connecting = False
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if _thread.attempt is not None:
+            _thread.attempt.watched = True
+        super().request(*args, **options)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        attempt = _thread.attempt
+        if getattr(self, "sock", None) is None:
+            self.connect()
+        if attempt is not None and not self._is_connecting:
+            attempt.sent = True
+        super().send(data)  # type: ignore[misc]
+
+
+class _PlainConnection(_Noting, HTTPConnection):
+    response_class = _PatientResponse
+
+
+class _TLSConnection(_Noting, HTTPSConnection):
+    response_class = _PatientResponse
+
+    def connect(self) -> None:
+        # The handshake comes before `request`, and a failure in it must be known to be ours.
+        if _thread.attempt is not None:
+            _thread.attempt.watched = True
+        super().connect()
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _PlainPool, "https": _TLSPool}
+"""What a urllib3 PoolManager needs as `pool_classes_by_scheme` to use these connections."""

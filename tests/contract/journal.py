@@ -1,0 +1,449 @@
+"""What every journal, link memory and target index must do. A subclass says how to make the place they live in."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Protocol
+
+import pytest
+
+from daemon.errors import StateError
+from daemon.sync.change import Change, Fate, Kind, Link, Outcome, Reject
+from daemon.sync.counts import Counts
+from daemon.sync.ports import Journal, LinkCount, Links, TargetIndex, TargetRecord
+
+WRITES = [Kind.CREATE, Kind.UPDATE]
+
+
+def a_change(seq: int, kind: Kind = Kind.CREATE, *, key: str | None = None, run: str = "run1", **facts: Any) -> Change:
+    """Return a change that looks like the planner's."""
+    document = None if kind is Kind.DELETE else {"name": f"Record {seq}", "n": seq}
+    change = Change(
+        seq=seq,
+        kind=kind,
+        key=key or f"k{seq}",
+        target_id=None if kind is Kind.CREATE else f"t{seq}",
+        version=None,
+        document=document,
+        before=None,
+        fields=tuple(sorted(document or ())),
+        fingerprint=b"" if kind is Kind.DELETE else bytes([seq % 256]) * 16,
+        raw=b"" if kind is Kind.DELETE else bytes([(seq + 1) % 256]) * 16,
+        owned=True,
+        idempotency_key=f"{run}-{seq}",
+    )
+    return replace(change, **facts)
+
+
+def a_link(key: str, **facts: Any) -> Link:
+    """Return a link as the planner hands it over: not yet numbered."""
+    return replace(Link(0, key, f"t-{key}", b"f" * 16, b"r" * 16, None, owned=True), **facts)
+
+
+class World(Protocol):
+    """One job's memory, shared by its runs."""
+
+    def journal(self, run: str) -> Journal: ...
+
+    def links(self) -> Links: ...
+
+    def rejects(self) -> Mapping[str, tuple[Reject, int]]:
+        """Return the rejects by key, each with its attempts."""
+
+    def counts(self, run: str) -> Counts: ...
+
+
+def plan(journal: Journal, *changes: Change) -> None:
+    journal.plan(changes, links=(), rejects=(), counts=Counts())
+
+
+def send(journal: Journal, *changes: Change) -> None:
+    plan(journal, *changes)
+    journal.commit(sent=changes, outcomes=(), counts=Counts())
+
+
+def settle(journal: Journal, *outcomes: Outcome) -> None:
+    journal.commit(sent=(), outcomes=outcomes, counts=Counts())
+
+
+class JournalContract:
+    """Each test gets a world of its own from `make`, empty at first. `run1` is older than `run2`."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def journal(self, world: World) -> Journal:
+        return world.journal("run1")
+
+    # ---- plan ----
+
+    def test_a_planned_change_comes_back_whole(self, journal: Journal) -> None:
+        change = a_change(
+            1,
+            Kind.UPDATE,
+            version='W/"7"',
+            document={"price": Decimal("19.90"), "id": 2**63 + 1, "name": "Ada ✓", "deep": {"a": [1, None, True]}},
+            before={"price": Decimal("19.9")},
+            fields=("price",),
+            owned=False,
+        )
+        plan(journal, change)
+        assert list(journal.planned(WRITES)) == [change]
+
+    def test_numbers_keep_every_digit(self, journal: Journal) -> None:
+        plan(journal, a_change(1, document={"price": Decimal("19.90"), "id": 12345678901234567890}))
+        document = next(journal.planned(WRITES)).document
+        assert document is not None
+        assert (str(document["price"]), document["id"]) == ("19.90", 12345678901234567890)
+
+    def test_planned_changes_come_in_order_and_by_kind(self, journal: Journal) -> None:
+        plan(journal, a_change(2, Kind.UPDATE), a_change(1), a_change(3, Kind.DELETE))
+        assert [change.seq for change in journal.planned(WRITES)] == [1, 2]
+        assert [change.seq for change in journal.planned([Kind.DELETE])] == [3]
+
+    def test_no_kinds_are_no_changes(self, journal: Journal) -> None:
+        plan(journal, a_change(1))
+        assert list(journal.planned([])) == []
+
+    def test_many_changes_stream_while_others_are_committed(self, journal: Journal) -> None:
+        plan(journal, *(a_change(seq) for seq in range(1, 2501)))
+        met = []
+        for change in journal.planned(WRITES):
+            met.append(change.seq)
+            if change.seq % 100 == 0:
+                journal.commit(sent=[change], outcomes=(), counts=Counts())
+        assert met == list(range(1, 2501))
+
+    def test_a_change_that_was_sent_is_not_planned_any_more(self, journal: Journal) -> None:
+        send(journal, a_change(1))
+        plan(journal, a_change(2))
+        assert [change.seq for change in journal.planned(WRITES)] == [2]
+
+    def test_a_seq_is_given_once(self, journal: Journal) -> None:
+        plan(journal, a_change(1))
+        with pytest.raises(StateError):
+            plan(journal, a_change(1, key="other"))
+
+    def test_a_page_is_planned_whole_or_not_at_all(self, world: World, journal: Journal) -> None:
+        plan(journal, a_change(2))
+        with pytest.raises(StateError):
+            journal.plan(
+                [a_change(1), a_change(2)],
+                links=[(a_link("x"), {"a": 1})],
+                rejects=[Reject("y", "bad")],
+                counts=Counts(seen=9),
+            )
+        assert [change.seq for change in journal.planned(WRITES)] == [2]
+        assert not world.links().by_key(["x"])
+        assert not world.rejects()
+
+    def test_what_is_known_of_keys(self, journal: Journal) -> None:
+        send(journal, a_change(1))
+        journal.plan([a_change(2)], links=(), rejects=[Reject("bad", "no name")], counts=Counts())
+        assert journal.known(["k1", "k2", "bad", "new"]) == {"k1": Fate.SENT, "k2": Fate.PLANNED, "bad": None}
+
+    def test_a_change_says_more_than_a_reject(self, journal: Journal) -> None:
+        plan(journal, a_change(1))
+        journal.spoil("k1", Reject("k1", "twice"), Counts())
+        assert journal.known(["k1"]) == {"k1": Fate.FAILED}
+
+    def test_another_runs_keys_are_not_known(self, world: World, journal: Journal) -> None:
+        journal.plan([a_change(1)], links=(), rejects=[Reject("bad", "no name")], counts=Counts())
+        assert world.journal("run2").known(["k1", "bad"]) == {}
+
+    def test_a_spoiled_change_is_rejected(self, world: World, journal: Journal) -> None:
+        plan(journal, a_change(1), a_change(2))
+        journal.spoil("k1", Reject("k1", "two records have the same key"), Counts(rejected=1))
+        assert [change.seq for change in journal.planned(WRITES)] == [2]
+        assert world.rejects()["k1"][0].reason == "two records have the same key"
+
+    def test_only_a_planned_change_can_be_spoiled(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1))
+        with pytest.raises(StateError):
+            journal.spoil("k1", Reject("k1", "twice"), Counts())
+        assert not world.rejects()
+
+    def test_withheld_changes_are_not_planned(self, journal: Journal) -> None:
+        plan(journal, a_change(1), a_change(2, Kind.UPDATE), a_change(3, Kind.DELETE))
+        journal.withhold([Kind.UPDATE, Kind.DELETE], "too many", Counts())
+        assert journal.tally() == {
+            (Kind.CREATE, Fate.PLANNED): 1,
+            (Kind.UPDATE, Fate.WITHHELD): 1,
+            (Kind.DELETE, Fate.WITHHELD): 1,
+        }
+
+    # ---- commit ----
+
+    def test_a_done_create_leaves_link_and_document(self, world: World, journal: Journal) -> None:
+        change = a_change(1)
+        send(journal, change)
+        settle(journal, Outcome(change, Fate.DONE, target_id="t9", version="v1"))
+        link = world.links().by_key(["k1"])["k1"]
+        assert replace(link, id=0) == Link(0, "k1", "t9", change.fingerprint, change.raw, "v1", owned=True)
+        assert world.links().documents([link.id]) == {link.id: change.document}
+
+    def test_a_done_update_keeps_its_link_id(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1))
+        settle(journal, Outcome(a_change(1), Fate.DONE, target_id="t1"))
+        before = world.links().by_key(["k1"])["k1"]
+        update = a_change(2, Kind.UPDATE, key="k1", target_id="t1", document={"name": "new"}, fingerprint=b"2" * 16)
+        send(journal, update)
+        settle(journal, Outcome(update, Fate.DONE, version="v2", owned=False))
+        after = world.links().by_key(["k1"])["k1"]
+        assert (after.id, after.target_id, after.version, after.owned) == (before.id, "t1", "v2", False)
+        assert world.links().documents([after.id]) == {after.id: {"name": "new"}}
+
+    def test_a_done_delete_leaves_nothing(self, world: World, journal: Journal) -> None:
+        journal.plan([a_change(1, Kind.DELETE)], links=[(a_link("k1"), {"a": 1})], rejects=(), counts=Counts())
+        link = world.links().by_key(["k1"])["k1"]
+        journal.commit(sent=[a_change(1, Kind.DELETE)], outcomes=(), counts=Counts())
+        settle(journal, Outcome(a_change(1, Kind.DELETE), Fate.DONE, target_id="t1"))
+        assert world.links().by_key(["k1"]) == {}
+        assert world.links().documents([link.id]) == {}
+
+    @pytest.mark.parametrize("fate", [Fate.FAILED, Fate.UNKNOWN])
+    def test_what_could_not_be_carried_out_is_a_reject(self, world: World, journal: Journal, fate: Fate) -> None:
+        send(journal, a_change(1))
+        settle(journal, Outcome(a_change(1), fate, reason="no such department", status=422, excerpt='{"error":1}'))
+        reject = Reject("k1", "no such department", 422, '{"error":1}', Kind.CREATE)
+        assert world.rejects() == {"k1": (reject, 1)}
+        assert world.links().by_key(["k1"]) == {}
+
+    def test_success_removes_the_reject(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1))
+        settle(journal, Outcome(a_change(1), Fate.FAILED, reason="no"))
+        later = world.journal("run2")
+        send(later, a_change(1, run="run2"))
+        settle(later, Outcome(a_change(1, run="run2"), Fate.DONE, target_id="t1"))
+        assert not world.rejects()
+
+    def test_attempts_are_counted_once_a_run(self, world: World) -> None:
+        for run in ("run1", "run2"):
+            for _ in range(2):
+                world.journal(run).plan((), links=(), rejects=[Reject("bad", f"in {run}")], counts=Counts())
+        assert world.rejects() == {"bad": (Reject("bad", "in run2"), 2)}
+
+    def test_a_dropped_change_leaves_nothing(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1))
+        settle(journal, Outcome(a_change(1), Fate.DROPPED, reason="never arrived"))
+        assert journal.tally() == {(Kind.CREATE, Fate.DROPPED): 1}
+        assert not world.rejects()
+        assert not world.links().by_key(["k1"])
+
+    def test_counts_are_kept_with_what_they_count(self, world: World, journal: Journal) -> None:
+        journal.plan([a_change(1)], links=(), rejects=(), counts=Counts(seen=1, pending=1))
+        assert world.counts("run1") == Counts(seen=1, pending=1)
+        journal.commit(
+            sent=[a_change(1)],
+            outcomes=[Outcome(a_change(1), Fate.DONE, target_id="t1")],
+            counts=Counts(seen=1, created=1),
+        )
+        assert world.counts("run1") == Counts(seen=1, created=1)
+
+    def test_outcomes_and_new_sends_commit_together(self, journal: Journal) -> None:
+        plan(journal, a_change(1), a_change(2))
+        journal.commit(sent=[a_change(1)], outcomes=(), counts=Counts())
+        done = Outcome(a_change(1), Fate.DONE, target_id="t1")
+        journal.commit(sent=[a_change(2)], outcomes=[done], counts=Counts())
+        assert journal.tally() == {(Kind.CREATE, Fate.DONE): 1, (Kind.CREATE, Fate.SENT): 1}
+
+    def test_an_empty_commit_is_allowed(self, journal: Journal) -> None:
+        journal.commit(sent=(), outcomes=(), counts=Counts())
+        journal.plan((), links=(), rejects=(), counts=Counts())
+        assert journal.tally() == {}
+
+    def test_a_change_is_sent_once(self, journal: Journal) -> None:
+        send(journal, a_change(1))
+        with pytest.raises(StateError):
+            journal.commit(sent=[a_change(1)], outcomes=(), counts=Counts())
+
+    def test_a_withheld_change_is_not_sent(self, journal: Journal) -> None:
+        plan(journal, a_change(1))
+        journal.withhold(WRITES, "too many", Counts())
+        with pytest.raises(StateError):
+            journal.commit(sent=[a_change(1)], outcomes=(), counts=Counts())
+
+    @pytest.mark.parametrize("fate", [Fate.DONE, Fate.UNKNOWN])
+    def test_what_was_never_sent_has_no_outcome(self, world: World, journal: Journal, fate: Fate) -> None:
+        plan(journal, a_change(1))
+        with pytest.raises(StateError):
+            settle(journal, Outcome(a_change(1), fate, target_id="t1"))
+        assert journal.tally() == {(Kind.CREATE, Fate.PLANNED): 1}
+        assert not world.links().by_key(["k1"])
+
+    def test_one_unlawful_move_commits_nothing_of_the_rest(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1))
+        plan(journal, a_change(2))
+        with pytest.raises(StateError):
+            settle(
+                journal,
+                Outcome(a_change(1), Fate.DONE, target_id="t1"),
+                Outcome(a_change(2), Fate.DONE, target_id="t2"),
+            )
+        assert journal.tally() == {(Kind.CREATE, Fate.SENT): 1, (Kind.CREATE, Fate.PLANNED): 1}
+        assert not world.links().by_key(["k1", "k2"])
+
+    def test_a_create_without_an_id_is_not_done(self, journal: Journal) -> None:
+        send(journal, a_change(1))
+        with pytest.raises(StateError):
+            settle(journal, Outcome(a_change(1), Fate.DONE))
+
+    # ---- after a crash ----
+
+    def test_what_an_earlier_run_sent_is_unresolved(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1), a_change(2), a_change(3))
+        plan(journal, a_change(4))
+        settle(
+            journal,
+            Outcome(a_change(2), Fate.UNKNOWN, reason="timed out"),
+            Outcome(a_change(3), Fate.DONE, target_id="t3"),
+        )
+        found = world.journal("run2").unresolved()
+        assert [(change.key, change.fate, change.reason) for change in found] == [
+            ("k1", Fate.SENT, ""),
+            ("k2", Fate.UNKNOWN, "timed out"),
+        ]
+        assert journal.unresolved() == ()
+
+    def test_a_resolved_change_has_its_link(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1))
+        later = world.journal("run2")
+        (found,) = later.unresolved()
+        later.resolve([Outcome(found, Fate.DONE, target_id="t1")])
+        assert later.unresolved() == ()
+        assert world.links().by_key(["k1"])["k1"].raw == a_change(1).raw
+        assert journal.tally() == {(Kind.CREATE, Fate.DONE): 1}
+
+    def test_equal_seqs_of_two_runs_are_told_apart(self, world: World) -> None:
+        send(world.journal("run1"), a_change(1, key="a"))
+        send(world.journal("run2"), a_change(1, key="b", run="run2"))
+        later = world.journal("run3")
+        first, second = later.unresolved()
+        later.resolve([Outcome(first, Fate.DROPPED)])
+        assert [change.key for change in later.unresolved()] == ["b"]
+        assert second.key == "b"
+
+    def test_what_nobody_can_tell_stays_unknown(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1))
+        for run in ("run2", "run3"):
+            later = world.journal(run)
+            later.resolve([Outcome(change, Fate.UNKNOWN, reason="look at it") for change in later.unresolved()])
+        assert [change.fate for change in world.journal("run4").unresolved()] == [Fate.UNKNOWN]
+        assert world.rejects()["k1"][1] == 2
+
+    def test_what_is_resolved_cannot_be_resolved_again(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1))
+        later = world.journal("run2")
+        outcome = Outcome(later.unresolved()[0], Fate.DROPPED)
+        later.resolve([outcome])
+        with pytest.raises(StateError):
+            later.resolve([outcome])
+
+
+class LinksContract:
+    """What every memory of links must do. Links get there through a journal."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        raise NotImplementedError
+
+    def remember(self, world: World, *links: tuple[Link, dict[str, Any] | None]) -> None:
+        world.journal("run1").plan((), links=links, rejects=(), counts=Counts())
+
+    def test_an_unknown_job_has_no_links(self, world: World) -> None:
+        assert world.links().count() == LinkCount(links=0, owned=0, highest=0)
+        assert world.links().by_key(["x"]) == {}
+        assert world.links().by_key([]) == {}
+        assert world.links().documents([1]) == {}
+        assert list(world.links().range(0, 10**9, 10)) == []
+        assert world.links().last_seen() is None
+        assert world.links().last_selection() is None
+
+    def test_links_are_counted(self, world: World) -> None:
+        self.remember(world, (a_link("a"), None), (a_link("b", owned=False), None))
+        count = world.links().count()
+        assert (count.links, count.owned) == (2, 1)
+        assert count.highest == world.links().by_key(["b"])["b"].id
+
+    def test_links_are_numbered_in_order_of_arrival(self, world: World) -> None:
+        self.remember(world, (a_link("z"), None), (a_link("a"), None))
+        found = world.links().by_key(["a", "z"])
+        assert 0 < found["z"].id < found["a"].id
+
+    def test_thousands_of_keys_are_found_at_once(self, world: World) -> None:
+        self.remember(world, *((a_link(f"k{n}"), None) for n in range(2500)))
+        keys = [f"k{n}" for n in range(0, 5000)]
+        assert set(world.links().by_key(keys)) == {f"k{n}" for n in range(2500)}
+
+    def test_keys_are_texts_and_not_patterns(self, world: World) -> None:
+        odd = ["a'b", 'a"b', "100%", "a_b", "ä\x1fb", "01", "1"]
+        self.remember(world, *((a_link(key), {"key": key}) for key in odd))
+        assert set(world.links().by_key(odd)) == set(odd)
+        assert world.links().by_key(["A'B", "a%", "001"]) == {}
+
+    def test_a_link_takes_the_place_of_the_one_before(self, world: World) -> None:
+        self.remember(world, (a_link("a"), {"n": 1}))
+        before = world.links().by_key(["a"])["a"]
+        self.remember(world, (a_link("a", target_id="t2", raw=b"", version="v"), {"n": 2}))
+        after = world.links().by_key(["a"])["a"]
+        assert after == replace(before, target_id="t2", raw=b"", version="v")
+        assert world.links().documents([after.id]) == {after.id: {"n": 2}}
+
+    def test_no_document_leaves_the_remembered_one(self, world: World) -> None:
+        self.remember(world, (a_link("a"), {"n": 1}), (a_link("b"), None))
+        self.remember(world, (a_link("a", raw=b"2" * 16), None))
+        links = world.links().by_key(["a", "b"])
+        assert world.links().documents([link.id for link in links.values()]) == {links["a"].id: {"n": 1}}
+
+    def test_an_empty_document_is_a_document(self, world: World) -> None:
+        self.remember(world, (a_link("a"), {}))
+        link = world.links().by_key(["a"])["a"]
+        assert world.links().documents([link.id]) == {link.id: {}}
+
+    def test_a_range_is_walked_in_order(self, world: World) -> None:
+        self.remember(world, *((a_link(f"k{n}"), None) for n in range(7)))
+        highest, after, met = world.links().count().highest, 0, []
+        while batch := world.links().range(after, highest, 3):
+            met += [link.key for link in batch]
+            after = batch[-1].id
+        assert met == [f"k{n}" for n in range(7)]
+        assert [link.key for link in world.links().range(0, highest - 1, 100)] == met[:-1]
+
+
+class TargetIndexContract:
+    """What every target index must do."""
+
+    @pytest.fixture
+    def index(self) -> TargetIndex:
+        raise NotImplementedError
+
+    def test_an_empty_index_finds_nothing(self, index: TargetIndex) -> None:
+        assert index.count() == 0
+        assert index.by_match(["x"]) == {}
+        assert index.by_id(["x"]) == {}
+
+    def test_records_are_found_by_match_and_by_id(self, index: TargetIndex) -> None:
+        ada = TargetRecord("1", "ada", {"name": "Ada", "pay": Decimal("1.10")}, "v1")
+        bob = TargetRecord("2", None, {}, None)
+        index.put([ada])
+        index.put([bob])
+        assert index.by_match(["ada", "none"]) == {"ada": (ada,)}
+        assert index.by_id(["1", "2", "3"]) == {"1": ada, "2": bob}
+        assert index.count() == 2
+
+    def test_two_records_for_one_match_are_both_told(self, index: TargetIndex) -> None:
+        index.put([TargetRecord(n, "ada", {}, None) for n in ("1", "2")])
+        assert [record.id for record in index.by_match(["ada", "ada"])["ada"]] == ["1", "2"]
+
+    def test_a_record_met_on_two_pages_counts_once(self, index: TargetIndex) -> None:
+        index.put([TargetRecord("1", "ada", {"n": 1}, None)])
+        index.put([TargetRecord("1", "ada", {"n": 2}, None)])
+        assert index.count() == 1
+        assert [record.document for record in index.by_match(["ada"])["ada"]] == [{"n": 2}]
+
+    def test_thousands_are_found_at_once(self, index: TargetIndex) -> None:
+        index.put([TargetRecord(f"t{n}", f"k{n}", {"n": n}, None) for n in range(2500)])
+        assert len(index.by_match([f"k{n}" for n in range(5000)])) == 2500
+        assert len(index.by_id([f"t{n}" for n in range(5000)])) == 2500

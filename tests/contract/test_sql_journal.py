@@ -1,0 +1,38 @@
+"""The SQL store keeps the contracts of journal, links and target index, on a real file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.store.database import Database
+from tests.contract.journal import JournalContract, LinksContract, TargetIndexContract
+from tests.unit.store.places import HandClock, SqlWorld, ready
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with ready(tmp_path / "state.db") as database:
+        yield database
+
+
+class TestSqlJournal(JournalContract):
+    @pytest.fixture
+    def world(self, database: Database) -> SqlWorld:  # type: ignore[override] # a fixture, not a method
+        return SqlWorld(database, HandClock())
+
+
+class TestSqlLinks(LinksContract):
+    @pytest.fixture
+    def world(self, database: Database) -> SqlWorld:  # type: ignore[override] # a fixture, not a method
+        return SqlWorld(database, HandClock())
+
+
+class TestSqlTargetIndex(TargetIndexContract):
+    @pytest.fixture
+    def index(self, database: Database) -> Iterator[object]:  # type: ignore[override] # a fixture, not a method
+        world = SqlWorld(database, HandClock())
+        with world.index("other") as other, world.index("run1") as index:
+            yield index
+            assert other.count() == 0
+        assert index.count() == 0

@@ -1,0 +1,94 @@
+"""The global options, which every verb takes and the command as a whole takes too."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from daemon.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """What the global options say."""
+
+    config: Path | None = None
+    """None: look in the usual places."""
+    state: str | None = None
+    """None: as the configuration says."""
+    log_level: str | None = None
+    """None: as the verb sees fit."""
+    no_color: bool = False
+
+
+class GlobalOption(click.Option):
+    """An option that is kept for all verbs. Given twice, the later one holds."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, expose_value=False, callback=_keep, **more)
+
+
+def global_options() -> list[click.Parameter]:
+    """Return the options, made anew: click ties an option to its command."""
+    return [
+        GlobalOption(
+            ["--config"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Configuration. Default: $CRUDSD_CONFIG, ./crudsd.yaml, /etc/crudsd/crudsd.yaml.",
+        ),
+        GlobalOption(["--state"], metavar="URL", hidden=True, help="State database; wins over the configuration's."),
+        GlobalOption(
+            ["--log-level"],
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            help="What goes to the log on stderr. Default: info for serve, warning for the others.",
+        ),
+        GlobalOption(
+            ["--no-color"], is_flag=True, default=None, help="No colours; NO_COLOR and TERM=dumb do the same."
+        ),
+    ]
+
+
+def given(context: click.Context) -> Globals:
+    """Return what the global options say, wherever they stood."""
+    found = context.find_object(Globals)
+    return found if found is not None else Globals()
+
+
+def settings(context: click.Context) -> "Settings":
+    """Return where this process finds its things. Raises ConfigError when there is no configuration."""
+    from daemon.settings import Settings, find_config
+
+    options = given(context)
+    return Settings(config=find_config(options.config, os.environ), environment=os.environ, state=options.state)
+
+
+def start_logs(context: click.Context, *, level: str = "warning") -> None:
+    """Begin to log to stderr, from the level that the operator asked for or else from `level`."""
+    from daemon.logs import configure
+
+    configure(level=given(context).log_level or level)
+
+
+def say_version(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    """Print the version and end, if the option is there."""
+    del parameter
+    if value and not context.resilient_parsing:
+        from .version import version
+
+        click.echo(f"crudsd {version()}")
+        context.exit()
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is None or parameter.name is None:
+        return
+    root = context.find_root()
+    root.obj = replace(given(context), **{parameter.name: value})
+    context.obj = root.obj
+    if parameter.name == "no_color":
+        root.color = context.color = False
+        os.environ["NO_COLOR"] = "1"  # for the log and the progress line, which know no click

@@ -1,0 +1,112 @@
+"""The stable JSON forms. Keys are only ever added; docs/reference/cli.md lists them.
+
+Everything is bytes of UTF-8, since numbers keep their digits that way.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from daemon.sync.canonical import readable
+from daemon.sync.certificate import Certificate
+from daemon.sync.change import Change, Fate, Kind, Reject
+from daemon.sync.outcome import EXITS, Result
+from daemon.values import Json
+
+from .subjects import Finish, PastRun, Plan
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def document(json: Json) -> bytes:
+    """Return any JSON value, indented, with a line end."""
+    return msgspec.json.format(_ENCODER.encode(json), indent=2) + b"\n"
+
+
+def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int | None = None) -> Iterator[bytes]:
+    """Yield the pieces of one JSON object, its changes one a line, so that a plan of any length fits into memory.
+
+    `limit` is how many changes are given, None for all; `total_changes` counts them all.
+    """
+    head = {
+        "job": subject.job,
+        "summary": {str(kind): subject.tally.get((kind, Fate.PLANNED), 0) for kind in Kind},
+        "total_changes": sum(subject.tally.values()),
+        **_result(subject.result, rejects),
+    }
+    yield msgspec.json.format(_ENCODER.encode(head), indent=2).removesuffix(b"\n}") + b',\n  "changes": ['
+    separator = b"\n    "
+    for one in islice(subject.changes, limit):
+        yield separator + _ENCODER.encode(change(one))
+        separator = b",\n    "
+    yield b"\n  ]\n}\n"
+
+
+def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> bytes:
+    """Return the end of a run."""
+    told = {"job": subject.job, "run": subject.run, "took_s": round(subject.took_s, 3)}
+    return document({**told, **_result(subject.result, rejects)})
+
+
+def runs(rows: Sequence[PastRun]) -> bytes:
+    """Return past runs, in the order given."""
+    return document({"runs": [_run(row) for row in rows]})
+
+
+def change(subject: Change) -> dict[str, Any]:
+    """Return one change. `before` is null where nothing is known of it."""
+    return {
+        "seq": subject.seq,
+        "kind": subject.kind,
+        "key": readable(subject.key),
+        "target_id": subject.target_id,
+        "fate": subject.fate,
+        "reason": subject.reason,
+        "fields": subject.fields,
+        "before": subject.before,
+        "document": subject.document,
+    }
+
+
+def _result(result: Result, rejects: Sequence[Reject]) -> dict[str, Any]:
+    return {
+        "ending": result.ending,
+        "exit_code": EXITS[result.ending],
+        "error": result.error,
+        "counts": asdict(result.counts),
+        "certificate": _certificate(result.certificate),
+        "verdicts": [asdict(verdict) for verdict in result.verdicts],
+        "rejects": [{**asdict(reject), "key": readable(reject.key)} for reject in rejects],
+    }
+
+
+def _certificate(certificate: Certificate) -> dict[str, Any]:
+    end = certificate.end
+    return {
+        "issued": certificate.issued,
+        "text": str(certificate),
+        "doubts": certificate.doubts,
+        "ended_by": end.reason if end else None,
+        "pages": end.pages if end else None,
+        "records": end.records if end else None,
+        "total": end.total if end else None,
+    }
+
+
+def _run(row: PastRun) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "job": row.job,
+        "trigger": row.trigger,
+        "fire_time": row.fire_time,
+        "phase": row.phase,
+        "ending": row.ending,
+        "error": row.error,
+        "counts": asdict(row.counts),
+        "certificate": _certificate(row.certificate) if row.certificate else None,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+    }

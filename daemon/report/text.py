@@ -1,0 +1,231 @@
+"""Plans and runs as lines of text, for somebody who did not write the job file and looks at it at three in the morning.
+
+Pure: values in, lines out. The first sign of a line says what it is (`+ ~ - ! = ✓ ✗`); colour is up to the terminal.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from daemon.sync.change import Change, Fate, Kind, Reject
+from daemon.sync.counts import Counts
+from daemon.sync.outcome import Ending, Result, Verdict
+from daemon.values import MISSING
+
+from . import shown
+from .subjects import Finish, Plan
+
+PLAN_LINES = 100
+"""Changes shown when nobody said how many: two or three screens, enough to see what kind of plan it is."""
+
+REJECT_LINES = 10
+"""Rejects shown at the end. They tend to share a cause, and the first ten show it."""
+
+_PREFIXES = {Kind.CREATE: "+ create", Kind.UPDATE: "~ update", Kind.DELETE: "- delete"}
+_NOTES = {Fate.WITHHELD: "withheld", Fate.UNKNOWN: "answer lost", Fate.DROPPED: "dropped"}
+
+
+def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int = PLAN_LINES) -> Iterator[str]:
+    """Yield a plan's lines; no more than `limit` changes are taken from its stream."""
+    result = subject.result
+    total = sum(subject.tally.values())
+    yield f"Plan of {subject.job}"
+    yield ""
+    if limit and total:
+        yield from _changes(subject, limit)
+    if total > limit:
+        yield f"… and {shown.count(total - limit, 'more change')} (--limit {total} shows all)"
+    yield f"= {result.counts.unchanged} unchanged" + _left_out(result.counts)
+    yield from _rejects(result.counts, rejects)
+    yield ""
+    yield from _proofs(result)
+    yield from _error(result)
+    yield ""
+    yield _summary(subject.tally, result)
+    yield from _after_plan(subject.job, result, subject.tally)
+
+
+def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> Iterator[str]:
+    """Yield the lines that a run ends with: what happened, what did not and why, and what to do next."""
+    result = subject.result
+    yield f"Run {subject.run} of {subject.job}: {result.ending} after {shown.duration(subject.took_s)}"
+    yield ""
+    yield ledger(result.counts)
+    yield deletions(result.counts)
+    yield from _rejects(result.counts, rejects)
+    yield ""
+    yield from _proofs(result)
+    yield from _error(result)
+    yield ""
+    yield from _after_run(subject.job, result)
+
+
+def ledger(counts: Counts) -> str:
+    """Return the sum that must balance, in one line."""
+    always = [(counts.created, "created"), (counts.updated, "updated"), (counts.unchanged, "unchanged")]
+    sometimes = [
+        (counts.skipped, "skipped"),
+        (counts.rejected, "rejected"),
+        (counts.withheld, "withheld"),
+        (counts.pending, "not carried out"),
+    ]
+    parts = always + [(number, word) for number, word in sometimes if number]
+    line = f"{counts.seen} seen = " + " + ".join(f"{number} {word}" for number, word in parts)
+    if counts.balanced:
+        return line
+    return f"✗ {line}: this does not balance, which is a defect of crudsd; please report it"
+
+
+def deletions(counts: Counts) -> str:
+    """Return what became of the deletes, in one line."""
+    notes = [
+        f"{number} {word}"
+        for number, word in [
+            (counts.deletes_withheld, "withheld"),
+            (counts.deletes_rejected, "rejected"),
+            (counts.deletes_pending, "not carried out"),
+            (counts.kept, "kept: gone from the source, but not created by this job"),
+        ]
+        if number
+    ]
+    return f"{counts.deleted} deleted" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def verdict(subject: Verdict) -> str:
+    """Return what a guard says, in one line."""
+    return f"{'✗' if subject.tripped else '✓'} guard {subject.guard}: {shown.plain(subject.message)}"
+
+
+def reject(subject: Reject) -> str:
+    """Return a reject with its reason, in one line."""
+    status = f" (HTTP {subject.status})" if subject.status is not None else ""
+    kind = f"{subject.kind} " if subject.kind is not None else ""
+    return f"! reject  {kind}{shown.key(subject.key)}  {shown.plain(subject.reason)}{status}"
+
+
+def change(subject: Change) -> Iterator[str]:
+    """Yield the lines of one change."""
+    if subject.fate is Fate.FAILED:
+        yield reject(Reject(subject.key, subject.reason, kind=subject.kind))
+        return
+    note = f"  ({_NOTES[subject.fate]})" if subject.fate in _NOTES else ""
+    head = f"{_PREFIXES[subject.kind]}  {shown.key(subject.key)}"
+    if subject.kind is Kind.CREATE:
+        yield f"{head}  {_fields(subject)}".rstrip() + note
+        return
+    yield head + note
+    before = subject.before
+    for name, new in subject.changed.items():
+        old = f"{shown.value(before.get(name, MISSING))} → " if before is not None else ""
+        yield f"    {shown.plain(name)}: {old}{shown.value(new)}"
+
+
+# ---- parts ---------------------------------------------------------------------------------------------------------
+
+
+def _fields(subject: Change) -> str:
+    """Return the fields of a create, as many as fit on a line."""
+    fields = list((subject.document or {}).items())
+    taken: list[str] = []
+    for name, json in fields:
+        part = f"{shown.plain(name)}={shown.value(json)}"
+        if taken and sum(map(len, taken)) + len(part) > shown.LINE_CHARS:
+            return f"{' '.join(taken)} … {shown.count(len(fields) - len(taken), 'more field')}"
+        taken.append(part)
+    return " ".join(taken)
+
+
+def _changes(subject: Plan, limit: int) -> Iterator[str]:
+    for number, one in enumerate(subject.changes, 1):
+        yield from change(one)
+        if number == limit:  # before the stream is asked for one more
+            return
+
+
+def _left_out(counts: Counts) -> str:
+    skipped = f", {counts.skipped} skipped" if counts.skipped else ""
+    kept = f", {counts.kept} kept (gone from the source, but not created by this job)" if counts.kept else ""
+    return skipped + kept
+
+
+def _rejects(counts: Counts, rejects: Sequence[Reject]) -> Iterator[str]:
+    total = max(counts.rejected + counts.deletes_rejected, len(rejects))
+    if not total:
+        return
+    yield ""
+    yield f"{shown.count(total, 'reject')}, the others are not affected:"
+    for one in rejects[:REJECT_LINES]:
+        yield reject(one)
+    more = total - min(len(rejects), REJECT_LINES)
+    if more:
+        yield f"! {more} {'more, ' if rejects else ''}kept with their reasons in the state database"
+
+
+def _proofs(result: Result) -> Iterator[str]:
+    for one in result.verdicts:
+        yield verdict(one)
+    yield f"{'✓' if result.certificate.issued else '✗'} certificate: {shown.plain(str(result.certificate))}"
+
+
+def _error(result: Result) -> Iterator[str]:
+    if result.error:
+        yield f"✗ error: {shown.plain(result.error)}"
+
+
+def _summary(tally: Mapping[tuple[Kind, Fate], int], result: Result) -> str:
+    parts = [f"{tally.get((kind, Fate.PLANNED), 0)} to {kind}" for kind in Kind]
+    withheld = result.counts.withheld + result.counts.deletes_withheld
+    held = f", {withheld} withheld" if withheld else ""
+    return f"Plan: {', '.join(parts)} (of {result.counts.seen}){held}."
+
+
+# ---- what to do next -------------------------------------------------------------------------------------------------
+
+_AFTER = {
+    Ending.UNAVAILABLE: "Next: nothing was concluded from the outage; the same command may succeed later.",
+    Ending.FAILED: "Next: mend what the error names. Running again is safe: it finishes the work and repeats nothing.",
+    Ending.SKIPPED: "Next: nothing to do; another run of this job was under way.",
+    Ending.REJECTED: "Next: mend the rejected records in the source or the job file; the next run tries them again.",
+}
+
+
+def _after_plan(job: str, result: Result, tally: Mapping[tuple[Kind, Fate], int]) -> Iterator[str]:
+    pending = sum(tally.get((kind, Fate.PLANNED), 0) for kind in Kind)
+    if result.ending is Ending.INTERRUPTED:
+        yield "Next: the plan was cut short and is not complete; nothing was written."
+    elif result.ending in {Ending.UNAVAILABLE, Ending.FAILED}:
+        yield f"{_AFTER[result.ending]} This plan is not complete, and nothing was written."
+    elif result.ending is Ending.HELD:
+        yield from _cures(job, result)
+        if pending:
+            yield f"Next: crudsd run {job} carries out the other {shown.count(pending, 'change')}."
+    elif pending:
+        yield f"Next: crudsd run {job}"
+    elif result.ending is Ending.REJECTED:
+        yield _AFTER[Ending.REJECTED]
+    else:
+        yield "Nothing to do: the target is in step."
+
+
+def _after_run(job: str, result: Result) -> Iterator[str]:
+    if result.ending is Ending.INTERRUPTED:
+        yield f"Next: crudsd run {job} finishes the work; what was begun is committed."
+    elif result.ending is Ending.HELD:
+        yield from _cures(job, result)
+        yield f"Next: crudsd plan {job} shows what is withheld."
+    elif result.ending in _AFTER:
+        yield _AFTER[result.ending]
+    elif result.counts.withheld or result.counts.deletes_withheld:  # never claim more than the counts do
+        yield f"Done: what was allowed. Next: crudsd plan {job} shows what is still withheld."
+    elif result.counts.wrote:
+        yield "Done: the target is in step."
+    else:
+        yield "Done: nothing to write, the target was in step."
+
+
+def _cures(job: str, result: Result) -> Iterator[str]:
+    """Yield what lifts each trip, where the guard's own message does not say it."""
+    tripped = [one.guard for one in result.verdicts if one.tripped]
+    withheld = result.counts.deletes_withheld
+    if "certificate" in tripped:
+        yield "Cure: a read that arrives whole; nothing is deleted before. The certificate line says what is missing."
+    if withheld and {"empty_source", "min_records", "collapse"} & set(tripped):
+        yield f"Cure: if the source is right: crudsd run {job} --allow-deletes {withheld}; else run again once it is."

@@ -1,0 +1,78 @@
+"""The JSON forms keep their keys and the digits of their numbers."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from daemon.report import json as forms
+from daemon.sync.change import Kind, Reject
+from daemon.sync.counts import Counts
+from daemon.sync.outcome import Ending
+from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, create, delete, planned, result, update
+
+RESULT_KEYS = {"ending", "exit_code", "error", "counts", "certificate", "verdicts", "rejects"}
+
+
+def test_a_plan_is_one_object_with_its_changes() -> None:
+    plan = planned(
+        result(counts=Counts(seen=2, pending=2), verdicts=(GUARD,)),
+        create("a\x1fb", id=2**70, price=Decimal("19.90")),
+        update("2", None, name="Ada"),
+        delete("3"),
+    )
+
+    told = json.loads(b"".join(forms.plan(plan)), parse_float=str)
+
+    assert told.keys() == {"job", "summary", "total_changes", "changes"} | RESULT_KEYS
+    assert told["summary"] == {"create": 1, "update": 1, "delete": 1}
+    assert told["changes"][0] == {
+        "seq": 1,
+        "kind": "create",
+        "key": "a/b",
+        "target_id": None,
+        "fate": "planned",
+        "reason": "",
+        "fields": ["id", "price"],
+        "before": None,
+        "document": {"id": 2**70, "price": "19.90"},
+    }
+    assert told["verdicts"] == [{"guard": "updates", "tripped": False, "message": GUARD.message}]
+    assert told["certificate"]["issued"] is True
+
+
+def test_a_plan_without_changes_is_an_object_too() -> None:
+    assert json.loads(b"".join(forms.plan(planned(result()))))["changes"] == []
+
+
+def test_a_limit_shortens_the_list_and_not_the_figures() -> None:
+    told = json.loads(b"".join(forms.plan(planned(result(), delete("1"), delete("2")), limit=1)))
+
+    assert (len(told["changes"]), told["total_changes"]) == (1, 2)
+
+
+def test_the_end_of_a_run_tells_its_exit_code_and_its_rejects() -> None:
+    end = result(Ending.UNAVAILABLE, certificate=BROKEN, error="HTTP 502")
+
+    told = json.loads(forms.finish(Finished(end), [Reject("a\x1fb", "no", status=422, kind=Kind.CREATE)]))
+
+    assert told.keys() == {"job", "run", "took_s"} | RESULT_KEYS
+    assert (told["ending"], told["exit_code"], told["error"]) == ("unavailable", 6, "HTTP 502")
+    assert told["rejects"] == [{"key": "a/b", "reason": "no", "status": 422, "excerpt": "", "kind": "create"}]
+    assert told["certificate"] == {
+        "issued": False,
+        "text": str(BROKEN),
+        "doubts": ["the read broke off: HTTP 502 from hr"],
+        "ended_by": None,
+        "pages": None,
+        "records": None,
+        "total": None,
+    }
+
+
+def test_a_run_that_goes_on_has_no_ending() -> None:
+    row = Row(ending=None, certificate=None, started_at=datetime(2026, 11, 22, 3, 15, tzinfo=UTC))
+
+    (told,) = json.loads(forms.runs([row]))["runs"]
+
+    assert (told["ending"], told["certificate"], told["ended_at"]) == (None, None, None)
+    assert told["started_at"] == "2026-11-22T03:15:00Z"

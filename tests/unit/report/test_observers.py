@@ -1,0 +1,102 @@
+"""What the two observers make of a run's events."""
+
+import io
+
+import pytest
+
+from daemon.report.noticed import KEPT, Noticed
+from daemon.report.progress import Progress, Standing, line
+from daemon.sync.change import Fate, Kind, Outcome, Reject
+from daemon.sync.counts import Counts
+from daemon.sync.events import ChangesSettled, PageDone, PhaseBegan, RecordsRejected, Resolved, TargetListed
+from daemon.sync.outcome import Phase
+from tests.unit.report.samples import create, delete
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_line_tells_phase_figures_rate_and_time() -> None:
+    standing = Standing().after(PhaseBegan(Phase.READ)).after(PageDone(12, Counts(seen=2400, pending=3, rejected=1)))
+
+    assert line(standing, 10.0) == "reading  12 pages, 2,400 seen, 3 to write, 1 rejected  240 records/s  0:00:10"
+
+
+def test_while_writing_the_rate_counts_writes() -> None:
+    standing = Standing().after(TargetListed(7)).after(PhaseBegan(Phase.APPLY))
+    standing = standing.after(ChangesSettled((), Counts(seen=9, created=6, updated=2, deleted=1)))
+
+    assert line(standing, 3.0) == (
+        "writing  7 in the target, 9 seen, 6 created, 2 updated, 1 deleted  3 writes/s  0:00:03"
+    )
+
+
+def test_in_the_first_second_there_is_no_rate_to_tell() -> None:
+    assert line(Standing(), 0.0) == "waiting  0 seen  0:00:00"
+
+
+def test_off_a_terminal_nothing_is_drawn() -> None:
+    stream = io.StringIO()
+
+    with Progress(stream) as progress:
+        progress(PageDone(1, Counts(seen=1)))
+
+    assert stream.getvalue() == ""
+
+
+def test_a_dumb_terminal_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+
+    with Progress(stream) as progress:
+        progress(PageDone(1, Counts(seen=1)))
+
+    assert stream.getvalue() == ""
+
+
+def test_on_a_terminal_the_line_is_drawn_and_wiped_and_the_cursor_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+
+    with Progress(stream, seconds=iter(range(0, 1000, 10)).__next__) as progress:
+        progress(PageDone(1, Counts(seen=1)))
+
+    drawn = stream.getvalue()
+    assert "1 page, 1 seen" in drawn
+    assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")
+
+
+def test_rejects_of_records_and_of_changes_are_noticed_in_their_order() -> None:
+    noticed = Noticed()
+
+    noticed(RecordsRejected((Reject("1", "no key"),)))
+    noticed(
+        ChangesSettled(
+            (
+                Outcome(create("2"), Fate.FAILED, reason="taken", status=409),
+                Outcome(create("3"), Fate.DONE),
+                Outcome(delete("4"), Fate.UNKNOWN),
+            ),
+            Counts(),
+        )
+    )
+    noticed(Resolved(Outcome(create("5"), Fate.FAILED, reason="gone")))
+
+    assert [(one.key, one.kind, one.status) for one in noticed.rejects] == [
+        ("1", None, None),
+        ("2", Kind.CREATE, 409),
+        ("4", Kind.DELETE, None),
+        ("5", Kind.CREATE, None),
+    ]
+    assert "looks for it" in noticed.rejects[2].reason
+
+
+def test_a_flood_of_rejects_does_not_fill_the_memory() -> None:
+    noticed = Noticed()
+
+    for _ in range(3):
+        noticed(RecordsRejected(tuple(Reject(str(number), "no") for number in range(KEPT - 1))))
+
+    assert len(noticed.rejects) == KEPT

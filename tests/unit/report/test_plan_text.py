@@ -1,0 +1,140 @@
+"""What a plan says, to the letter."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+
+from daemon.report import text
+from daemon.sync.change import Change, Fate, Kind, Reject
+from daemon.sync.counts import Counts
+from daemon.sync.outcome import Ending, Verdict
+from daemon.values import MISSING
+from tests.unit.report.samples import BROKEN, GUARD, Planned, create, delete, planned, result, update, withheld
+
+
+def test_a_plan_shows_each_change_then_its_proofs_then_its_sum() -> None:
+    plan = planned(
+        result(counts=Counts(seen=412, pending=2, unchanged=410, deletes_pending=1), verdicts=(GUARD,)),
+        create("4711", name="Ada", active=True),
+        update("4712", {"email": "old@example.com"}, email="new@example.com"),
+        delete("4713"),
+    )
+
+    assert "\n".join(text.plan(plan)) == (
+        "Plan of people-to-helpdesk\n"
+        "\n"
+        "+ create  4711  name='Ada' active=true\n"
+        "~ update  4712\n"
+        "    email: 'old@example.com' → 'new@example.com'\n"
+        "- delete  4713\n"
+        "= 410 unchanged\n"
+        "\n"
+        "✓ guard updates: 1 of 411 known records would be updated, the limit is 50 %\n"
+        "✓ certificate: complete: 412 of 412 records on 3 pages, ended by no next cursor\n"
+        "\n"
+        "Plan: 1 to create, 1 to update, 1 to delete (of 412).\n"
+        "Next: crudsd run people-to-helpdesk"
+    )
+
+
+def test_a_plan_without_changes_says_that_there_is_nothing_to_do() -> None:
+    lines = list(text.plan(planned(result(counts=Counts(seen=2, unchanged=1, skipped=1)))))
+
+    assert lines[2] == "= 1 unchanged, 1 skipped"
+    assert lines[-2:] == [
+        "Plan: 0 to create, 0 to update, 0 to delete (of 2).",
+        "Nothing to do: the target is in step.",
+    ]
+
+
+def test_a_long_plan_is_cut_and_says_how_to_see_the_rest() -> None:
+    plan = planned(result(), *[delete(str(number)) for number in range(105)])
+
+    lines = list(text.plan(plan))
+
+    assert len([line for line in lines if line.startswith("- delete")]) == 100
+    assert "… and 5 more changes (--limit 105 shows all)" in lines
+
+
+def test_no_more_of_the_stream_is_read_than_is_shown() -> None:
+    def endless() -> Iterator[Change]:
+        yield delete("1")
+        raise AssertionError("one change too many was asked for")
+
+    plan = Planned("people", result(), endless(), {(Kind.DELETE, Fate.PLANNED): 1_000_000})
+
+    assert "… and 999999 more changes (--limit 1000000 shows all)" in list(text.plan(plan, limit=1))
+    assert "… and 1000000 more changes (--limit 1000000 shows all)" in list(text.plan(plan, limit=0))
+
+
+def test_an_update_whose_old_values_are_not_known_shows_only_the_new_ones() -> None:
+    assert list(text.change(update("1", None, email="new"))) == ["~ update  1", "    email: 'new'"]
+
+
+def test_a_field_that_was_not_there_is_missing_and_not_null() -> None:
+    before = {"b": None, "c": MISSING}
+
+    lines = list(text.change(update("1", before, a=1, b=None, c=Decimal("19.90"))))
+
+    assert lines[1:] == ["    a: (missing) → 1", "    b: null → null", "    c: (missing) → 19.90"]
+
+
+def test_long_values_are_cut_and_many_fields_are_counted() -> None:
+    (line,) = text.change(create("1", a="x" * 500, b="y" * 500, c=1, d={"e": [1]}))
+
+    assert line == f"+ create  1  a='{'x' * 58}… … 3 more fields"
+
+
+def test_data_cannot_steer_the_terminal() -> None:
+    (line,) = text.change(create("a\x1b[2Jb\x1fc", name="\x1b]0;title\x07\n", **{"x\u202e": ["\x9b1m"]}))
+
+    assert line.isprintable()
+    assert line == "+ create  a\\x1b[2Jb/c  name='\\x1b]0;title\\x07\\n' x\\u202e=[\"\\x9b1m\"]"
+
+
+def test_a_withheld_plan_names_the_guard_and_what_a_run_would_still_do() -> None:
+    cure = "looks wrong; look at the plan, then repeat with --allow-deletes 1"
+    plan = planned(
+        result(
+            Ending.HELD,
+            counts=Counts(seen=2, pending=1, unchanged=1, deletes_withheld=1),
+            verdicts=(Verdict("deletes", tripped=True, message=cure),),
+        ),
+        create("1", name="Ada"),
+        withheld(delete("2")),
+    )
+
+    lines = list(text.plan(plan))
+
+    assert "- delete  2  (withheld)" in lines
+    assert f"✗ guard deletes: {cure}" in lines
+    assert lines[-2:] == [
+        "Plan: 1 to create, 0 to update, 0 to delete (of 2), 1 withheld.",
+        "Next: crudsd run people-to-helpdesk carries out the other 1 change.",
+    ]
+
+
+def test_rejects_are_told_with_their_reasons() -> None:
+    failed = replace(create("1", name="Ada"), fate=Fate.FAILED, reason="another record has the same key")
+    plan = planned(result(Ending.REJECTED, counts=Counts(seen=3, rejected=3)), failed)
+
+    lines = list(text.plan(plan, [Reject("2", "email is required but null"), Reject("3", "no", status=422)]))
+
+    assert lines[2] == "! reject  create 1  another record has the same key"
+    assert lines[5:9] == [
+        "3 rejects, the others are not affected:",
+        "! reject  2  email is required but null",
+        "! reject  3  no (HTTP 422)",
+        "! 1 more, kept with their reasons in the state database",
+    ]
+    assert lines[-1].startswith("Next: mend the rejected records")
+
+
+def test_a_plan_whose_read_broke_off_concludes_nothing() -> None:
+    error = "GET employees on hr: HTTP 502"
+
+    lines = list(text.plan(planned(result(Ending.UNAVAILABLE, certificate=BROKEN, error=error))))
+
+    assert "✗ certificate: not complete: the read broke off: HTTP 502 from hr" in lines
+    assert f"✗ error: {error}" in lines
+    assert lines[-1].endswith("This plan is not complete, and nothing was written.")

@@ -1,0 +1,155 @@
+"""What the end of a run and the history of runs say, to the letter."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from daemon.report import shown, table, text
+from daemon.sync.change import Kind, Reject
+from daemon.sync.counts import Counts
+from daemon.sync.outcome import Ending, Phase, Verdict
+from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, result
+
+BEGAN = datetime(2026, 11, 22, 3, 15, tzinfo=UTC)
+
+
+def test_a_run_ends_with_a_ledger_that_balances() -> None:
+    counts = Counts(seen=412, created=3, updated=1, unchanged=407, skipped=1, deleted=2)
+
+    assert "\n".join(text.finish(Finished(result(counts=counts, verdicts=(GUARD,))))) == (
+        "Run 01KAN5 of people-to-helpdesk: done after 3.2 s\n"
+        "\n"
+        "412 seen = 3 created + 1 updated + 407 unchanged + 1 skipped\n"
+        "2 deleted\n"
+        "\n"
+        "✓ guard updates: 1 of 411 known records would be updated, the limit is 50 %\n"
+        "✓ certificate: complete: 412 of 412 records on 3 pages, ended by no next cursor\n"
+        "\n"
+        "Done: the target is in step."
+    )
+
+
+def test_a_run_that_had_nothing_to_write_says_so() -> None:
+    *_, last = text.finish(Finished(result(counts=Counts(seen=2, unchanged=2))))
+
+    assert last == "Done: nothing to write, the target was in step."
+
+
+def test_a_ledger_that_does_not_balance_is_called_a_defect() -> None:
+    assert text.ledger(Counts(seen=3, created=1)) == (
+        "✗ 3 seen = 1 created + 0 updated + 0 unchanged: this does not balance, which is a defect of crudsd; "
+        "please report it"
+    )
+
+
+def test_ten_rejects_are_shown_and_the_others_counted() -> None:
+    rejects = [Reject(str(number), "name is taken", status=422, kind=Kind.CREATE) for number in range(12)]
+
+    lines = list(text.finish(Finished(result(Ending.REJECTED, counts=Counts(seen=12, rejected=12))), rejects))
+
+    assert lines[5] == "12 rejects, the others are not affected:"
+    assert lines[6] == "! reject  create 0  name is taken (HTTP 422)"
+    assert lines[16] == "! 2 more, kept with their reasons in the state database"
+    assert lines[-1].startswith("Next: mend the rejected records")
+
+
+def test_withheld_and_kept_deletes_are_told_beside_the_deleted() -> None:
+    counts = Counts(deleted=1, deletes_withheld=2, deletes_rejected=3, deletes_pending=4, kept=5)
+
+    assert text.deletions(counts) == (
+        "1 deleted (2 withheld, 3 rejected, 4 not carried out, "
+        "5 kept: gone from the source, but not created by this job)"
+    )
+
+
+@pytest.mark.parametrize("guard", ["empty_source", "min_records", "collapse"])
+def test_a_trip_on_the_source_says_how_to_lift_it_and_how_not_to(guard: str) -> None:
+    held = result(
+        Ending.HELD,
+        counts=Counts(deletes_withheld=411),
+        verdicts=(Verdict(guard, tripped=True, message="the source looks wrong; nothing is deleted"),),
+    )
+
+    lines = list(text.finish(Finished(held)))
+
+    assert lines[-2] == (
+        "Cure: if the source is right: crudsd run people-to-helpdesk --allow-deletes 411; else run again once it is."
+    )
+    assert lines[-1] == "Next: crudsd plan people-to-helpdesk shows what is withheld."
+
+
+def test_a_missing_certificate_is_cured_by_a_whole_read_and_by_nothing_else() -> None:
+    verdict = Verdict("certificate", tripped=True, message="7 records did not appear in the source")
+    held = result(Ending.HELD, counts=Counts(deletes_withheld=7), certificate=BROKEN, verdicts=(verdict,))
+
+    lines = list(text.finish(Finished(held)))
+
+    assert "✗ guard certificate: 7 records did not appear in the source" in lines
+    assert any(line.startswith("Cure: a read that arrives whole") for line in lines)
+    assert not any("--allow-deletes" in line for line in lines)
+
+
+def test_an_interrupted_run_says_that_the_next_one_finishes_the_work() -> None:
+    counts = Counts(seen=5, created=2, pending=3)
+
+    lines = list(text.finish(Finished(result(Ending.INTERRUPTED, counts=counts, error="the run was asked to stop"))))
+
+    assert "5 seen = 2 created + 0 updated + 0 unchanged + 3 not carried out" in lines
+    assert "✗ error: the run was asked to stop" in lines
+    assert lines[-1] == "Next: crudsd run people-to-helpdesk finishes the work; what was begun is committed."
+
+
+def test_a_run_that_withheld_something_never_claims_to_be_in_step() -> None:
+    *_, last = text.finish(Finished(result(counts=Counts(created=1, seen=1, deletes_withheld=9))))
+
+    assert last == "Done: what was allowed. Next: crudsd plan people-to-helpdesk shows what is still withheld."
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_every_ending_has_a_last_word(ending: Ending) -> None:
+    *_, last = text.finish(Finished(result(ending)))
+
+    assert last.startswith(("Done: ", "Next: "))
+
+
+def test_past_runs_are_a_table_with_errors_below() -> None:
+    rows = [
+        Row(id="02", ending=None, phase=Phase.READ, started_at=BEGAN, counts=Counts(seen=1200)),
+        Row(
+            id="01",
+            job="people-to-helpdesk",
+            ending=Ending.FAILED,
+            started_at=BEGAN,
+            ended_at=BEGAN + timedelta(seconds=245),
+            counts=Counts(seen=10, rejected=1, deletes_rejected=1, withheld=2, deletes_withheld=3),
+            error="hr refused the credentials\n(401)",
+        ),
+    ]
+
+    assert list(table.runs(rows)) == [
+        (
+            "RUN  JOB                 STARTED (UTC)        TOOK        ENDING  SEEN"
+            "  CREATED  UPDATED  DELETED  REJECTED  WITHHELD"
+        ),
+        (
+            "02   people              2026-11-22 03:15:00  -           (read)  1200"
+            "        0        0        0         0         0"
+        ),
+        (
+            "01   people-to-helpdesk  2026-11-22 03:15:00  4 min 05 s  failed    10"
+            "        0        0        0         2         5"
+        ),
+        "    ✗ hr refused the credentials\\n(401)",
+    ]
+
+
+def test_no_runs_are_said_in_words() -> None:
+    assert list(table.runs([])) == ["No runs yet."]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (60, "1 min 00 s"), (3599.6, "1 h 00 min"), (9000, "2 h 30 min")],
+)
+def test_a_length_of_time_is_told_in_the_units_of_a_clock(seconds: float, words: str) -> None:
+    assert shown.duration(seconds) == words

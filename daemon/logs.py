@@ -164,6 +164,42 @@ def tell_result(log: Logger, result: Result, *, took_s: float) -> None:
     tell("run.ended", ending=str(result.ending), took_s=round(took_s, 2), **figures, **more)
 
 
+class Attempt(Protocol):
+    """One HTTP attempt, as the library tells of it."""
+
+    @property
+    def kind(self) -> str:
+        """How it ended: answer, retry, renewal, redirect, failure."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+
+    @property
+    def url(self) -> str:
+        """The address without its query."""
+
+    @property
+    def status(self) -> int | None:
+        """The answer's status; None without an answer."""
+
+    @property
+    def attempt(self) -> int:
+        """Counted from 1 within the call."""
+
+
+def tell_attempt(log: Logger, connection: str, attempt: Attempt) -> None:
+    """Tell a developer of one HTTP attempt: no query, header or body."""
+    log.debug(
+        f"request.{attempt.kind}",
+        connection=connection,
+        method=attempt.method,
+        url=attempt.url,
+        status=attempt.status,
+        attempt=attempt.attempt,
+    )
+
+
 def _verdict(event: Judged) -> dict[str, str]:
     return {"guard": event.verdict.guard, "message": event.verdict.message}
 

@@ -26,14 +26,16 @@ _VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
+class CutError(MalformedError):
+    """The answer is JSON that breaks off, though HTTP calls it whole. Asking again may help."""
+
+
 class Path:
     """A JMESPath, compiled once; plain dotted ones are walked without parsing what they pass by."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._steps = (
-            tuple(match[1] or match[0] for match in _STEP.finditer(text)) if _PLAIN.fullmatch(text) else None
-        )
+        self._steps = tuple(match[1] or match[0] for match in _STEP.finditer(text)) if _PLAIN.fullmatch(text) else None
         self._compiled = None if self._steps else jmespath.compile(text)
 
     @property
@@ -89,7 +91,7 @@ class Body:
             parts = _LIST.decode(raw)
         except msgspec.DecodeError as error:
             if raw.lstrip()[:1] == b"[":
-                raise MalformedError(f"{self._what}: the answer is not whole: {error}") from error
+                raise CutError(f"{self._what}: the answer is not whole: {error}") from error
             raise MalformedError(
                 f"{self._what}: {where} is {_kind(raw)}, not a list; the answer has {self._names()}"
             ) from error
@@ -111,7 +113,7 @@ class Body:
             try:
                 self._whole = _VALUE.decode(self._raw)
             except msgspec.DecodeError as error:
-                raise MalformedError(f"{self._what}: the answer is not whole: {error}") from error
+                raise CutError(f"{self._what}: the answer is not whole: {error}") from error
         return self._whole
 
     def _raw_at(self, steps: tuple[str, ...]) -> bytes | None:
@@ -122,7 +124,7 @@ class Body:
             except msgspec.ValidationError:
                 return None
             except msgspec.DecodeError as error:
-                raise MalformedError(f"{self._what}: the answer is not whole: {error}") from error
+                raise CutError(f"{self._what}: the answer is not whole: {error}") from error
             if raw is None:
                 return None
         return bytes(raw)

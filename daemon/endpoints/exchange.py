@@ -67,15 +67,10 @@ class Exchange:
         """Make one call and return its answer, or raise the EndpointError that says what to think of it."""
         try:
             with self._throttle.place():
-                return self.client.request(
-                    call.method,
-                    call.uri,
-                    params=call.params,
-                    headers=call.headers,
-                    data=call.data,
-                    idempotency_key=call.idempotency,
-                    repeatable=call.repeatable,
-                )
+                options: cruds.CallOptions = {"headers": call.headers, "repeatable": call.repeatable}
+                if call.idempotency is not None:
+                    options["idempotency_key"] = call.idempotency
+                return self.client.request(call.method, call.uri, params=call.params, data=call.data, **options)
         except http.HTTPStatusError as error:
             if error.status in call.ok and error.last_response is not None:
                 return error.last_response

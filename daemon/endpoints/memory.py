@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -20,7 +21,7 @@ class MemorySource:
     """Records in a list. `breaks_at` names the page that raises `error` in place of arriving."""
 
     def __init__(self, records: Iterable[Record] = (), *, page_size: int = 100, total: int | None = None) -> None:
-        self.records = list(records)
+        self.records: list[Any] = list(records)
         self.page_size = page_size
         self.total = total
         self.breaks_at: int | None = None

@@ -22,7 +22,8 @@ class RequestTemplate:
         self._uri = compile_path(request.uri)
         self._params = compile_template(request.params)
         self._headers = {name: compile_template(value) for name, value in request.headers.items()}
-        self._body = None if request.body in {"document", "changed"} else compile_template(request.body)
+        is_named = isinstance(request.body, str) and request.body in {"document", "changed"}
+        self._body = None if is_named else compile_template(request.body)
         self._writes = writes
         self._creates = creates
         self._ok = frozenset(request.ok)
@@ -48,6 +49,7 @@ class RequestTemplate:
         """Return the call for these values. Raises RefusedError, naming the template, when it cannot be made."""
         try:
             rendered = {name: template.render(scope) for name, template in self._headers.items()}
+            params: Any = self._params.render(scope) or {}
             headers = {name: str(value) for name, value in rendered.items() if _given(value)}
             if sends_body:
                 headers.setdefault("Content-Type", "application/json")
@@ -57,7 +59,7 @@ class RequestTemplate:
             return Call(
                 method=self._method,
                 uri=self._uri.render(scope),
-                params={name: value for name, value in self._params.render(scope).items() if _given(value)},
+                params={name: value for name, value in params.items() if _given(value)},
                 headers=headers,
                 data=self._data(scope) if sends_body else None,
                 idempotency=(header, idempotency_key) if header and idempotency_key else None,

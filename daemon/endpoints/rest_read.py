@@ -1,19 +1,20 @@
 """Reading lists over REST, page by page."""
 
+import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cruds
 from cruds.exception import PageError
 from cruds.pages import End as ListEnd
-from cruds.pages import EndReason, PageFacts, PageRequest, Pager, PageType, Paging
-from daemon.errors import MalformedError
+from cruds.pages import EndReason, PageFacts, Pager, PageRequest, PageType, Paging
+from daemon.errors import MalformedError, UnavailableError
 from daemon.spec import ListRequest, Paginate, compile_expression
 from daemon.sync.certificate import End
 from daemon.sync.ports import Page
 
-from .envelope import Body, Content, Path
+from .envelope import Body, Content, CutError, Path
 from .exchange import Call, Exchange
 from .request import RequestTemplate
 
@@ -26,6 +27,10 @@ REASONS = {
     EndReason.STOP: "the stop expression",
 }
 """The declared reasons for an end, in the certificate's words."""
+
+
+PAGE_ATTEMPTS = 3
+"""How often a page is asked for whose JSON breaks off although its length is what was announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,7 @@ class RestList:
         number = 0
         while isinstance(step, PageRequest):
             number += 1
-            what = f"{self._exchange.name}: {self._what}, page {number}"
-            response = self._fetch(call, step)
-            body = Body(response, what)
-            content = body.records(self._template.records)
-            facts = self._facts.of(response, body, content, number)
+            content, facts = self._page(call, step, number)
             try:
                 step = pager.after(facts)
             except PageError as error:
@@ -65,10 +66,20 @@ class RestList:
             yield ListPage(number, content)
         yield End(REASONS[step.reason], step.pages, step.records, step.total)
 
-    def _fetch(self, call: Call, step: PageRequest) -> cruds.Response:
-        return self._exchange.send(
-            Call(call.method, step.uri, params=step.params, headers=call.headers, data=call.data, ok=call.ok)
-        )
+    def _page(self, call: Call, step: PageRequest, number: int) -> tuple[Content, PageFacts]:
+        """Fetch and open one page; one whose JSON breaks off is asked for again before it is believed."""
+        what = f"{self._exchange.name}: {self._what}, page {number}"
+        request = replace(call, uri=step.uri, params=step.params)
+        for attempt in itertools.count(1):
+            response = self._exchange.send(request)
+            body = Body(response, what)
+            try:
+                content = body.records(self._template.records)
+                return content, self._facts.of(response, body, content, number)
+            except CutError as error:
+                if attempt == PAGE_ATTEMPTS:
+                    raise UnavailableError(f"{error}; asked {attempt} times", status=response.status) from error
+        raise AssertionError("unreachable")
 
 
 class _Facts:

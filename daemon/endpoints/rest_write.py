@@ -29,7 +29,9 @@ class RestTarget:
         self._lookup = _list(exchange, target.lookup, "look-up")
         self._list_version = Path(target.list.version) if target.list and target.list.version else None
         self._lookup_version = Path(target.lookup.version) if target.lookup and target.lookup.version else None
-        self._create = RequestTemplate(target.create, method="POST", writes=True, creates=True) if target.create else None
+        self._create = (
+            RequestTemplate(target.create, method="POST", writes=True, creates=True) if target.create else None
+        )
         self._update = RequestTemplate(target.update, method="PATCH", writes=True) if target.update else None
         self._delete = RequestTemplate(target.delete, method="DELETE", writes=True) if target.delete else None
 

@@ -12,9 +12,7 @@ from daemon.spec import Quota
 class Throttle:
     """Lets requests through as the connection's quota allows. Shared by threads."""
 
-    def __init__(
-        self, quota: Quota, *, stop: threading.Event, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, quota: Quota, *, stop: threading.Event, monotonic: Callable[[], float] = time.monotonic) -> None:
         share = float(quota.share) / 100 if quota.share is not None else 1.0
         self._rate = quota.requests * share / quota.per.total_seconds() if quota.requests else None
         self._burst = max(1.0, min(quota.requests * share / 10, 10.0)) if quota.requests else 0.0

@@ -1,1 +1,69 @@
 """YAML job files in, one frozen spec out, or every problem at once with its place and its cure."""
+
+from .connection import (
+    BasicAuth,
+    BearerAuth,
+    Connection,
+    HeaderAuth,
+    NoAuth,
+    OAuth2Auth,
+    Quota,
+    Retry,
+    Timeout,
+    Tls,
+)
+from .expressions import Expression, ExpressionError, compile_expression
+from .job import Field_, Guards, Job, Limit, Mode, Schedule, Source, Target
+from .load import Loaded, load
+from .problems import Problem, SpecError
+from .request import ListRequest, Paginate, Request
+from .revision import job_revision, job_selection
+from .schema import json_schema
+from .secrets import SecretError, check_secrets, resolve
+from .spec import Spec
+from .templates import PathTemplate, Template, compile_path, compile_template
+from .types import Method, SecretRef
+
+__all__ = [
+    "BasicAuth",
+    "BearerAuth",
+    "Connection",
+    "Expression",
+    "ExpressionError",
+    "Field_",
+    "Guards",
+    "HeaderAuth",
+    "Job",
+    "Limit",
+    "ListRequest",
+    "Loaded",
+    "Method",
+    "Mode",
+    "NoAuth",
+    "OAuth2Auth",
+    "Paginate",
+    "PathTemplate",
+    "Problem",
+    "Quota",
+    "Request",
+    "Retry",
+    "Schedule",
+    "SecretError",
+    "SecretRef",
+    "Source",
+    "Spec",
+    "SpecError",
+    "Target",
+    "Template",
+    "Timeout",
+    "Tls",
+    "check_secrets",
+    "compile_expression",
+    "compile_path",
+    "compile_template",
+    "job_revision",
+    "job_selection",
+    "json_schema",
+    "load",
+    "resolve",
+]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .certificate import Certificate
-from .change import Outcome
+from .change import Outcome, Reject
 from .counts import Counts
 from .outcome import Phase, Verdict
 
@@ -30,6 +30,13 @@ class PageDone:
 
     number: int
     counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsRejected:
+    """Records of a page could not become changes; what the target refuses comes with ChangesSettled."""
+
+    rejects: tuple[Reject, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +68,7 @@ class Resolved:
     outcome: Outcome
 
 
-Event: TypeAlias = PhaseBegan | TargetListed | PageDone | ReadEnded | Judged | ChangesSettled | Resolved
+Event: TypeAlias = (
+    PhaseBegan | TargetListed | PageDone | RecordsRejected | ReadEnded | Judged | ChangesSettled | Resolved
+)
 Observe: TypeAlias = Callable[[Event], None]

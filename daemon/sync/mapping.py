@@ -68,9 +68,13 @@ class JobMapping:
         if self._where is None:
             return True
         try:
-            return bool(self._where({"record": record}))
+            answer = self._where({"record": record})
         except ExpressionError as error:
             raise UnmappableError(f"where: {error}") from error
+        if answer is MISSING:
+            # Left out it would count as gone from the source, and that is not what a missing field says.
+            raise UnmappableError(f"where: {self._where.text} asks about a field that is missing")
+        return bool(answer)
 
     def document(self, record: Record) -> Document:
         """Return what the target should hold. Raises UnmappableError, naming the field, when it cannot be made."""

@@ -17,6 +17,7 @@ from . import canonical
 from .change import Change, Fate, Kind, Link, Reject
 from .counts import Counts
 from .diff import Decision, Known, Verb, Wanted, decide, kind_of
+from .events import RecordsRejected
 from .mapping import JobMapping, UnmappableError
 from .ports import Page, Ports, TargetRecord
 from .seen import Seen
@@ -94,6 +95,8 @@ class Planner:
         self._decide([one for one in wanted if one.key in found], links, found, harvest)
         self._ports.journal.plan(harvest.changes, links=harvest.links, rejects=harvest.rejects, counts=harvest.counts)
         self.pending += len(harvest.changes)
+        if harvest.rejects:
+            self._ports.observe(RecordsRejected(tuple(harvest.rejects)))
         return harvest.counts
 
     def deletion(self, link: Link) -> Change:

@@ -22,7 +22,6 @@ from .change import Change, Fate, Kind, Outcome
 from .diff import differing
 from .ports import Target, TargetRecord
 
-
 STOPPERS = (UnavailableError, AuthError, TrustError, StoppedError)
 """What makes it pointless to go on with other changes: the system as a whole does not do business now."""
 

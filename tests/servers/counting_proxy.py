@@ -163,6 +163,9 @@ class _Handler(LoopbackHandler):
             self.upstream.close()
             self.close_connection = True  # the server's answer was cut; so is ours
             return
+        # read1() of a body whose length is known stops at its end without finishing the response, and http.client
+        # then refuses the next request on this connection.
+        response.close()
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
         elif passed < int(length):

@@ -1,0 +1,250 @@
+"""The composition root: the one place that builds adapters and hands them to the core."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cruds.oauth2.store import MemoryTokenStore, TokenStore
+
+from . import logs
+from .clock import Clock, utc_clock
+from .endpoints.connect import Surroundings, connect
+from .endpoints.exchange import Exchange
+from .errors import Exit, LockedError, UsageError
+from .runtime.notify import Notifier
+from .runtime.service import Service
+from .runtime.signals import stopping_on_signals
+from .runtime.worker import Finished, Planned, Worker
+from .settings import Settings
+from .spec import Job, Loaded, OAuth2Auth, SecretRef, SpecError, check_secrets, job_revision, load, resolve
+from .store import schema
+from .store.database import Database, open_database
+from .store.heartbeat import Heartbeat
+from .store.leases import Leases
+from .store.owner import Owner
+from .store.runs import RunRow, RunStore, Trigger
+from .store.tokens import SqlTokenStore
+from .sync.events import Observe
+from .sync.guards import Allowance
+from .sync.outcome import Ending
+from .values import Secret
+from .vault.keys import find_key_ring, write_key
+from .vault.vault import Vault
+
+SERVICE_LEASE = "service"
+"""Held by the one `crudsd serve` of a state database."""
+
+
+def validate(settings: Settings) -> Loaded:
+    """Read the configuration and check its secrets. Raises SpecError with every problem; asks no system anything."""
+    loaded = load(settings.config)
+    problems = check_secrets(loaded, settings.environment, settings.credentials)
+    if problems:
+        raise SpecError(problems)
+    return loaded
+
+
+def upgrade_state(settings: Settings) -> tuple[str | None, str]:
+    """Bring the state database to the newest schema and return the revisions before and after."""
+    with open_database(settings.state_place(load(settings.config).spec.state)) as database:
+        before = schema.current(database)
+        schema.upgrade(database)
+    return before, schema.head()
+
+
+def generate_key(path: Path) -> str:
+    """Write a new key file that only its owner can read, and return the key's id. Raises ConfigError if it exists."""
+    return write_key(path)
+
+
+@contextmanager
+def open_app(settings: Settings, *, stop: threading.Event | None = None) -> Iterator["App"]:
+    """Read the configuration, open the state, and give the program. `stop` asks all its work to come to an end.
+
+    Raises SpecError and ConfigError for what the operator must change, StateError when the state cannot be used. A
+    state database that is new gets its tables; one that is behind or ahead is refused.
+    """
+    loaded = validate(settings)
+    with open_database(settings.state_place(loaded.spec.state)) as database:
+        if schema.current(database) is None:
+            schema.upgrade(database)
+        schema.check(database)
+        app = App(settings, loaded, database, stop=stop or threading.Event())
+        try:
+            yield app
+        finally:
+            app.close()
+
+
+class App:
+    """The program with its configuration read and its state open. Threads may share it."""
+
+    def __init__(self, settings: Settings, loaded: Loaded, database: Database, *, stop: threading.Event) -> None:
+        self.spec = loaded.spec
+        self.settings = settings
+        self._stop = stop
+        self._clock: Clock = utc_clock
+        self._log = logs.get_logger()
+        self._database = database
+        self._leases = Leases(database, self._clock, Owner.here())
+        self._runs = RunStore(database, self._clock)
+        self._worker = Worker(self.spec, database, self._leases, self._runs, self._exchange, self._clock, stop)
+        self._exchanges: dict[str, Exchange] = {}
+        self._building = threading.Lock()
+        self._vault, self.warnings = _open_vault(settings, database, needed=_has_oauth2(loaded))
+
+    def close(self) -> None:
+        """Close every connection to a system."""
+        for exchange in self._exchanges.values():
+            exchange.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def job(self, name: str) -> Job:
+        """Return a job. Raises UsageError, with the nearest name, when there is none."""
+        if name not in self.spec.jobs:
+            near = get_close_matches(name, self.spec.jobs, n=1)
+            known = ", ".join(self.spec.jobs) or "none"
+            raise UsageError(f"there is no job {name}; " + (f"did you mean {near[0]}?" if near else f"known: {known}"))
+        return self.spec.jobs[name]
+
+    @contextmanager
+    def plan(self, job: str, *, observe: Observe) -> Iterator[Planned]:
+        """Compute what a run would do now. The plan can be read while the block lasts."""
+        with self._worker.plan(job, self.job(job), observe=observe) as planned:
+            yield planned
+
+    def run(
+        self,
+        job: str,
+        *,
+        observe: Observe,
+        trigger: str = Trigger.MANUAL,
+        run: str | None = None,
+        allowance: Allowance | None = None,
+    ) -> Finished:
+        """Do one run of a job, or the queued one whose id is given.
+
+        Raises LockedError when another run of the job is under way, StateError when the state cannot be written.
+        """
+        return self._worker.run(
+            job,
+            self.job(job),
+            observe=observe,
+            trigger=Trigger(trigger),
+            run=run,
+            allowance=allowance or Allowance(),
+        )
+
+    def recent_runs(self, job: str | None, *, limit: int) -> tuple[RunRow, ...]:
+        """Return the latest runs, newest first, of one job or of all."""
+        if job is not None:
+            self.job(job)
+        return self._runs.recent(job, limit)
+
+    def serve(self) -> Exit:
+        """Run the jobs on their schedules until the process is asked to stop. On the main thread.
+
+        Raises LockedError when another service uses this state database.
+        """
+        lease = self._leases.acquire(SERVICE_LEASE)
+        try:
+            with Heartbeat(self._leases, lease, lost=self._stop), stopping_on_signals(self._stop):
+                for warning in self.warnings:
+                    self._log.warning("service.warning", message=warning)
+                return Service(
+                    {name: job.schedule for name, job in self.spec.jobs.items()},
+                    self,
+                    clock=self._clock,
+                    log=self._log,
+                    notifier=Notifier(self.settings.environment),
+                    stop=self._stop,
+                ).run()
+        finally:
+            self._leases.release(lease)
+
+    # ---- what the service asks for -------------------------------------------------------------------------------
+
+    def fire(self, job: str, *, fire_time: datetime, trigger: str) -> str | None:
+        """Write the run that is due and return its id; None when somebody else has written it."""
+        return self._runs.fire(job, fire_time, trigger=Trigger(trigger), revision=job_revision(self.job(job)))
+
+    def skip(self, job: str, *, fire_time: datetime, trigger: str, reason: str) -> None:
+        """Record a fire that does not run."""
+        del trigger
+        self._runs.skip(job, fire_time, reason=reason, revision=job_revision(self.job(job)))
+
+    def carry_out(self, job: str, run: str) -> Ending:
+        """Do a queued run, telling the log."""
+        with logs.bound(job=job, run=run):
+            self._log.info("run.began")
+            try:
+                finished = self.run(job, run=run, observe=logs.LogObserver(self._log))
+            except LockedError as error:
+                self._worker.end(run, Ending.SKIPPED, str(error))
+                self._log.warning("run.skipped", reason=str(error))
+                return Ending.SKIPPED
+            logs.tell_result(self._log, finished.result, took_s=finished.took_s)
+            return finished.result.ending
+
+    def interrupted(self) -> tuple[str, ...]:
+        """Close the runs whose process died, and return their jobs as far as they still exist."""
+        return tuple(dict.fromkeys(row.job for row in self._worker.cut_off() if row.job in self.spec.jobs))
+
+    # ---- wiring --------------------------------------------------------------------------------------------------
+
+    def _exchange(self, name: str) -> Exchange:
+        with self._building:
+            if name not in self._exchanges:
+                around = Surroundings(
+                    resolve=self._secret,
+                    token_store=self._token_store,
+                    folder=self.settings.folder,
+                    stop=self._stop,
+                    on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
+                )
+                self._exchanges[name] = connect(name, self.spec.connections[name], around)
+            return self._exchanges[name]
+
+    def _secret(self, ref: SecretRef) -> Secret:
+        settings = self.settings
+        return resolve(
+            ref, environment=settings.environment, credentials=settings.credentials, folder=settings.folder
+        )
+
+    def _token_store(self, name: str, auth: OAuth2Auth, client_id: str) -> TokenStore:
+        del name
+        if self._vault is None:
+            return MemoryTokenStore()
+        return SqlTokenStore(
+            self._database, self._vault, self._leases, clock=self._clock, issuer=auth.url, client_id=client_id
+        )
+
+
+def _has_oauth2(loaded: Loaded) -> bool:
+    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.connections.values())
+
+
+def _open_vault(settings: Settings, database: Database, *, needed: bool) -> tuple[Vault | None, tuple[str, ...]]:
+    """Return the vault, None without a key, and what the operator should know about it."""
+    ring, warnings = find_key_ring(settings.environment, settings.credentials, settings.key_file)
+    if ring is None:
+        missing = (
+            f"there is no key, so OAuth2 tokens stay in memory and each start asks for new ones; "
+            f"`crudsd key generate {settings.key_file}` makes one"
+        )
+        return None, (*warnings, missing) if needed else warnings
+    vault = Vault(ring)
+    vault.check_canary(database)
+    return vault, warnings

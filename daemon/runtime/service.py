@@ -1,0 +1,178 @@
+"""`crudsd serve`: runs the jobs on their schedules until it is asked to stop.
+
+APScheduler computes when and wakes us up; the state database decides whether: a fire is one row, unique by job and
+fire time, and whoever writes it runs it. One run per job at a time; a fire that meets a running job is recorded as
+skipped, with its reason.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from apscheduler.executors.base import BaseExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from daemon.clock import Clock
+from daemon.errors import CrudsdError, Exit
+from daemon.logs import Logger
+from daemon.spec import Schedule
+from daemon.sync.outcome import Ending
+
+from .notify import Notifier
+from .triggers import jitter_of, trigger_of
+
+GOOD_ENDINGS = frozenset({Ending.DONE, Ending.REJECTED})
+"""After these a job that waits for this one is started."""
+
+
+class Work(Protocol):
+    """What the service has done, and by whom. Safe to share between threads."""
+
+    def fire(self, job: str, *, fire_time: datetime, trigger: str) -> str | None:
+        """Write the run that is due and return its id; None when somebody else has written it."""
+
+    def skip(self, job: str, *, fire_time: datetime, trigger: str, reason: str) -> None:
+        """Record a fire that does not run."""
+
+    def carry_out(self, job: str, run: str) -> Ending:
+        """Do the run and return how it ended. Raises CrudsdError when it could not even begin."""
+
+    def interrupted(self) -> tuple[str, ...]:
+        """Close the runs whose process died, and return their jobs, whose work is to be taken up now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at once, and how long to the end."""
+
+    workers: int = 8
+    """Runs under way at once."""
+    drain_s: float = 60.0
+    """Seconds that runs get to finish what is in hand when the service is asked to stop. The unit's
+    TimeoutStopSec is longer."""
+
+
+class Service:
+    """The scheduler, the workers and what they need to know of each other. Made and run by one thread."""
+
+    def __init__(
+        self,
+        schedules: Mapping[str, Schedule | None],
+        work: Work,
+        *,
+        clock: Clock,
+        log: Logger,
+        notifier: Notifier,
+        stop: threading.Event,
+        limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    ) -> None:
+        self._schedules = schedules
+        self._work = work
+        self._clock = clock
+        self._log = log
+        self._notifier = notifier
+        self._stop = stop
+        self._limits = limits
+        self._busy: dict[str, Future[None]] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="run")
+        # The scheduler itself runs in UTC: a clock change then never lengthens its sleep.
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, executors={"default": _Fires(self._fired)}, job_defaults={"misfire_grace_time": None}
+        )
+
+    def run(self) -> Exit:
+        """Serve until `stop` is set, then drain. Returns DONE; raises what makes it impossible to begin."""
+        for job in self._work.interrupted():
+            self._log.info("run.resumed", job=job)
+            self._start(job, fire_time=self._clock(), trigger="resume")
+        for job, schedule in self._schedules.items():
+            self._schedule(job, schedule)
+        self._scheduler.start()
+        scheduled = len(self._scheduler.get_jobs())
+        self._notifier.send("READY=1", f"STATUS={scheduled} jobs scheduled")
+        self._log.info("service.ready", jobs=len(self._schedules), scheduled=scheduled)
+        self._stop.wait()
+        self._drain()
+        return Exit.DONE
+
+    def _schedule(self, job: str, schedule: Schedule | None) -> None:
+        trigger = trigger_of(schedule)
+        if trigger is not None and schedule is not None:
+            # coalesce: after a pause of the machine one run makes up for all that were missed.
+            self._scheduler.add_job(_nothing, trigger, id=job, args=(job,), coalesce=True, max_instances=1_000)
+
+    def _fired(self, job: str, fire_times: list[datetime]) -> None:
+        """Take a wake-up: on the scheduler's thread, so do no more than write the row."""
+        schedule = self._schedules[job]
+        delay_s = jitter_of(job, schedule).total_seconds() if schedule is not None else 0.0
+        self._start(job, fire_time=fire_times[-1], trigger="schedule", delay_s=delay_s)
+
+    def _start(self, job: str, *, fire_time: datetime, trigger: str, delay_s: float = 0.0) -> None:
+        """Run a job now, or record why not."""
+        with self._lock:
+            if self._stop.is_set():
+                return
+            try:
+                if job in self._busy:
+                    reason = "the run before it is not over"
+                    self._work.skip(job, fire_time=fire_time, trigger=trigger, reason=reason)
+                    self._log.warning("run.skipped", job=job, reason=reason)
+                    return
+                run = self._work.fire(job, fire_time=fire_time, trigger=trigger)
+            except CrudsdError as error:
+                self._log.error("fire.failed", job=job, error=str(error))
+                return
+            if run is not None:
+                self._busy[job] = self._pool.submit(self._carry_out, job, run, delay_s)
+
+    def _carry_out(self, job: str, run: str, delay_s: float) -> None:
+        ending = Ending.FAILED
+        try:
+            if not self._stop.wait(delay_s):
+                ending = self._work.carry_out(job, run)
+        except CrudsdError as error:
+            self._log.error("run.failed", job=job, run=run, error=str(error))
+        except Exception as error:  # noqa: BLE001 - the last handler of a worker: one run must not end the service
+            self._log.error("run.crashed", job=job, run=run, error=repr(error), exc_info=True)
+        finally:
+            with self._lock:
+                del self._busy[job]
+        if ending in GOOD_ENDINGS:
+            self._start_dependants(job)
+
+    def _start_dependants(self, job: str) -> None:
+        for name, schedule in self._schedules.items():
+            if schedule is not None and schedule.after == job:
+                self._start(name, fire_time=self._clock(), trigger="after")
+
+    def _drain(self) -> None:
+        """Start nothing new; give the runs in hand their time to finish and commit."""
+        self._notifier.send("STOPPING=1", "STATUS=draining")
+        self._scheduler.shutdown(wait=False)
+        with self._lock:
+            running = dict(self._busy)
+        self._log.info("service.draining", runs=len(running))
+        late = wait(running.values(), timeout=self._limits.drain_s).not_done
+        self._pool.shutdown(wait=not late, cancel_futures=True)
+        self._log.info("service.stopped", unfinished=len(late))
+
+
+class _Fires(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no types
+    """Hands each wake-up with its fire times to one function, and runs nothing itself."""
+
+    def __init__(self, fired: Callable[[str, list[datetime]], None]) -> None:
+        super().__init__()
+        self._fired = fired
+
+    def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
+        self._fired(job.args[0], run_times)
+        self._run_job_success(job.id, [])
+
+
+def _nothing(job: str) -> None:
+    """Stand in for the work, which the executor hands on by its name."""
+    del job

@@ -1,0 +1,183 @@
+"""One run of one job, from taking its lease to writing down how it ended.
+
+The worker owns what must happen around the engine: lease and heartbeat, the run's row, threads to wait in, and the
+closing of runs whose process died. Threads may share it; each run has a journal and pool of its own.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from daemon.clock import Clock
+from daemon.endpoints.exchange import Exchange
+from daemon.endpoints.rest_read import RestSource
+from daemon.endpoints.rest_write import RestTarget
+from daemon.errors import StateError
+from daemon.spec import Job, Spec, job_revision, job_selection
+from daemon.store.database import Database
+from daemon.store.heartbeat import Heartbeat
+from daemon.store.index import SqlTargetIndex
+from daemon.store.journal import SqlJournal
+from daemon.store.leases import Lease, Leases, job_lease
+from daemon.store.links import SqlLinks
+from daemon.store.runs import RunRow, RunStore, Trigger
+from daemon.sync import engine
+from daemon.sync.certificate import Certificate
+from daemon.sync.change import Change, Fate, Kind
+from daemon.sync.events import Event, Observe, PhaseBegan
+from daemon.sync.guards import Allowance
+from daemon.sync.outcome import Ending, Result
+from daemon.sync.ports import Ports
+
+CUT_OFF = "its process ended before it was over; the next run finishes the work"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run would do now."""
+
+    job: str
+    result: Result
+    changes: Iterable[Change]
+    """In order: creates and updates as the source gave them, deletes last. Read from a temporary file as one walks."""
+    tally: Mapping[tuple[Kind, Fate], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a run did."""
+
+    job: str
+    run: str
+    result: Result
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Plans and runs jobs. Made by the composition root."""
+
+    spec: Spec
+    database: Database
+    leases: Leases
+    runs: RunStore
+    exchange: Callable[[str], Exchange]
+    """Returns the one exchange of a connection, whose quota all jobs share."""
+    clock: Clock
+    stop: threading.Event
+    """Set when the process is asked to end."""
+
+    @contextmanager
+    def plan(self, name: str, job: Job, *, observe: Observe) -> Iterator[Planned]:
+        """Compute what a run would do now. Nothing is written but renewed tokens; gone when the block ends."""
+        with Database.scratch() as scratch, self._pool(job) as pool:
+            journal = SqlJournal(
+                scratch, run="plan", job=name, lease=None, clock=self.clock, links_are_kept=False
+            )
+            ports = self._ports(name, job, journal, SqlTargetIndex(scratch, "plan"), pool, observe)
+            options = engine.Options(run="plan", writes=False, stopping=self.stop.is_set)
+            result = engine.run(job, ports, options)
+            yield Planned(name, result, journal.changes(), journal.tally())
+
+    def run(
+        self, name: str, job: Job, *, observe: Observe, trigger: Trigger, run: str | None, allowance: Allowance
+    ) -> Finished:
+        """Do one run, or the queued one whose id is given.
+
+        Raises LockedError when another run of the job is under way, StateError when the state cannot be written.
+        """
+        began = time.monotonic()
+        lease = self.leases.acquire(job_lease(name))
+        try:
+            resumes = self._close_cut_off(name)
+            if run is None:
+                run = self.runs.begin(name, trigger=trigger, revision=job_revision(job), resumes=resumes)
+            self.runs.start(run, lease)
+            result = self._carry_out(name, job, run, lease, observe, allowance)
+        finally:
+            self.leases.release(lease)
+        return Finished(name, run, result, time.monotonic() - began)
+
+    def end(self, run: str, ending: Ending, reason: str) -> None:
+        """Close a run that did not come to its own end, with the counts it had committed."""
+        row = self.runs.get(run)
+        if row is not None:
+            self.runs.finish(run, Result(ending, row.counts, Certificate(end=None), (), reason))
+
+    def cut_off(self) -> tuple[RunRow, ...]:
+        """Close every run whose process died, or which nobody began, and return them. For the start of a service."""
+        rows = (*self.runs.interrupted(self.leases), *self.runs.queued())
+        for row in rows:
+            self.end(row.id, Ending.INTERRUPTED, CUT_OFF)
+        return rows
+
+    def _close_cut_off(self, name: str) -> str | None:
+        """Close this job's runs whose process died (we hold the lease now) and return the last one's id."""
+        last = None
+        for row in self.runs.interrupted(self.leases):
+            if row.job == name:
+                self.end(row.id, Ending.INTERRUPTED, CUT_OFF)
+                last = row.id
+        return last
+
+    def _carry_out(
+        self, name: str, job: Job, run: str, lease: Lease, observe: Observe, allowance: Allowance
+    ) -> Result:
+        lost = threading.Event()
+        journal = SqlJournal(self.database, run=run, job=name, lease=lease, clock=self.clock)
+        options = engine.Options(
+            run=run,
+            writes=True,
+            window=self._window(job),
+            allowance=allowance,
+            stopping=lambda: self.stop.is_set() or lost.is_set(),
+        )
+        with (
+            Heartbeat(self.leases, lease, lost=lost),
+            self._pool(job) as pool,
+            SqlTargetIndex(self.database, run) as index,
+        ):
+            ports = self._ports(name, job, journal, index, pool, self._noting_phases(run, observe))
+            result = engine.run(job, ports, options)
+        if not result.counts.balanced:
+            reason = f"the counts do not balance: {result.counts}; this is a fault of crudsd, please report it"
+            result = replace(result, ending=Ending.FAILED, error=reason)
+        if not self.runs.finish(run, result, selection=job_selection(job)):
+            raise StateError(f"run {run} was closed by somebody else while it was under way")
+        return result
+
+    def _ports(
+        self,
+        name: str,
+        job: Job,
+        journal: SqlJournal,
+        index: SqlTargetIndex,
+        pool: ThreadPoolExecutor,
+        observe: Observe,
+    ) -> Ports:
+        return Ports(
+            source=RestSource(self.exchange(job.source.connection), job.source.request),
+            target=RestTarget(self.exchange(job.target.connection), job.target),
+            links=SqlLinks(self.database, name),
+            journal=journal,
+            index=index,
+            pool=pool,
+            observe=observe,
+        )
+
+    def _noting_phases(self, run: str, observe: Observe) -> Observe:
+        def note(event: Event) -> None:
+            if isinstance(event, PhaseBegan):
+                self.runs.phase(run, event.phase)
+            observe(event)
+
+        return note
+
+    def _pool(self, job: Job) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._window(job), thread_name_prefix="write")
+
+    def _window(self, job: Job) -> int:
+        return self.spec.connections[job.target.connection].quota.concurrency

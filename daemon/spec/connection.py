@@ -1,0 +1,113 @@
+"""What a job file says of a system we talk to: address, credentials, budget, patience."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from .types import Duration, Flag, Percent, SecretRef, Strict, TextOrSecret, Whole
+
+
+class NoAuth(Strict):
+    """The system asks for no credentials."""
+
+    type: Literal["none"] = "none"
+
+
+class BearerAuth(Strict):
+    """A fixed token, sent as `Authorization: Bearer …`."""
+
+    type: Literal["bearer"]
+    token: SecretRef
+
+
+class BasicAuth(Strict):
+    """User name and password (RFC 7617), encoded as UTF-8."""
+
+    type: Literal["basic"]
+    username: TextOrSecret
+    password: SecretRef
+
+
+class HeaderAuth(Strict):
+    """An API key in a header of its own."""
+
+    type: Literal["header"]
+    name: str = Field(description="The header's name (example: X-Api-Key).")
+    value: SecretRef
+
+
+class OAuth2Auth(Strict):
+    """OAuth 2.0 client credentials (RFC 6749 section 4.4); the token is renewed by itself and kept sealed."""
+
+    type: Literal["oauth2"]
+    grant: Literal["client_credentials"] = "client_credentials"
+    url: str = Field(description="The token endpoint.")
+    client_id: TextOrSecret
+    client_secret: SecretRef
+    client_auth: Literal["basic", "post"] = Field(
+        default="basic", description="How the client proves itself: HTTP Basic (RFC 6749 2.3.1) or in the form."
+    )
+    scope: str | None = None
+    audience: str | None = None
+
+
+Auth: TypeAlias = Annotated[NoAuth | BearerAuth | BasicAuth | HeaderAuth | OAuth2Auth, Field(discriminator="type")]
+
+
+class Quota(Strict):
+    """The request budget of the account, shared by all jobs of the connection."""
+
+    requests: Whole | None = Field(default=None, ge=1, description="Requests allowed in each `per`. Default: no limit.")
+    per: Duration = Field(default=timedelta(minutes=1), description="The budget's period. Default: 1m.")
+    concurrency: Whole = Field(
+        default=4, ge=1, le=256, description="Requests under way at once. Default: 4, polite to an unknown API."
+    )
+    share: Percent | None = Field(
+        default=None, description="The part of the budget that is ours, where others use the account too."
+    )
+
+
+class Timeout(Strict):
+    """How long to wait. Every request has an end."""
+
+    connect: Duration = Field(default=timedelta(seconds=10), description="To reach the server. Default: 10s.")
+    read: Duration = Field(default=timedelta(seconds=60), description="Between two bytes of an answer. Default: 60s.")
+    total: Duration = Field(
+        default=timedelta(minutes=5), description="For one request with all its repeats and waits. Default: 5m."
+    )
+
+
+class Retry(Strict):
+    """How often a request that may be repeated is repeated. A create is never repeated blindly."""
+
+    attempts: Whole = Field(default=5, ge=1, le=100, description="Tries in all, the first included. Default: 5.")
+    backoff: float = Field(
+        default=0.5, gt=0, description="Seconds before the first repeat, doubled each time, with full jitter."
+    )
+    max_wait: Duration = Field(
+        default=timedelta(minutes=2), description="The longest Retry-After that is waited for. Default: 2m."
+    )
+
+
+class Tls(Strict):
+    """Trust beyond the system's: settings here win over the environment's."""
+
+    ca_file: Path | None = Field(default=None, description="PEM file of the authorities to trust.")
+    cert_file: Path | None = Field(default=None, description="PEM file of our client certificate and key.")
+
+
+class Connection(Strict):
+    """A system we talk to over HTTP."""
+
+    host: str = Field(description="Base URL. Without a scheme it is https.", min_length=1)
+    auth: Auth = NoAuth()
+    headers: dict[str, str] = Field(default_factory=dict, description="Sent with each request. Not for secrets.")
+    quota: Quota = Quota()
+    timeout: Timeout = Timeout()
+    retry: Retry = Retry()
+    tls: Tls = Tls()
+    allow_insecure: Flag = Field(
+        default=False, description="Send credentials over plain http to a host that is not this machine."
+    )

@@ -1,0 +1,229 @@
+"""What only the whole of the files can tell: names that must exist, and languages that pydantic does not speak.
+
+Works on plain trees with whatever is wrong in them, so that these problems are told together with the others.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+import jmespath
+from cronsim import CronSim, CronSimError
+from jmespath.exceptions import JMESPathError
+
+from .addresses import address_problems
+from .grammar import names, parse_expression, parse_template, suggestion
+from .marks import Marks
+from .problems import Path_, Problem
+
+_REQUESTS = ("list", "lookup", "create", "update", "delete")
+_RECORD = frozenset({"record"})
+_READ = frozenset({"cursor"})
+_WRITE = frozenset({"record", "document", "changed", "key", "target", "idempotency_key"})
+_STOP = frozenset({"page", "body"})
+
+_EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
+    ("jobs.*.key", _RECORD),
+    ("jobs.*.key.*", _RECORD),
+    ("jobs.*.where", _RECORD),
+    ("jobs.*.map.*", _RECORD),
+    ("jobs.*.map.*.from", _RECORD),
+    ("jobs.*.source.paginate.stop", _STOP),
+    *((f"jobs.*.target.{name}.paginate.stop", _STOP) for name in _REQUESTS),
+)
+"""Where bare expressions stand, with the names they may use."""
+
+_REQUEST_PARTS = ("uri", "params", "headers", "body")
+_TEMPLATES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
+    ("jobs.*.source.read", _READ),
+    ("jobs.*.source.params", _READ),
+    ("jobs.*.source.headers", _READ),
+    *((f"jobs.*.source.read.{part}", _READ) for part in _REQUEST_PARTS),
+    *((f"jobs.*.target.{name}", _WRITE) for name in _REQUESTS),
+    *((f"jobs.*.target.{name}.{part}", _WRITE) for name in _REQUESTS for part in _REQUEST_PARTS),
+    ("connections.*.headers", frozenset()),
+)
+"""Where templates stand, with the names they may use."""
+
+_ANSWERS = ("source", "source.read", *(f"target.{name}" for name in _REQUESTS))
+_JMESPATHS: Final = (
+    "jobs.*.target.id",
+    *(f"jobs.*.{answer}.{name}" for answer in _ANSWERS for name in ("records", "id", "version")),
+    *(f"jobs.*.{answer}.paginate.{name}" for answer in _ANSWERS for name in ("next", "total", "has_more")),
+)
+_CRON_WORDS: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
+_Finding: TypeAlias = tuple[Path_, str, str | None]
+"""Where, what, and the cure."""
+
+
+def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> Iterator[Problem]:
+    """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
+    checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
+        _expressions, _templates, _nesting, _jmespaths, _times, address_problems,
+    ]  # fmt: skip
+    if complete:
+        checks += [_connections, _after]
+    for check in checks:
+        for path, message, cure in check(tree):
+            yield marks.problem_at_value(path, message, cure)
+
+
+def _found(tree: Any, pattern: str) -> Iterator[tuple[Path_, Any]]:
+    """Yield what stands at a place; `*` is any key or list item."""
+    places: list[tuple[Path_, Any]] = [((), tree)]
+    for step in pattern.split("."):
+        places = [((*path, key), inner) for path, value in places for key, inner in _inside(value, step)]
+    yield from places
+
+
+def _inside(value: Any, step: str) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        yield from ((key, inner) for key, inner in value.items() if step in {"*", key})
+    elif isinstance(value, list) and step == "*":
+        yield from enumerate(value)
+
+
+def _texts(path: Path_, value: Any) -> Iterator[tuple[Path_, str]]:
+    """Yield all texts in a value."""
+    if isinstance(value, str):
+        yield path, value
+    pairs: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else ()
+    for key, inner in enumerate(value) if isinstance(value, list) else pairs:
+        yield from _texts((*path, key), inner)
+
+
+def _expressions(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    for pattern, known in _EXPRESSIONS:
+        for path, text in _found(tree, pattern):
+            if isinstance(text, str):
+                yield from _unknown_names(path, partial(_expression_names, text), known)
+
+
+def _templates(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    for pattern, known in _TEMPLATES:
+        for place, value in _found(tree, pattern):
+            # A request's block has parts of its own in the table; only its short form is a template itself.
+            if pattern.endswith((".read", *_REQUESTS)) and not isinstance(value, str):
+                continue
+            for path, text in _texts(place, value):
+                yield from _unknown_names(path, partial(_template_names, text), known)
+
+
+def _expression_names(text: str) -> frozenset[str]:
+    return names(parse_expression(text))
+
+
+def _template_names(text: str) -> frozenset[str]:
+    return frozenset().union(*(names(part) for part in parse_template(text) if not isinstance(part, str)))
+
+
+def _unknown_names(path: Path_, read: Callable[[], frozenset[str]], known: frozenset[str]) -> Iterator[_Finding]:
+    try:
+        used = read()
+    except ValueError:
+        return  # told already: the models check the syntax
+    for name in sorted(used - known):
+        meant = suggestion(name, known)
+        here = f"known here: {', '.join(sorted(known))}" if known else "templates are not known here"
+        yield path, f"unknown name '{name}'", f"did you mean '{meant}'?" if meant else here
+
+
+def _nesting(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    for path, fields in _found(tree, "jobs.*.map"):
+        for name in fields if isinstance(fields, dict) else ():
+            outer = next((other for other in fields if name.startswith(f"{other}.")), None)
+            if outer is not None:
+                yield (*path, name), f"'{outer}' is a value already and cannot hold a field", "map one of the two"
+
+
+def _jmespaths(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    for pattern in _JMESPATHS:
+        for path, text in _found(tree, pattern):
+            if not isinstance(text, str) or text.startswith("header:"):
+                continue
+            try:
+                jmespath.compile(text)
+            except JMESPathError as error:
+                reason = str(error).splitlines()[0].removesuffix(", for expression:")
+                yield path, f"not a JMESPath: {reason}", "quote odd names inside it (example: '\"odd-name\".items')"
+
+
+def _times(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    for path, cron in _found(tree, "jobs.*.schedule.cron"):
+        if isinstance(cron, str):
+            yield from _cron(path, cron)
+    for path, zone in _found(tree, "jobs.*.schedule.timezone"):
+        if isinstance(zone, str) and not _is_zone(zone):
+            meant = suggestion(zone, available_timezones())
+            yield path, f"unknown time zone '{zone}'", f"did you mean '{meant}'?" if meant else "example: Europe/Berlin"
+
+
+def _cron(path: Path_, cron: str) -> Iterator[_Finding]:
+    if cron in _CRON_WORDS:
+        yield path, f"'{cron}' is not known here", f'write: "{_CRON_WORDS[cron]}"'
+        return
+    if len(cron.split()) != 5:
+        yield path, f"cron has five fields, this has {len(cron.split())}", 'example: "*/15 6-20 * * mon-fri"'
+        return
+    try:
+        CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        reason = str(error)
+        yield path, f"not a cron schedule: {reason[:1].lower()}{reason[1:]}", 'example: "*/15 6-20 * * mon-fri"'
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _connections(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    known = {path[-1] for path, _ in _found(tree, "connections.*")}
+    for side in ("source", "target"):
+        for path, name in _found(tree, f"jobs.*.{side}.connection"):
+            if isinstance(name, str) and name not in known:
+                yield path, f"unknown connection '{name}'", _did_you_mean(name, known, "connections")
+
+
+def _after(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    jobs = {path[-1] for path, _ in _found(tree, "jobs.*")}
+    before = {path[1]: (path, name) for path, name in _found(tree, "jobs.*.schedule.after") if isinstance(name, str)}
+    told: set[Any] = set()
+    for job, (path, name) in before.items():
+        if name not in jobs:
+            yield path, f"unknown job '{name}'", _did_you_mean(name, jobs, "jobs")
+            continue
+        ring = _ring(job, {key: after for key, (_, after) in before.items()})
+        if ring and not told.intersection(ring):
+            told.update(ring)
+            yield path, f"jobs wait for each other: {' → '.join(map(str, ring))}", "let one of them have cron or every"
+
+
+def _ring(start: Any, before: Mapping[Any, Any]) -> list[Any]:
+    """Return the jobs from `start` back to itself, or nothing if the chain ends or closes elsewhere."""
+    chain = [start]
+    while chain[-1] in before and before[chain[-1]] not in chain:
+        chain.append(before[chain[-1]])
+    return [*chain, start] if before.get(chain[-1]) == start else []
+
+
+def _did_you_mean(name: str, known: Iterable[Any], what: str) -> str:
+    words = sorted(str(word) for word in known)
+    meant = suggestion(name, words)
+    if meant is not None:
+        return f"did you mean '{meant}'?"
+    return f"known {what}: {', '.join(words)}" if words else f"there are no {what}; add it under `{what}:`"

@@ -1,0 +1,178 @@
+"""What a job file says of a job: when, from where, by which key, how mapped, to where, within which limits."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from .request import ListRequest, Paginate, Request
+from .types import Duration, Expression, Flag, Name, Percent, Strict, Template, TemplateTree, Whole
+
+
+class Mode(StrEnum):
+    """Which kinds of change a job may make."""
+
+    MIRROR = "mirror"
+    """Create, update, and delete what is provably gone from the source."""
+    UPSERT = "upsert"
+    """Create and update; never delete by absence."""
+    UPDATE_ONLY = "update_only"
+    """Update records that exist in the target; never create."""
+    CREATE_ONLY = "create_only"
+    """Create what is not there; never touch what is."""
+    APPEND = "append"
+    """Create each new key once and never look back."""
+
+
+class Schedule(Strict):
+    """When the job runs by itself. Exactly one of cron, every and after."""
+
+    cron: str | None = Field(
+        default=None, description="Five fields with cron's own meaning (example: */15 6-20 * * 1-5)."
+    )
+    every: Duration | None = Field(default=None, description="A fixed distance (example: 15m).")
+    after: Name | None = Field(default=None, description="Run each time this job has ended well.")
+    timezone: str = Field(default="UTC", description="IANA name of the zone cron is read in. Default: UTC.")
+    jitter: Duration | None = Field(default=None, description="Spread starts over this time, the same for each run.")
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> "Schedule":
+        if sum(kind is not None for kind in (self.cron, self.every, self.after)) != 1:
+            raise ValueError("give exactly one of cron, every, after (example: every: 15m)")
+        return self
+
+
+class Source(Strict):
+    """Where the records come from."""
+
+    connection: Name
+    read: Request = Field(description="The request that lists the records; a bare string is its path.")
+    params: dict[str, TemplateTree] = Field(default_factory=dict, description="Query values.")
+    headers: dict[str, Template] = Field(default_factory=dict)
+    records: str | None = Field(
+        default=None, description="JMESPath to the records. A missing path is an error, an empty list is not."
+    )
+    paginate: Paginate = Paginate(type="none")
+
+    @property
+    def request(self) -> ListRequest:
+        """The read as one request, the source's own params, headers and records path included."""
+        read = self.read
+        return ListRequest(
+            uri=read.uri,
+            method=read.method,
+            params={**self.params, **read.params},
+            headers={**self.headers, **read.headers},
+            body=read.body,
+            records=read.records if read.records is not None else self.records,
+            ok=read.ok,
+            paginate=self.paginate,
+        )
+
+
+class Field_(Strict):  # noqa: N801 - `Field` is pydantic's
+    """How one field of the document is made. A bare string is short for `{from: …}`."""
+
+    from_: Expression = Field(alias="from")
+    required: Flag = Field(default=False, description="Missing, null or empty text rejects the record.")
+    when_null: Literal["keep", "clear"] = Field(
+        default="keep", description="On null: keep the target's value (default), or clear it by sending null."
+    )
+    set_once: Flag = Field(default=False, description="Set when the record is created; never updated.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"from": value} if isinstance(value, (str, int, float, bool)) else value
+
+
+class Target(Strict):
+    """Where the documents go. What is not declared is not done."""
+
+    connection: Name
+    id: str = Field(default="id", description="JMESPath to a target record's own id. Default: id.")
+    match: str | None = Field(default=None, description="Target field that equals the key, for adoption.")
+    list: ListRequest | None = Field(default=None, description="Lists the target's records.")
+    lookup: ListRequest | None = Field(default=None, description="Finds target records by key or field.")
+    create: Request | None = None
+    update: Request | None = None
+    delete: Request | None = None
+    delete_adopted: Flag = Field(
+        default=False,
+        description="Also delete records that were there before us. Default: only those this job created.",
+    )
+
+
+class Limit(Strict):
+    """A share, a number, or both; with both, neither may be passed. `5%` and `20` are short forms."""
+
+    percent: Percent | None = None
+    count: Whole | None = Field(default=None, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("a limit is a share or a number (example: 5% or 20)")  # noqa: TRY004
+        if isinstance(value, int):
+            return {"count": value}
+        return {"percent": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> "Limit":
+        if self.percent is None and self.count is None:
+            raise ValueError("say percent, count, or both (example: 5%; 100% for no limit)")
+        return self
+
+
+class Guards(Strict):
+    """Limits that a plan may not pass without approval. On by default."""
+
+    deletes: Limit = Field(default=Limit(percent=Decimal(10)), description="Of the linked records. Default: 10%.")
+    updates: Limit = Field(default=Limit(percent=Decimal(50)), description="Of the known records. Default: 50%.")
+    min_records: Whole = Field(
+        default=0, ge=0, description="Fewer records than this in the source: nothing is deleted."
+    )
+    collapse: Percent = Field(
+        default=Decimal(50), description="Trip when the source holds less than this share of last time's count."
+    )
+
+
+class Job(Strict):
+    """A named, scheduled piece of work: source → map → target."""
+
+    description: str = ""
+    schedule: Schedule | None = Field(default=None, description="Default: the job runs only when asked.")
+    mode: Mode = Mode.UPSERT
+    source: Source
+    key: Expression | list[Expression] = Field(description="What identifies a record: one expression or several.")
+    where: Expression | None = Field(default=None, description="Only records for which this is true take part.")
+    map: dict[str, Field_] | None = Field(
+        default=None, description="Target field: expression. A dot in the field nests. Default: the record as it is."
+    )
+    target: Target
+    compare: Literal["links", "target"] = Field(
+        default="links", description="What records are compared with: what we remember, or the target's own list."
+    )
+    guards: Guards = Guards()
+
+    @model_validator(mode="after")
+    def _can_do_what_its_mode_says(self) -> "Job":
+        needs = {
+            Mode.MIRROR: ("create", "update", "delete"),
+            Mode.UPSERT: ("create", "update"),
+            Mode.UPDATE_ONLY: ("update",),
+            Mode.CREATE_ONLY: ("create",),
+            Mode.APPEND: ("create",),
+        }[self.mode]
+        missing = [f"target.{name}" for name in needs if getattr(self.target, name) is None]
+        if missing:
+            raise ValueError(f"mode {self.mode} needs {', '.join(missing)}")
+        if (self.target.list or self.target.lookup) and self.target.match is None:
+            raise ValueError("target.list and target.lookup need target.match, the field that equals the key")
+        if self.compare == "target" and self.target.list is None:
+            raise ValueError("compare: target needs target.list")
+        if self.mode is Mode.UPDATE_ONLY and self.target.list is None and self.target.lookup is None:
+            raise ValueError("mode update_only needs target.list or target.lookup, to find what it may update")
+        return self

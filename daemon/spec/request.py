@@ -1,0 +1,82 @@
+"""The one grammar of every request, and how a list goes on from page to page."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from .types import Expression, Flag, Method, Strict, Template, TemplateTree, Whole
+
+
+class Request(Strict):
+    """One HTTP request. A bare string is short for `{uri: …}`."""
+
+    uri: Template = Field(description="Path below the connection's host; values in it are percent-encoded.")
+    method: Method | None = Field(default=None, description="Default: GET, POST, PATCH or DELETE by its place.")
+    params: dict[str, TemplateTree] = Field(default_factory=dict, description="Query values. A null is left out.")
+    headers: dict[str, Template] = Field(default_factory=dict)
+    body: TemplateTree = Field(
+        default="document",
+        description="`document`, `changed` (only the fields that differ), or any YAML value with templates in it.",
+    )
+    records: str | None = Field(default=None, description="JMESPath to the records in the answer. Default: the answer.")
+    id: str | None = Field(default=None, description="JMESPath to the record's id in the answer.")
+    version: str | None = Field(
+        default=None, description="Where the answer carries the record's version: `header:ETag` or a JMESPath."
+    )
+    if_match: Flag = Field(default=False, description="Send the version we know as If-Match (RFC 9110 13.1.1).")
+    replace: Flag = Field(default=False, description="Update by PUT of the whole document instead of PATCH.")
+    ok: list[Whole] = Field(default_factory=list, description="Further statuses that mean success.")
+    idempotency_header: str | None = Field(
+        default=None, description="Header that carries one key per change, stable over retries and restarts."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"uri": value} if isinstance(value, str) else value
+
+
+class Paginate(Strict):
+    """How a list goes on. Every end is for a declared reason; a short page alone is not the end."""
+
+    type: Literal["none", "page", "offset", "cursor", "next_url", "link"]
+    param: str | None = Field(default=None, description="Query parameter of the page, offset or cursor.")
+    start: Whole | None = Field(default=None, ge=0, description="First page or offset. Default: page 1, offset 0.")
+    size: Whole | None = Field(default=None, ge=1, description="Records asked for in one page.")
+    size_param: str | None = Field(default=None, description="Query parameter of the size.")
+    next: str | None = Field(default=None, description="JMESPath to the next token or address, or `header:NAME`.")
+    total: str | None = Field(default=None, description="JMESPath to the number of records, or `header:NAME`.")
+    has_more: str | None = Field(default=None, description="JMESPath to a boolean: whether another page follows.")
+    stop: Expression | None = Field(
+        default=None,
+        description="Expression that is true on the last page (knows `page.count`, `page.number`, `body`).",
+    )
+    max_pages: Whole = Field(
+        default=1_000_000, ge=1, description="Reaching it is an error, never the end. Default: 1,000,000."
+    )
+
+    @model_validator(mode="after")
+    def _has_what_its_type_needs(self) -> "Paginate":
+        needed = {"page": ("param",), "offset": ("param",), "cursor": ("param", "next"), "next_url": ("next",)}
+        missing = [name for name in needed.get(self.type, ()) if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"type {self.type} needs {' and '.join(missing)} (example: {_EXAMPLES[self.type]})")
+        if self.size is not None and self.size_param is None:
+            raise ValueError(
+                "size needs size_param, the query parameter that carries it (example: size_param: per_page)"
+            )
+        return self
+
+
+_EXAMPLES = {
+    "page": "{type: page, param: page}",
+    "offset": "{type: offset, param: offset, size: 100, size_param: limit}",
+    "cursor": "{type: cursor, param: cursor, next: data.next_cursor}",
+    "next_url": "{type: next_url, next: links.next}",
+}
+
+
+class ListRequest(Request):
+    """A request whose answer is a list that may go on over many pages."""
+
+    paginate: Paginate = Paginate(type="none")

@@ -1,0 +1,47 @@
+"""Digests of a job: what makes every record a candidate again, or its deletes suspect, when it changes."""
+
+import hashlib
+import json
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from .job import Job
+
+REVISED_BY: Final = ("source", "key", "where", "map", "target")
+"""The blocks that decide which documents a job makes and where it puts them. Schedule, mode, guards, compare and
+description are left out: they decide when and how much, not what."""
+
+
+SELECTED_BY: Final = ("source", "key", "where")
+"""The blocks that decide which records a job sees and under which key. When they change, a record that is gone may
+only be gone from our sight."""
+
+
+def job_revision(job: Job) -> str:
+    """Return 16 hexadecimal digits that change when source, key, where, map or target change in meaning.
+
+    Short and long forms, the order of keys and comments make no difference; neither does a value that is written
+    out but is the default, so that a new release with new settings leaves every revision as it was.
+    """
+    return _digest(job, REVISED_BY)
+
+
+def job_selection(job: Job) -> str:
+    """Return 16 hexadecimal digits that change when source, key or where change in meaning."""
+    return _digest(job, SELECTED_BY)
+
+
+def _digest(job: Job, blocks: tuple[str, ...]) -> str:
+    meaning = job.model_dump(by_alias=True, exclude_defaults=True, include=set(blocks))
+    text = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    # Tagged: a Decimal in a body is another value than the same digits as text.
+    if isinstance(value, Decimal):
+        return {"decimal": str(value)}
+    if isinstance(value, timedelta):
+        return {"seconds": value.total_seconds()}
+    return {type(value).__name__: str(value)}

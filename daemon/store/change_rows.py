@@ -1,0 +1,148 @@
+"""A change as a row of the table `changes`, both ways, and its moves from fate to fate."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from daemon.errors import StateError
+from daemon.sync.change import MOVES, Change, Fate, Kind, Outcome, Reject
+
+from .columns import document_of, document_text, from_json, to_json
+from .statements import Stored, Values, execute, many
+
+# Fates are written into the statements where an index of few rows is meant: SQLite uses it only then.
+
+_INSERT = (
+    "INSERT INTO changes (run, job, updated_at, seq, kind, key, target_id, version, document, before, fields, "
+    "fingerprint, raw, owned, idempotency_key, fate, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PLANNED = (
+    "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
+    "fate, reason FROM changes WHERE run = ? AND seq > ? AND fate = 'planned' AND kind IN (?, ?, ?) "
+    "ORDER BY seq LIMIT ?"
+)
+_ALL = (
+    "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
+    "fate, reason FROM changes WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+)
+_UNRESOLVED = (
+    "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
+    "fate, reason FROM changes WHERE job = ? AND fate IN ('sent', 'unknown') AND run <> ? ORDER BY run, seq"
+)
+BY_SEQ = (
+    "UPDATE changes SET fate = ?, reason = ?, status = ?, target_id = coalesce(?, target_id), "
+    "version = coalesce(?, version), updated_at = ? WHERE run = ? AND seq = ? AND fate IN (?, ?, ?, ?)"
+)
+"""Moves a change of the present run."""
+BY_IDEMPOTENCY_KEY = (
+    "UPDATE changes SET fate = ?, reason = ?, status = ?, target_id = coalesce(?, target_id), "
+    "version = coalesce(?, version), updated_at = ? WHERE job = ? AND idempotency_key = ? "
+    "AND fate IN ('sent', 'unknown') AND fate IN (?, ?, ?, ?)"
+)
+"""Moves an unresolved change of any run of the job."""
+
+
+def insert_changes(connection: Connection, run: str, job: str, changes: Sequence[Change], at: str) -> None:
+    """Write new changes."""
+    many(connection, _INSERT, [(run, job, at, *_values(change)) for change in changes])
+
+
+def planned_after(connection: Connection, run: str, seq: int, kinds: Iterable[Kind], limit: int) -> Sequence[Change]:
+    """Return the next planned changes of these kinds, in order of seq."""
+    rows = execute(connection, _PLANNED, (run, seq, *marked(kinds, marks=3), limit))
+    return tuple(change_of(row) for row in rows)
+
+
+def changes_after(connection: Connection, run: str, seq: int, limit: int) -> Sequence[Change]:
+    """Return the next changes of whatever fate, in order of seq."""
+    return tuple(change_of(row) for row in execute(connection, _ALL, (run, seq, limit)))
+
+
+def unresolved(connection: Connection, job: str, run: str) -> Sequence[Change]:
+    """Return the changes of the job's other runs whose fate is sent or unknown, oldest first."""
+    return tuple(change_of(row) for row in execute(connection, _UNRESOLVED, (job, run)))
+
+
+def move(
+    connection: Connection,
+    statement: str,
+    to: Fate,
+    rows: Iterable[tuple[Outcome, str, Values]],
+    *,
+    may_stay: bool = False,
+) -> None:
+    """Move one change for each row of outcome, moment and address (what follows WHERE in the statement).
+
+    Raises StateError when a change is not there or may not move to this fate; `may_stay`: or is there already.
+    """
+    origins = [origin for origin, allowed in MOVES.items() if to in allowed] + [to] * may_stay
+    values = list(_moves(to, marked(origins, marks=4), rows))
+    moved = many(connection, statement, values)
+    if moved != len(values):
+        raise StateError(
+            f"the journal: {len(values) - moved} of {len(values)} changes are not where they may become {to.value}; "
+            "nothing was committed (this is a bug: please report it)"
+        )
+
+
+def spoil_planned(connection: Connection, run: str, reject: Reject, key: str, at: str) -> None:
+    """Make the planned change of a key failed. Raises StateError when it has none."""
+    failed = execute(
+        connection,
+        "UPDATE changes SET fate = 'failed', reason = ?, status = ?, updated_at = ? "
+        "WHERE run = ? AND key = ? AND fate = 'planned'",
+        (reject.reason, reject.status, at, run, key),
+    ).rowcount
+    if failed != 1:
+        raise StateError("the journal: the key has no planned change to take back (this is a bug: please report it)")
+
+
+def _moves(to: Fate, origins: Values, rows: Iterable[tuple[Outcome, str, Values]]) -> Iterator[Values]:
+    for one, at, address in rows:
+        yield to.value, one.reason, one.status, one.target_id, one.version, at, *address, *origins
+
+
+def marked(words: Iterable[Kind | Fate], *, marks: int) -> Values:
+    """Return the words, filled up to the marks that a statement's list has. Without words, nothing matches."""
+    found = [word.value for word in words] or [""]
+    return (*found, *found[-1:] * (marks - len(found)))
+
+
+def change_of(row: Stored) -> Change:
+    """Return the change in a row."""
+    seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, name, fate, reason = row
+    return Change(
+        seq=seq,
+        kind=Kind(kind),
+        key=key,
+        target_id=target_id,
+        version=version,
+        document=document_of(document),
+        before=document_of(before),
+        fields=tuple(from_json(fields)),
+        fingerprint=fingerprint,
+        raw=raw,
+        owned=bool(owned),
+        idempotency_key=name,
+        fate=Fate(fate),
+        reason=reason,
+    )
+
+
+def _values(change: Change) -> Values:
+    return (
+        change.seq,
+        change.kind.value,
+        change.key,
+        change.target_id,
+        change.version,
+        document_text(change.document),
+        document_text(change.before),
+        to_json(change.fields),
+        change.fingerprint,
+        change.raw,
+        change.owned,
+        change.idempotency_key,
+        change.fate.value,
+        change.reason,
+    )

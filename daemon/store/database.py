@@ -1,0 +1,232 @@
+"""The state database: one file for one machine, or a PostgreSQL address for many.
+
+SQLite commits are durable (WAL, `synchronous=FULL`); deleted content is overwritten; the file is its owner's only.
+A Database may be shared by threads: each call takes a connection of its own from the pool.
+"""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from daemon.errors import ConfigError, StateError
+
+from .statements import execute
+from .tables import metadata
+from .trouble import translated
+
+BUSY_TIMEOUT_S = 10.0
+"""How long a write waits for another process's transaction. Ours last milliseconds; a backup or a person with the
+sqlite3 shell may hold the file for some seconds."""
+
+_BEGIN = "crudsd_begin"
+
+
+class Database:
+    """An open database. `read` and `write` are transactions; close it when nobody uses it any more."""
+
+    def __init__(self, engine: Engine, location: str, *, busy_timeout_s: float, folder: Path | None = None) -> None:
+        self.location = location
+        """Where it is, for messages; without a password."""
+        self._engine = engine
+        self._busy_timeout_s = busy_timeout_s
+        # SQLite has one writer. Threads of this process queue here, in order, instead of polling the file.
+        self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self._remove = weakref.finalize(self, _remove, folder)
+
+    @staticmethod
+    def scratch() -> "Database":
+        """Return a private temporary database with the tables made, removed at close.
+
+        A plan journals here, so that it writes nothing to the state. It need not survive anything: no disk syncs.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="crudsd-"))
+        path = folder / "scratch.db"
+        _prepare(path, read_only=False)
+        engine = _sqlite_engine(path, read_only=False, synchronous="OFF", busy_timeout_s=BUSY_TIMEOUT_S)
+        database = Database(engine, str(path), busy_timeout_s=BUSY_TIMEOUT_S, folder=folder)
+        with database.write() as connection:
+            metadata.create_all(connection)
+        return database
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection whose queries all see the same state. Nothing is kept of what it writes."""
+        with translated(self.location), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that holds the write lock from its start.
+
+        Committed and durable when the block ends, rolled back when it raises. Not to be nested.
+        """
+        with self._queued(), translated(self.location), self._engine.connect() as plain:
+            connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def migrate(self) -> Iterator[Connection]:
+        """Give a write transaction in which tables may be rebuilt.
+
+        SQLite rebuilds a table by dropping it, which would cascade into the tables that refer to it. So foreign keys
+        are off meanwhile and checked before the commit. Raises StateError, and commits nothing, if one is broken.
+        """
+        with self._queued(), translated(self.location), self._engine.connect() as plain:
+            connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+            if self._writer is None:
+                with connection.begin():
+                    yield connection
+                return
+            driver = connection.connection.cursor()
+            driver.execute("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    yield connection
+                    if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                        raise StateError(f"{self.location}: the migration would break references; nothing was changed")
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
+                driver.close()
+
+    def get_fact(self, name: str) -> bytes | None:
+        """Return a small fact about the database itself; None when there is none of this name."""
+        with self.read() as connection:
+            value = execute(connection, "SELECT value FROM meta WHERE name = ?", (name,)).scalar()
+        return None if value is None else bytes(value)
+
+    def put_fact(self, name: str, value: bytes) -> None:
+        """Keep a fact, in place of the one before."""
+        with self.write() as connection:
+            execute(
+                connection,
+                "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, value),
+            )
+
+    @contextmanager
+    def _queued(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+            return
+        if not self._writer.acquire(timeout=self._busy_timeout_s):
+            raise StateError(
+                f"{self.location}: another thread has been writing for more than {self._busy_timeout_s:g} s; try again"
+            )
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+    def close(self) -> None:
+        """Close every connection. May be repeated."""
+        self._engine.dispose()
+        self._remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
+    """Open the database at a path or URL; a SQLite file that is not there is made (0600), without tables.
+
+    `read_only` never writes, and needs the file to be there. Raises ConfigError for an address that cannot be one,
+    StateError when what is there cannot be used.
+    """
+    if isinstance(address, str) and "://" in address and not address.startswith("sqlite:///"):
+        return _open_server(address, busy_timeout_s)
+    path = Path(address.removeprefix("sqlite:///") if isinstance(address, str) else address)
+    if str(path) in {"", ".", ":memory:"}:
+        raise ConfigError("the state must outlive the process: write the path of a file in `state:`")
+    _prepare(path, read_only=read_only)
+    engine = _sqlite_engine(path, read_only=read_only, synchronous="FULL", busy_timeout_s=busy_timeout_s)
+    database = Database(engine, str(path), busy_timeout_s=busy_timeout_s)
+    try:
+        with database.read() as connection:
+            connection.exec_driver_sql("PRAGMA schema_version")
+    except StateError:
+        database.close()
+        raise
+    return database
+
+
+def _remove(folder: Path | None) -> None:
+    """Remove a scratch database's folder; None: this database stays."""
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open_server(address: str, busy_timeout_s: float) -> Database:
+    try:
+        url = make_url(address)
+        if url.drivername in {"postgresql", "postgres"}:
+            url = url.set(drivername="postgresql+psycopg")
+        if url.get_backend_name() != "postgresql":
+            raise ConfigError(f"state: {url.drivername}:// is not supported; write a path, or postgresql://host/name")
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        # From none of them: their text may quote the address, and with it a password.
+        raise ConfigError("state: this is not an address of a database; write postgresql://host/name") from None
+    except ModuleNotFoundError as error:
+        raise ConfigError("state: PostgreSQL needs its driver; run `pip install 'psycopg[binary]'`") from error
+    return Database(engine, url.render_as_string(hide_password=True), busy_timeout_s=busy_timeout_s)
+
+
+def _prepare(path: Path, *, read_only: bool) -> None:
+    """See that the file can be opened, and make a new one readable by its owner only."""
+    if path.is_dir():
+        raise StateError(f"{path}: is a directory; name a file in `state:`")
+    if not path.parent.is_dir():
+        raise StateError(f"{path}: the directory {path.parent} is not there; make it, or name another file in `state:`")
+    if read_only:
+        if not path.exists():
+            raise StateError(f"{path}: there is no state database yet; `crudsd db upgrade` makes one")
+        return
+    try:
+        # Before SQLite does it: WAL and shared memory files take over the mode of this one.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise StateError(f"{path}: this user may not write the state database; check its owner and mode") from None
+    except OSError as error:
+        raise StateError(f"{path}: the state database cannot be made: {error.strerror}") from error
+
+
+def _sqlite_engine(path: Path, *, read_only: bool, synchronous: str, busy_timeout_s: float) -> Engine:
+    mode = "ro" if read_only else "rw"
+    address = f"file:{quote(str(path.absolute()))}?mode={mode}"
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level=None: the driver begins nothing by itself; the hook below does, with the lock we ask for.
+        return sqlite3.connect(address, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+    return engine

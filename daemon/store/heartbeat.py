@@ -1,0 +1,48 @@
+"""Keep a lease alive while the work it covers goes on."""
+
+import threading
+from typing import Self
+
+from daemon.errors import LeaseLostError, StateError
+
+from .leases import Lease, Leases
+
+
+class Heartbeat:
+    """Renews a lease from a thread of its own, from entering the `with` block to leaving it, which joins the thread.
+
+    `lost` is set when the lease is surely gone, or could not be renewed for its whole life; the thread then ends.
+    The lease itself stays with the caller, who gives it back.
+    """
+
+    def __init__(self, leases: Leases, lease: Lease, *, lost: threading.Event, every_s: float = 10.0) -> None:
+        self._leases = leases
+        self._lease = lease
+        self._every_s = every_s
+        self._lost = lost
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat {lease.name}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        missed_s = 0.0
+        while not self._stop.wait(self._every_s):
+            try:
+                self._lease = self._leases.renew(self._lease)
+                missed_s = 0.0
+            except LeaseLostError:
+                self._lost.set()
+                return
+            except StateError:
+                # A locked database may be free again at the next beat. The journal finds out for itself if not.
+                missed_s += self._every_s
+                if missed_s >= self._lease.ttl_s:
+                    self._lost.set()
+                    return

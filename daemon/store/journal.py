@@ -1,0 +1,211 @@
+"""The plan of one run, written before anything is sent; the only writer of what runs remember.
+
+Every method that writes is one transaction, durable on return, that first makes sure of the lease. Fates move only as
+`MOVES` allows.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+
+from sqlalchemy import Connection
+
+from daemon.clock import Clock
+from daemon.errors import StateError
+from daemon.sync.change import Change, Fate, Kind, Link, Outcome, Reject
+from daemon.sync.counts import Counts
+from daemon.values import Document
+
+from .change_rows import (
+    BY_IDEMPOTENCY_KEY,
+    BY_SEQ,
+    changes_after,
+    insert_changes,
+    marked,
+    move,
+    planned_after,
+    spoil_planned,
+    unresolved,
+)
+from .columns import moment_text
+from .database import Database
+from .leases import Lease, hold
+from .links import forget_links, keep_links
+from .rejects import keep_rejects, settle_rejects
+from .runs import store_counts
+from .statements import execute, look_up
+
+WALK_BATCH = 1_000
+"""Changes read at a time while they are carried out: two megabytes at 2 kB a document."""
+
+
+class SqlJournal:
+    """The port `Journal` of one run, for one thread.
+
+    A plan journals into a scratch database: without a lease, and with `links_are_kept=False`, so that links it is
+    told to keep are not. `documents_are_kept=False` remembers fingerprints only (`remember: fingerprint`).
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        run: str,
+        job: str,
+        clock: Clock,
+        lease: Lease | None,
+        links_are_kept: bool = True,
+        documents_are_kept: bool = True,
+    ) -> None:
+        self._database = database
+        self._run = run
+        self._job = job
+        self._clock = clock
+        self._lease = lease
+        self._links_are_kept = links_are_kept
+        self._documents_are_kept = documents_are_kept
+
+    def plan(
+        self,
+        changes: Sequence[Change],
+        *,
+        links: Sequence[tuple[Link, Document | None]],
+        rejects: Sequence[Reject],
+        counts: Counts,
+    ) -> None:
+        """Write one page's changes as planned, store its links and rejects, set the counts."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            insert_changes(connection, self._run, self._job, changes, self._at())
+            self._keep(connection, links)
+            keep_rejects(connection, self._job, self._run, rejects, self._clock())
+            store_counts(connection, self._run, counts)
+
+    def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:
+        """Return which of these keys have a change (its fate) or else a reject (None) in this run."""
+        found: dict[str, Fate | None] = {}
+        with self._database.read() as connection:
+            sql = "SELECT key FROM rejects WHERE job = ? AND run = ? AND key IN (?*)"
+            found.update((row[0], None) for row in look_up(connection, sql, (self._job, self._run), keys))
+            sql = "SELECT key, fate, seq FROM changes WHERE run = ? AND key IN (?*)"
+            # Sorted here: told to do it, SQLite walks the whole run by seq instead of using the index by key.
+            rows = sorted(look_up(connection, sql, (self._run,), keys), key=itemgetter(2))
+            found.update((row[0], Fate(row[1])) for row in rows)
+        return found
+
+    def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
+        """Make the planned change of `key` failed, with this reject as its reason."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            spoil_planned(connection, self._run, reject, key, self._at())
+            keep_rejects(connection, self._job, self._run, [reject], self._clock())
+            store_counts(connection, self._run, counts)
+
+    def planned(self, kinds: Iterable[Kind]) -> Iterator[Change]:
+        """Yield the planned changes of these kinds in order of seq, each once, whatever is committed meanwhile."""
+        wanted = tuple(kinds)
+        return self._walk(lambda connection, after: planned_after(connection, self._run, after, wanted, WALK_BATCH))
+
+    def changes(self) -> Iterator[Change]:
+        """Yield all changes of this run in order of seq, for people to read."""
+        return self._walk(lambda connection, after: changes_after(connection, self._run, after, WALK_BATCH))
+
+    def _walk(self, after: Callable[[Connection, int], Sequence[Change]]) -> Iterator[Change]:
+        """Yield changes a batch at a time, without a transaction left open between two batches."""
+        last = -1
+        while True:
+            with self._database.read() as connection:
+                batch = after(connection, last)
+            yield from batch
+            if len(batch) < WALK_BATCH:
+                return
+            last = batch[-1].seq
+
+    def commit(self, *, sent: Sequence[Change], outcomes: Sequence[Outcome], counts: Counts) -> None:
+        """Mark `sent` as sent and record `outcomes`, with their links, documents, rejects and counts."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            at = self._at()
+            for fate, some in _by_fate([*(Outcome(change, Fate.SENT) for change in sent), *outcomes]):
+                move(connection, BY_SEQ, fate, ((one, at, (self._run, one.change.seq)) for one in some))
+            self._remember(connection, outcomes)
+            store_counts(connection, self._run, counts)
+
+    def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:
+        """Make all planned changes of these kinds withheld."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            execute(
+                connection,
+                "UPDATE changes SET fate = 'withheld', reason = ?, updated_at = ? "
+                "WHERE run = ? AND fate = 'planned' AND kind IN (?, ?, ?)",
+                (reason, self._at(), self._run, *marked(kinds, marks=3)),
+            )
+            store_counts(connection, self._run, counts)
+
+    def tally(self) -> Mapping[tuple[Kind, Fate], int]:
+        """Count this run's changes by kind and fate."""
+        sql = "SELECT kind, fate, count(*) FROM changes WHERE run = ? GROUP BY kind, fate"
+        with self._database.read() as connection:
+            rows = execute(connection, sql, (self._run,))
+            return {(Kind(kind), Fate(fate)): number for kind, fate, number in rows}
+
+    def unresolved(self) -> Sequence[Change]:
+        """Return the changes of earlier runs of this job whose fate is sent or unknown, oldest first."""
+        with self._database.read() as connection:
+            return unresolved(connection, self._job, self._run)
+
+    def resolve(self, outcomes: Sequence[Outcome]) -> None:
+        """Record what became of unresolved changes, as `commit` does, outside this run's counts.
+
+        They are found by their idempotency keys, since their seq counts in another run. One that stays unknown is
+        recorded as such again.
+        """
+        with self._database.write() as connection:
+            self._hold(connection)
+            at = self._at()
+            for fate, some in _by_fate(outcomes):
+                rows = ((one, at, (self._job, one.change.idempotency_key)) for one in some)
+                move(connection, BY_IDEMPOTENCY_KEY, fate, rows, may_stay=fate is Fate.UNKNOWN)
+            self._remember(connection, outcomes)
+
+    def _remember(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
+        """Store what outcomes mean for links, documents and rejects."""
+        done = [one for one in outcomes if one.fate is Fate.DONE]
+        self._keep(
+            connection, [(_link(one), one.change.document) for one in done if one.change.kind is not Kind.DELETE]
+        )
+        forget_links(connection, self._job, [one.change.key for one in done if one.change.kind is Kind.DELETE])
+        settle_rejects(connection, self._job, [one.change.key for one in done])
+        rejects = [
+            Reject(one.change.key, one.reason, one.status, one.excerpt, one.change.kind)
+            for one in outcomes
+            if one.fate in {Fate.FAILED, Fate.UNKNOWN}
+        ]
+        keep_rejects(connection, self._job, self._run, rejects, self._clock())
+
+    def _keep(self, connection: Connection, links: Sequence[tuple[Link, Document | None]]) -> None:
+        if self._links_are_kept:
+            kept = links if self._documents_are_kept else [(link, None) for link, _ in links]
+            keep_links(connection, self._job, kept)
+
+    def _hold(self, connection: Connection) -> None:
+        if self._lease is not None:
+            hold(connection, self._lease, self._clock())
+
+    def _at(self) -> str:
+        return moment_text(self._clock())
+
+
+def _by_fate(outcomes: Sequence[Outcome]) -> Iterator[tuple[Fate, Sequence[Outcome]]]:
+    """Yield the outcomes in groups, in the order of the fates, in which sent comes before what follows from it."""
+    for fate in Fate:
+        if some := [one for one in outcomes if one.fate is fate]:
+            yield fate, some
+
+
+def _link(outcome: Outcome) -> Link:
+    change = outcome.change
+    target_id = outcome.target_id or change.target_id
+    if target_id is None:
+        raise StateError(f"{change.key}: a create cannot be done without the id of its record (this is a bug)")
+    return Link(0, change.key, target_id, change.fingerprint, change.raw, outcome.version, outcome.owned)

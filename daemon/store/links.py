@@ -1,0 +1,106 @@
+"""What is remembered of a job's earlier runs: links, the documents last sent, and the last complete read."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from daemon.sync.change import Link
+from daemon.sync.ports import LinkCount
+from daemon.values import Document
+
+from .columns import document_of, document_text
+from .database import Database
+from .runs import last_read
+from .statements import Stored, Values, execute, look_up, many
+
+
+class SqlLinks:
+    """The port `Links` of one job. Reading only; threads may share it."""
+
+    def __init__(self, database: Database, job: str) -> None:
+        self._database = database
+        self._job = job
+
+    def count(self) -> LinkCount:
+        """Count the job's links."""
+        with self._database.read() as connection:
+            links, owned, highest = execute(
+                connection,
+                "SELECT count(*), coalesce(sum(CASE WHEN owned THEN 1 ELSE 0 END), 0), coalesce(max(id), 0) "
+                "FROM links WHERE job = ?",
+                (self._job,),
+            ).one()
+        return LinkCount(links=links, owned=owned, highest=highest)
+
+    def by_key(self, keys: Sequence[str]) -> Mapping[str, Link]:
+        """Return the links of those keys that have one."""
+        with self._database.read() as connection:
+            rows = look_up(
+                connection,
+                "SELECT id, key, target_id, fingerprint, raw, version, owned FROM links WHERE job = ? AND key IN (?*)",
+                (self._job,),
+                keys,
+            )
+            return {row[1]: link_of(row) for row in rows}
+
+    def documents(self, link_ids: Sequence[int]) -> Mapping[int, Document]:
+        """Return the last document sent for each of these links, where it is remembered."""
+        with self._database.read() as connection:
+            rows = look_up(connection, "SELECT link, document FROM documents WHERE link IN (?*)", (), link_ids)
+            return {link: document for link, text in rows if (document := document_of(text)) is not None}
+
+    def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
+        """Return up to `limit` links with after < id <= upto, in order of id."""
+        with self._database.read() as connection:
+            rows = execute(
+                connection,
+                "SELECT id, key, target_id, fingerprint, raw, version, owned FROM links "
+                "WHERE id > ? AND id <= ? AND job = ? ORDER BY id LIMIT ?",
+                (after, upto, self._job, limit),
+            )
+            return tuple(link_of(row) for row in rows)
+
+    def last_seen(self) -> int | None:
+        """Return how many records the job's last complete read saw; None when there was none."""
+        with self._database.read() as connection:
+            read = last_read(connection, self._job)
+        return None if read is None else read.seen
+
+    def last_selection(self) -> str | None:
+        """Return the digest of what the job picked in its last complete read; None when there was none."""
+        with self._database.read() as connection:
+            read = last_read(connection, self._job)
+        return None if read is None else read.selection
+
+
+def link_of(row: Stored) -> Link:
+    """Return the link in a row of id, key, target_id, fingerprint, raw, version, owned."""
+    number, key, target_id, fingerprint, raw, version, owned = row
+    return Link(number, key, target_id, fingerprint, raw, version, bool(owned))
+
+
+def keep_links(connection: Connection, job: str, links: Sequence[tuple[Link, Document | None]]) -> None:
+    """Store links with their documents inside the journal's transaction.
+
+    A link takes the place of the one of the same key, whose id it keeps. A document of None leaves the remembered
+    one as it is.
+    """
+    many(
+        connection,
+        "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (job, key) DO UPDATE SET target_id = excluded.target_id, fingerprint = excluded.fingerprint, "
+        "raw = excluded.raw, version = excluded.version, owned = excluded.owned",
+        [(job, link.key, link.target_id, link.fingerprint, link.raw, link.version, link.owned) for link, _ in links],
+    )
+    texts: list[Values] = [(text, job, link.key) for link, document in links if (text := document_text(document))]
+    many(
+        connection,
+        "INSERT INTO documents (link, document) SELECT id, ? FROM links WHERE job = ? AND key = ? "
+        "ON CONFLICT (link) DO UPDATE SET document = excluded.document",
+        texts,
+    )
+
+
+def forget_links(connection: Connection, job: str, keys: Sequence[str]) -> None:
+    """Remove the links of these keys, and with them their documents, inside the journal's transaction."""
+    many(connection, "DELETE FROM links WHERE job = ? AND key = ?", [(job, key) for key in keys])

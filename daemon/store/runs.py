@@ -1,0 +1,225 @@
+"""The history of runs: who fired, where each stands, how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from daemon.clock import Clock
+from daemon.errors import StateError
+from daemon.sync.certificate import Certificate
+from daemon.sync.change import Fate
+from daemon.sync.counts import Counts
+from daemon.sync.outcome import Ending, Phase, Result, Verdict
+
+from .columns import moment_text
+from .database import Database
+from .leases import Lease, Leases, job_lease
+from .run_id import new_run_id
+from .statements import execute
+from .tables import runs
+
+
+class Trigger(StrEnum):
+    """What made a run. The stored word is the value."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    AFTER = "after"
+    """Another job's run was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, as it is remembered."""
+
+    id: str
+    job: str
+    trigger: Trigger
+    fire_time: datetime | None
+    """When it was due; None when no schedule asked for it."""
+    revision: str
+    """The job's revision under which it ran."""
+    phase: Phase
+    ending: Ending | None
+    """None until the run is over."""
+    counts: Counts
+    certificate: Certificate | None
+    """None until the run is over, and when it read nothing."""
+    verdicts: tuple[Verdict, ...]
+    error: str
+    resumes: str | None
+    """The run whose unfinished work this one takes up."""
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class RunStore:
+    """Writes and reads runs. Every method is one transaction; threads may share it."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def fire(self, job: str, fire_time: datetime, *, trigger: Trigger, revision: str) -> str | None:
+        """Queue the run that is due at this moment, or return None when somebody has it already."""
+        return self._insert(job, trigger, revision, fire_time=fire_time)
+
+    def begin(self, job: str, *, trigger: Trigger, revision: str, resumes: str | None = None) -> str:
+        """Queue a run that no schedule asked for and return its id."""
+        run = self._insert(job, trigger, revision, resumes=resumes)
+        if run is None:
+            raise StateError(f"{job}: the new run's id is taken; run the command again")
+        return run
+
+    def skip(self, job: str, fire_time: datetime, *, reason: str, revision: str) -> bool:
+        """Remember that a run was due and did not start. False when somebody has it already."""
+        ended: dict[str, Any] = {"phase": Phase.OVER, "ending": Ending.SKIPPED, "error": reason}
+        ended["ended_at"] = self._clock()
+        return self._insert(job, Trigger.SCHEDULE, revision, fire_time=fire_time, **ended) is not None
+
+    def start(self, run: str, lease: Lease) -> None:
+        """Note who runs it from now on. Raises StateError when the run is over or unknown."""
+        values = {"owner": lease.owner, "fence": lease.fence, "phase": Phase.READ, "started_at": self._clock()}
+        with self._database.write() as connection:
+            if connection.execute(update(runs).where(*_open(run)).values(values)).rowcount != 1:
+                raise StateError(f"run {run}: is over, or was never queued")
+
+    def phase(self, run: str, phase: Phase) -> None:
+        """Note where the run is; a run that is over stays so."""
+        with self._database.write() as connection:
+            connection.execute(update(runs).where(*_open(run)).values(phase=phase))
+
+    def finish(self, run: str, result: Result, *, selection: str | None = None) -> bool:
+        """Remember the end; what was never sent is dropped. False, and nothing changes, when the run was over before.
+
+        `selection` is the digest of what the job picks, remembered for runs whose read was complete.
+        """
+        values = {
+            "phase": Phase.OVER,
+            "ending": result.ending,
+            "counts": _json(result.counts),
+            "certificate": _json(result.certificate),
+            "is_complete": result.certificate.issued,
+            "verdicts": _json(result.verdicts),
+            "error": result.error,
+            "selection": selection,
+            "ended_at": self._clock(),
+        }
+        with self._database.write() as connection:
+            if connection.execute(update(runs).where(*_open(run)).values(values)).rowcount != 1:
+                return False
+            execute(
+                connection,
+                "UPDATE changes SET fate = ?, updated_at = ? WHERE run = ? AND fate = 'planned'",
+                (Fate.DROPPED.value, moment_text(self._clock()), run),
+            )
+        return True
+
+    def get(self, run: str) -> RunRow | None:
+        """Return the run, or None when it is not known."""
+        with self._database.read() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run)).mappings().first()
+        return None if row is None else _row(row)
+
+    def recent(self, job: str | None, limit: int) -> tuple[RunRow, ...]:
+        """Return the latest runs, newest first, of one job or of all."""
+        query = select(runs).order_by(runs.c.id.desc()).limit(limit)
+        return self._rows(query if job is None else query.where(runs.c.job == job))
+
+    def queued(self) -> tuple[RunRow, ...]:
+        """Return the runs that nobody has begun, oldest first."""
+        return self._rows(select(runs).where(runs.c.phase == Phase.QUEUED).order_by(runs.c.id))
+
+    def interrupted(self, leases: Leases) -> tuple[RunRow, ...]:
+        """Return the runs that were begun, are not over, and whose owner is gone, oldest first."""
+        query = select(runs).where(runs.c.phase != Phase.OVER, runs.c.phase != Phase.QUEUED).order_by(runs.c.id)
+        with self._database.read() as connection:
+            found = connection.execute(query).mappings().all()
+        return tuple(
+            _row(row)
+            for row in found
+            if not leases.is_held(job_lease(row["job"]), owner=row["owner"], fence=row["fence"])
+        )
+
+    def last_complete(self, job: str) -> RunRow | None:
+        """Return the job's latest run whose read was proven complete; None when there was none."""
+        query = select(runs).where(runs.c.job == job, runs.c.is_complete).order_by(runs.c.id.desc()).limit(1)
+        return next(iter(self._rows(query)), None)
+
+    def last_fire(self, job: str) -> datetime | None:
+        """Return the latest moment for which the schedule fired or skipped this job; None when it never did."""
+        query = select(runs.c.fire_time).where(runs.c.job == job, runs.c.fire_time.is_not(None))
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(query.order_by(runs.c.fire_time.desc()).limit(1)).scalar()
+        return found
+
+    def _insert(self, job: str, trigger: Trigger, revision: str, **more: Any) -> str | None:
+        now = self._clock()
+        run = new_run_id(now)
+        row = {"id": run, "job": job, "trigger": trigger, "revision": revision, "created_at": now}
+        row |= {"phase": Phase.QUEUED, "counts": _json(Counts())} | more
+        with self._database.write() as connection:
+            insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+            done = connection.execute(insert(runs).values(row).on_conflict_do_nothing()).rowcount
+        return run if done == 1 else None
+
+    def _rows(self, query: Any) -> tuple[RunRow, ...]:
+        with self._database.read() as connection:
+            return tuple(_row(row) for row in connection.execute(query).mappings())
+
+
+def store_counts(connection: Connection, run: str, counts: Counts) -> None:
+    """Set a run's counts inside the journal's own transaction. A plan has no row, and none is made."""
+    execute(connection, "UPDATE runs SET counts = ? WHERE id = ?", (_json(counts), run))
+
+
+@dataclass(frozen=True, slots=True)
+class LastRead:
+    """What a job's last complete read left behind."""
+
+    seen: int
+    selection: str | None
+    """None where the run was finished without saying."""
+
+
+def last_read(connection: Connection, job: str) -> LastRead | None:
+    """Return the job's last read that was proven complete, inside a caller's transaction."""
+    query = select(runs.c.counts, runs.c.selection).where(runs.c.job == job, runs.c.is_complete)
+    row = connection.execute(query.order_by(runs.c.id.desc()).limit(1)).first()
+    return None if row is None else LastRead(msgspec.json.decode(row.counts, type=Counts).seen, row.selection)
+
+
+def _open(run: str) -> tuple[Any, Any]:
+    return runs.c.id == run, runs.c.phase != Phase.OVER
+
+
+def _json(value: Counts | Certificate | tuple[Verdict, ...]) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _row(row: Mapping[Any, Any]) -> RunRow:
+    certificate, verdicts = row["certificate"], row["verdicts"]
+    return RunRow(
+        id=row["id"],
+        job=row["job"],
+        trigger=Trigger(row["trigger"]),
+        fire_time=row["fire_time"],
+        revision=row["revision"],
+        phase=Phase(row["phase"]),
+        ending=None if row["ending"] is None else Ending(row["ending"]),
+        counts=msgspec.json.decode(row["counts"], type=Counts),
+        certificate=None if certificate is None else msgspec.json.decode(certificate, type=Certificate),
+        verdicts=() if verdicts is None else msgspec.json.decode(verdicts, type=tuple[Verdict, ...]),
+        error=row["error"],
+        resumes=row["resumes"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )

@@ -1,0 +1,185 @@
+"""The tables, the same on SQLite and PostgreSQL. The migrations make them; a test compares the two.
+
+Hot statements go to the driver as text (see `statements`), so a column renamed here has to be renamed there.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from .columns import Moment
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite counts rows by itself only in a column that is called INTEGER."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("job", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("fire_time", Moment),  # null: not from a schedule
+    Column("revision", Text, nullable=False),
+    Column("selection", Text),  # digest of what the job picks; null until the run is over
+    Column("phase", Text, nullable=False),
+    Column("ending", Text),  # null until the run is over
+    Column("counts", Text, nullable=False),
+    Column("certificate", Text),
+    Column("is_complete", Boolean, nullable=False, server_default=text("false")),
+    Column("verdicts", Text),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("resumes", Text),  # the run whose work this one takes up
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("job", "fire_time"),
+)
+Index("ix_runs_job_id", runs.c.job, runs.c.id)
+Index("ix_runs_open", runs.c.phase, sqlite_where=text("phase <> 'over'"), postgresql_where=text("phase <> 'over'"))
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("run", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("job", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("target_id", Text),
+    Column("version", Text),
+    Column("document", Text),
+    Column("before", Text),
+    Column("fields", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("owned", Boolean, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("fate", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("status", Integer),
+    Column("updated_at", Text, nullable=False),
+    PrimaryKeyConstraint("run", "seq"),
+)
+Index("ix_changes_run_key", changes.c.run, changes.c.key)
+# Both stay small: they hold only what is still to be done, whatever the length of the run.
+_PLANNED = text("fate = 'planned'")
+_OPEN = text("fate IN ('sent', 'unknown')")
+Index(
+    "ix_changes_planned",
+    changes.c.run,
+    changes.c.seq,
+    changes.c.kind,
+    sqlite_where=_PLANNED,
+    postgresql_where=_PLANNED,
+)
+Index("ix_changes_open", changes.c.job, changes.c.idempotency_key, sqlite_where=_OPEN, postgresql_where=_OPEN)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", RowNumber, nullable=False),  # in order of arrival, which keeps the inserts at the table's end
+    Column("job", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("target_id", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("version", Text),
+    Column("owned", Boolean, nullable=False),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("job", "key"),
+)
+Index("ix_links_job_id", links.c.job, links.c.id)  # without it, the walk for deletes sorts the job's links each step
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("link", RowNumber, ForeignKey("links.id", ondelete="CASCADE"), autoincrement=False, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("link"),
+)
+
+rejects = Table(
+    "rejects",
+    metadata,
+    Column("job", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("kind", Text),  # null: the record never became a change
+    Column("reason", Text, nullable=False),
+    Column("status", Integer),
+    Column("excerpt", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("run", Text, nullable=False),
+    PrimaryKeyConstraint("job", "key"),
+)
+
+target_records = Table(
+    "target_records",
+    metadata,
+    Column("run", Text, nullable=False),
+    Column("target_id", Text, nullable=False),
+    Column("match_key", Text),
+    Column("document", Text, nullable=False),
+    Column("version", Text),
+    PrimaryKeyConstraint("run", "target_id"),
+)
+Index("ix_target_records_run_match_key", target_records.c.run, target_records.c.match_key)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # empty: released
+    Column("fence", BigInteger, nullable=False),
+    Column("acquired_at", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("machine", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", Text, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("profile", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("saved_at", Moment, nullable=False),
+    PrimaryKeyConstraint("profile"),
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("name"),
+)

@@ -1,0 +1,84 @@
+"""What the store's tests share: a database in a folder of the test, and a clock that is set by hand."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import update
+
+from daemon.store import schema
+from daemon.store.database import Database, open_database
+from daemon.store.index import SqlTargetIndex
+from daemon.store.journal import SqlJournal
+from daemon.store.leases import Leases, job_lease
+from daemon.store.links import SqlLinks
+from daemon.store.owner import Owner
+from daemon.store.rejects import Rejects
+from daemon.store.runs import RunStore, Trigger
+from daemon.store.tables import runs
+from daemon.sync.change import Reject
+from daemon.sync.counts import Counts
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class HandClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def ready(path: Path, **options: Any) -> Database:
+    """Return a database with its tables."""
+    database = open_database(path, **options)
+    schema.upgrade(database)
+    return database
+
+
+def other_owner(**facts: Any) -> Owner:
+    """Return an owner on another machine, whose life cannot be told from here."""
+    owner = Owner(host="other", machine="other boot/pid:[1]", pid=7, started="1", nonce="other")
+    return replace(owner, **facts)
+
+
+class SqlWorld:
+    """One job's memory in one database file."""
+
+    def __init__(self, database: Database, clock: HandClock, job: str = "people") -> None:
+        self.database = database
+        self.clock = clock
+        self.job = job
+        self.leases = Leases(database, clock, Owner.here())
+        self.lease = self.leases.acquire(job_lease(job))
+        self.runs = RunStore(database, clock)
+
+    def journal(self, run: str, **options: Any) -> SqlJournal:
+        if self.runs.get(run) is None:
+            made = self.runs.begin(self.job, trigger=Trigger.MANUAL, revision="r1")
+            with self.database.write() as connection:
+                connection.execute(update(runs).where(runs.c.id == made).values(id=run))
+        options = {"lease": self.lease} | options
+        return SqlJournal(self.database, run=run, job=self.job, clock=self.clock, **options)
+
+    def links(self) -> SqlLinks:
+        return SqlLinks(self.database, self.job)
+
+    def index(self, run: str) -> SqlTargetIndex:
+        return SqlTargetIndex(self.database, run)
+
+    def rejects(self) -> Mapping[str, tuple[Reject, int]]:
+        return {row.reject.key: (row.reject, row.attempts) for row in Rejects(self.database).list(self.job, 1000)}
+
+    def counts(self, run: str) -> Counts:
+        row = self.runs.get(run)
+        assert row is not None
+        return row.counts

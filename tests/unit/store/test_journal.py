@@ -1,0 +1,199 @@
+import subprocess
+import sys
+import textwrap
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from daemon.errors import LeaseLostError
+from daemon.store.columns import document_text
+from daemon.store.database import Database, open_database
+from daemon.store.index import SqlTargetIndex
+from daemon.store.journal import SqlJournal
+from daemon.store.leases import Leases, job_lease
+from daemon.store.links import SqlLinks
+from daemon.store.statements import execute
+from daemon.sync.change import Fate, Kind, Outcome, Reject
+from daemon.sync.counts import Counts
+from daemon.sync.ports import Journal, Links, TargetIndex
+from tests.contract.journal import WRITES, a_change, a_link, plan, send, settle
+from tests.unit.store.places import HandClock, SqlWorld, other_owner
+
+PROJECT = Path(__file__).parents[3]
+
+
+def dump(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    with database.read() as connection:
+        names = [row[0] for row in execute(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {name}")] for name in names}
+
+
+def test_the_ports_are_kept(world: SqlWorld) -> None:
+    journal: Journal = world.journal("run1")
+    links: Links = world.links()
+    index: TargetIndex = world.index("run1")
+    assert journal and links and index
+
+
+class TestLostLease:
+    @pytest.fixture
+    def journal(self, world: SqlWorld, clock: HandClock) -> SqlJournal:
+        """Return the journal of a process that slept while another one took its job."""
+        journal = world.journal("run1")
+        send(journal, a_change(1))
+        plan(journal, a_change(2))
+        clock.move(60)
+        Leases(world.database, clock, other_owner()).acquire(job_lease(world.job))
+        return journal
+
+    def test_no_write_gets_through(self, world: SqlWorld, journal: SqlJournal) -> None:
+        before = dump(world.database)
+        done = Outcome(a_change(1), Fate.DONE, target_id="t1")
+        writes = [
+            lambda: journal.plan(
+                [a_change(3)], links=[(a_link("a"), {})], rejects=[Reject("b", "c")], counts=Counts(1)
+            ),
+            lambda: journal.spoil("k2", Reject("k2", "twice"), Counts(seen=1)),
+            lambda: journal.commit(sent=[a_change(2)], outcomes=[done], counts=Counts(seen=1)),
+            lambda: journal.withhold([Kind.CREATE], "too many", Counts(seen=1)),
+            lambda: journal.resolve([done]),
+        ]
+        for write in writes:
+            with pytest.raises(LeaseLostError, match="job/people: another process took over"):
+                write()
+        assert dump(world.database) == before
+
+    def test_reading_goes_on(self, journal: SqlJournal) -> None:
+        assert [change.seq for change in journal.planned(WRITES)] == [2]
+
+    def test_a_lease_taken_again_by_the_same_process_is_another(self, world: SqlWorld, clock: HandClock) -> None:
+        journal = world.journal("run1")
+        world.leases.release(world.lease)
+        world.leases.acquire(job_lease(world.job))
+        with pytest.raises(LeaseLostError):
+            plan(journal, a_change(1))
+
+    def test_a_lease_that_ran_out_and_nobody_took_is_still_ours(self, world: SqlWorld, clock: HandClock) -> None:
+        journal = world.journal("run1")
+        clock.move(600)
+        plan(journal, a_change(1))
+        assert world.leases.is_held(world.lease.name, owner=world.lease.owner, fence=world.lease.fence)
+
+
+class TestPlanning:
+    def test_a_plan_touches_nothing_but_its_scratch(self, world: SqlWorld, clock: HandClock) -> None:
+        before = dump(world.database)
+        with Database.scratch() as scratch:
+            journal = SqlJournal(scratch, run="plan", job="people", clock=clock, lease=None, links_are_kept=False)
+            journal.plan([a_change(1)], links=[(a_link("a"), {"a": 1})], rejects=[Reject("b", "c")], counts=Counts(2))
+            journal.withhold([Kind.DELETE], "too many", Counts())
+            assert journal.known(["k1", "a", "b"]) == {"k1": Fate.PLANNED, "b": None}
+            assert list(journal.changes()) == [a_change(1)]
+            assert journal.tally() == {(Kind.CREATE, Fate.PLANNED): 1}
+            assert journal.unresolved() == ()
+            assert SqlLinks(scratch, "people").count().links == 0
+        assert dump(world.database) == before
+
+    def test_all_changes_can_be_read_whatever_their_fate(self, world: SqlWorld) -> None:
+        journal = world.journal("run1")
+        plan(journal, *(a_change(seq) for seq in range(1, 2002)))
+        journal.commit(sent=[a_change(1)], outcomes=(), counts=Counts())
+        found = list(journal.changes())
+        assert [change.seq for change in found] == list(range(1, 2002))
+        assert found[0].fate is Fate.SENT
+
+
+class TestMemory:
+    def test_documents_need_not_be_kept(self, world: SqlWorld) -> None:
+        journal = world.journal("run1", documents_are_kept=False)
+        send(journal, a_change(1))
+        settle(journal, Outcome(a_change(1), Fate.DONE, target_id="t1"))
+        journal.plan((), links=[(a_link("a"), {"a": 1})], rejects=(), counts=Counts())
+        assert world.links().count().links == 2
+        assert dump(world.database)["documents"] == []
+
+    def test_jobs_do_not_see_each_other(self, world: SqlWorld, database: Database, clock: HandClock) -> None:
+        other = SqlWorld(database, clock, job="teams")
+        for one in (world, other):
+            journal = one.journal(f"run of {one.job}")
+            send(journal, a_change(1, run=one.job))
+            journal.plan((), links=[(a_link("a", target_id=one.job), {"job": one.job})], rejects=(), counts=Counts())
+        assert world.links().by_key(["a"])["a"].target_id == "people"
+        assert other.links().count().links == 1
+        assert [link.target_id for link in other.links().range(0, 100, 10)] == ["teams"]
+        assert len(world.journal("later").unresolved()) == 1
+
+    def test_documents_of_other_mappings_are_kept(self) -> None:
+        from types import MappingProxyType
+
+        frozen = MappingProxyType({"a": MappingProxyType({"b": Decimal("1.0")})})
+        assert document_text(frozen) == '{"a":{"b":1.0}}'
+
+    @pytest.mark.parametrize("value", ["\ud800", object()])
+    def test_what_json_cannot_say_is_refused(self, value: object) -> None:
+        with pytest.raises(ValueError, match="cannot be kept as JSON"):
+            document_text({"a": value})
+
+    def test_the_index_is_cleared_at_start_and_end(self, world: SqlWorld) -> None:
+        from daemon.sync.ports import TargetRecord
+
+        left_by_a_crash = SqlTargetIndex(world.database, "run1")
+        left_by_a_crash.put([TargetRecord("1", "a", {}, None)])
+        with world.index("run1") as index:
+            assert index.count() == 0
+
+
+class TestKill:
+    def test_what_a_killed_process_sent_is_found(self, world: SqlWorld, path: Path) -> None:
+        world.leases.release(world.lease)
+        script = textwrap.dedent(
+            """
+            import os, signal, sys
+            from daemon.store.database import open_database
+            from daemon.sync.counts import Counts
+            from tests.contract.journal import a_change
+            from tests.unit.store.places import HandClock, SqlWorld
+            world = SqlWorld(open_database(sys.argv[1]), HandClock())
+            journal = world.journal("run1")
+            changes = [a_change(n) for n in range(1, 6)]
+            journal.plan(changes, links=(), rejects=(), counts=Counts(seen=5, pending=5))
+            journal.commit(sent=changes[:2], outcomes=(), counts=Counts(seen=5, pending=5))
+            with world.database.write() as connection:
+                connection.exec_driver_sql("UPDATE changes SET fate = 'done'")
+                os.kill(os.getpid(), signal.SIGKILL)
+            """
+        )
+        killed = subprocess.run([sys.executable, "-c", script, str(path)], cwd=PROJECT, check=False, timeout=60)
+        assert killed.returncode == -9
+        with open_database(path) as database:
+            again = SqlWorld(database, world.clock)  # at once: the holder is dead
+            assert [change.key for change in again.journal("run2").unresolved()] == ["k1", "k2"]
+            assert again.journal("run1").tally() == {(Kind.CREATE, Fate.SENT): 2, (Kind.CREATE, Fate.PLANNED): 3}
+            assert again.lease.fence == world.lease.fence + 2
+
+
+class TestSpeed:
+    """The hot queries use the index that was made for them, whatever the size."""
+
+    @pytest.mark.parametrize(
+        ("sql", "index"),
+        [
+            ("SELECT * FROM changes WHERE run = 'r' AND seq > 1 AND fate = 'planned' AND kind IN ('a', 'b', 'c') "
+             "ORDER BY seq LIMIT 9", "ix_changes_planned"),
+            ("SELECT * FROM changes WHERE job = 'j' AND fate IN ('sent', 'unknown') AND run <> 'r' ORDER BY run, seq",
+             "ix_changes_open"),
+            ("UPDATE changes SET fate = 'x' WHERE job = 'j' AND idempotency_key = 'i' AND fate IN ('sent', 'unknown') "
+             "AND fate IN ('a', 'b', 'c', 'd')", "ix_changes_open"),
+            ("SELECT key, fate, seq FROM changes WHERE run = 'r' AND key IN ('a', 'b')", "ix_changes_run_key"),
+            ("SELECT * FROM links WHERE job = 'j' AND key IN ('a', 'b')", "sqlite_autoindex_links_1"),
+            ("SELECT * FROM links WHERE id > 1 AND id <= 9 AND job = 'j' ORDER BY id LIMIT 9", "ix_links_job_id"),
+            ("SELECT * FROM target_records WHERE run = 'r' AND match_key IN ('a')", "ix_target_records_run_match_key"),
+            ("SELECT * FROM runs WHERE job = 'j' AND is_complete ORDER BY id DESC LIMIT 1", "ix_runs_job_id"),
+        ],
+    )  # fmt: skip
+    def test_the_index_is_used(self, database: Database, sql: str, index: str) -> None:
+        with database.read() as connection:
+            steps = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+        assert index in steps[0]
+        assert not [step for step in steps if "TEMP B-TREE" in step and "ix_changes_open" not in steps[0]]

@@ -1,0 +1,195 @@
+import threading
+from datetime import timedelta
+
+import pytest
+
+from daemon.errors import StateError
+from daemon.store.database import Database
+from daemon.store.leases import Leases, job_lease
+from daemon.store.owner import Owner
+from daemon.store.runs import RunStore, Trigger
+from daemon.sync.certificate import Certificate, End
+from daemon.sync.change import Fate, Kind
+from daemon.sync.counts import Counts
+from daemon.sync.outcome import Ending, Phase, Result, Verdict
+from tests.contract.journal import a_change, plan
+from tests.unit.store.places import NOON, HandClock, SqlWorld, other_owner
+
+COMPLETE = Certificate(End("empty page", pages=2, records=250, total=250))
+DOUBTFUL = Certificate(End("empty page", pages=2, records=250, total=251), ("the API counts 251 records",))
+
+
+def a_result(ending: Ending = Ending.DONE, *, seen: int = 250, certificate: Certificate = COMPLETE) -> Result:
+    verdicts = (Verdict("deletes", tripped=True, message="12 of 100"),)
+    return Result(ending, Counts(seen=seen, unchanged=seen), certificate, verdicts, "")
+
+
+@pytest.fixture
+def runs(database: Database, clock: HandClock) -> RunStore:
+    return RunStore(database, clock)
+
+
+@pytest.fixture
+def leases(database: Database, clock: HandClock) -> Leases:
+    return Leases(database, clock, Owner.here())
+
+
+def begun(runs: RunStore, leases: Leases, job: str = "people") -> str:
+    run = runs.begin(job, trigger=Trigger.MANUAL, revision="r1")
+    runs.start(run, leases.acquire(job_lease(job)))
+    return run
+
+
+class TestFiring:
+    def test_a_moment_is_fired_once(self, runs: RunStore) -> None:
+        first = runs.fire("people", NOON, trigger=Trigger.SCHEDULE, revision="r1")
+        assert first is not None
+        assert runs.fire("people", NOON, trigger=Trigger.SCHEDULE, revision="r1") is None
+        assert not runs.skip("people", NOON, reason="late", revision="r1")
+        assert [row.id for row in runs.recent("people", 10)] == [first]
+
+    def test_of_many_schedulers_one_wins(self, runs: RunStore) -> None:
+        fired: list[str | None] = []
+        start = threading.Barrier(6)
+
+        def fire() -> None:
+            start.wait()
+            fired.append(runs.fire("people", NOON, trigger=Trigger.SCHEDULE, revision="r1"))
+
+        threads = [threading.Thread(target=fire) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len([run for run in fired if run]) == 1
+
+    def test_other_moments_and_other_jobs_fire(self, runs: RunStore) -> None:
+        for job, moment in (("a", NOON), ("b", NOON), ("a", NOON + timedelta(minutes=15))):
+            assert runs.fire(job, moment, trigger=Trigger.SCHEDULE, revision="r1")
+        assert runs.last_fire("a") == NOON + timedelta(minutes=15)
+        assert runs.last_fire("c") is None
+
+    def test_manual_runs_do_not_meet(self, runs: RunStore) -> None:
+        ids = [runs.begin("people", trigger=Trigger.MANUAL, revision="r1") for _ in range(3)]
+        assert len(set(ids)) == 3
+        assert runs.last_fire("people") is None
+
+    def test_a_skipped_fire_is_over_and_says_why(self, runs: RunStore) -> None:
+        assert runs.skip("people", NOON, reason="the run before is not over", revision="r1")
+        (row,) = runs.recent("people", 1)
+        assert (row.phase, row.ending, row.error) == (Phase.OVER, Ending.SKIPPED, "the run before is not over")
+        assert runs.last_fire("people") == NOON
+        assert runs.queued() == ()
+
+    def test_ids_are_in_order_of_time(self, runs: RunStore, clock: HandClock) -> None:
+        ids = []
+        for _ in range(20):
+            ids.append(runs.begin("people", trigger=Trigger.MANUAL, revision="r1"))
+            clock.move(0.001)
+        assert ids == sorted(ids)
+        assert [row.id for row in runs.recent(None, 3)] == ids[:-4:-1]
+
+
+class TestEnding:
+    def test_a_run_comes_back_whole(self, runs: RunStore, leases: Leases, clock: HandClock) -> None:
+        first = runs.begin("people", trigger=Trigger.AFTER, revision="r1")
+        run = runs.begin("people", trigger=Trigger.AFTER, revision="r2", resumes=first)
+        clock.move(1)
+        runs.start(run, leases.acquire(job_lease("people")))
+        clock.move(2)
+        runs.phase(run, Phase.APPLY)
+        assert runs.finish(run, a_result(Ending.HELD), selection="s1")
+        row = runs.get(run)
+        assert row is not None
+        assert (row.job, row.trigger, row.revision, row.resumes) == ("people", Trigger.AFTER, "r2", first)
+        assert (row.phase, row.ending) == (Phase.OVER, Ending.HELD)
+        assert (row.counts, row.certificate) == (Counts(seen=250, unchanged=250), COMPLETE)
+        assert row.verdicts == a_result().verdicts
+        assert (row.created_at, row.started_at, row.ended_at) == (
+            NOON,
+            NOON + timedelta(seconds=1),
+            NOON + timedelta(seconds=3),
+        )
+
+    def test_the_first_end_stands(self, runs: RunStore, leases: Leases) -> None:
+        run = begun(runs, leases)
+        assert runs.finish(run, a_result())
+        assert not runs.finish(run, a_result(Ending.FAILED))
+        runs.phase(run, Phase.READ)
+        row = runs.get(run)
+        assert row is not None
+        assert (row.phase, row.ending) == (Phase.OVER, Ending.DONE)
+
+    def test_a_run_that_is_over_is_not_started(self, runs: RunStore, leases: Leases) -> None:
+        run = begun(runs, leases)
+        runs.finish(run, a_result())
+        for wrong in (run, "unknown"):
+            with pytest.raises(StateError, match="is over, or was never queued"):
+                runs.start(wrong, leases.acquire(f"job/{wrong}"))
+
+    def test_what_was_never_sent_is_dropped(self, world: SqlWorld) -> None:
+        journal = world.journal("run1")
+        plan(journal, a_change(1), a_change(2), a_change(3, Kind.DELETE))
+        journal.commit(sent=[a_change(1)], outcomes=(), counts=Counts())
+        journal.withhold([Kind.DELETE], "too many", Counts())
+        world.runs.finish("run1", a_result())
+        assert journal.tally() == {
+            (Kind.CREATE, Fate.SENT): 1,
+            (Kind.CREATE, Fate.DROPPED): 1,
+            (Kind.DELETE, Fate.WITHHELD): 1,
+        }
+
+    def test_the_last_complete_read_is_remembered(self, world: SqlWorld) -> None:
+        runs, links = world.runs, world.links()
+        assert runs.last_complete("people") is None
+        for seen, certificate in ((100, COMPLETE), (7, DOUBTFUL), (0, Certificate(None))):
+            run = runs.begin("people", trigger=Trigger.MANUAL, revision="r1")
+            runs.finish(run, a_result(seen=seen, certificate=certificate), selection=f"s{seen}")
+            world.clock.move(1)
+        row = runs.last_complete("people")
+        assert row is not None
+        assert row.counts.seen == 100
+        assert links.last_seen() == 100
+        assert links.last_selection() == "s100"
+
+
+class TestInterruption:
+    def test_a_run_whose_lease_lives_is_not_interrupted(self, runs: RunStore, leases: Leases) -> None:
+        begun(runs, leases)
+        assert runs.interrupted(leases) == ()
+
+    def test_a_run_whose_lease_ran_out_is(self, runs: RunStore, leases: Leases, clock: HandClock) -> None:
+        run = begun(runs, leases)
+        clock.move(31)
+        assert [row.id for row in runs.interrupted(leases)] == [run]
+
+    def test_a_run_whose_lease_was_taken_again_is(self, runs: RunStore, leases: Leases, clock: HandClock) -> None:
+        run = begun(runs, leases)
+        clock.move(31)
+        leases.acquire(job_lease("people"))
+        assert [row.id for row in runs.interrupted(leases)] == [run]
+
+    def test_another_machines_run_goes_on(
+        self, runs: RunStore, leases: Leases, database: Database, clock: HandClock
+    ) -> None:
+        begun(runs, Leases(database, clock, other_owner()))
+        assert runs.interrupted(leases) == ()
+
+    def test_a_run_that_is_over_or_not_begun_is_not(self, runs: RunStore, leases: Leases, clock: HandClock) -> None:
+        over = begun(runs, leases)
+        runs.finish(over, a_result())
+        waiting = runs.begin("people", trigger=Trigger.MANUAL, revision="r1")
+        clock.move(31)
+        assert runs.interrupted(leases) == ()
+        assert [row.id for row in runs.queued()] == [waiting]
+
+
+def test_a_naive_moment_is_refused(runs: RunStore) -> None:
+    with pytest.raises(Exception, match="naive"):
+        runs.fire("people", NOON.replace(tzinfo=None), trigger=Trigger.SCHEDULE, revision="r1")
+
+
+def test_an_unknown_run_is_none(runs: RunStore) -> None:
+    assert runs.get("nothing") is None
+    runs.phase("nothing", Phase.READ)
+    assert not runs.finish("nothing", a_result())

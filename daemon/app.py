@@ -219,9 +219,7 @@ class App:
 
     def _secret(self, ref: SecretRef) -> Secret:
         settings = self.settings
-        return resolve(
-            ref, environment=settings.environment, credentials=settings.credentials, folder=settings.folder
-        )
+        return resolve(ref, environment=settings.environment, credentials=settings.credentials, folder=settings.folder)
 
     def _token_store(self, name: str, auth: OAuth2Auth, client_id: str) -> TokenStore:
         del name

@@ -74,9 +74,7 @@ class Worker:
     def plan(self, name: str, job: Job, *, observe: Observe) -> Iterator[Planned]:
         """Compute what a run would do now. Nothing is written but renewed tokens; gone when the block ends."""
         with Database.scratch() as scratch, self._pool(job) as pool:
-            journal = SqlJournal(
-                scratch, run="plan", job=name, lease=None, clock=self.clock, links_are_kept=False
-            )
+            journal = SqlJournal(scratch, run="plan", job=name, lease=None, clock=self.clock, links_are_kept=False)
             ports = self._ports(name, job, journal, SqlTargetIndex(scratch, "plan"), pool, observe)
             options = engine.Options(run="plan", writes=False, stopping=self.stop.is_set)
             result = engine.run(job, ports, options)
@@ -123,9 +121,7 @@ class Worker:
                 last = row.id
         return last
 
-    def _carry_out(
-        self, name: str, job: Job, run: str, lease: Lease, observe: Observe, allowance: Allowance
-    ) -> Result:
+    def _carry_out(self, name: str, job: Job, run: str, lease: Lease, observe: Observe, allowance: Allowance) -> Result:
         lost = threading.Event()
         journal = SqlJournal(self.database, run=run, job=name, lease=lease, clock=self.clock)
         options = engine.Options(

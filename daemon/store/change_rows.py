@@ -12,20 +12,20 @@ from .statements import Stored, Values, execute, many
 
 # Fates are written into the statements where an index of few rows is meant: SQLite uses it only then.
 
-_INSERT = (
+INSERT = (
     "INSERT INTO changes (run, job, updated_at, seq, kind, key, target_id, version, document, before, fields, "
     "fingerprint, raw, owned, idempotency_key, fate, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_PLANNED = (
+PLANNED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
     "fate, reason FROM changes WHERE run = ? AND seq > ? AND fate = 'planned' AND kind IN (?, ?, ?) "
     "ORDER BY seq LIMIT ?"
 )
-_ALL = (
+ALL = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
     "fate, reason FROM changes WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
 )
-_UNRESOLVED = (
+UNRESOLVED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
     "fate, reason FROM changes WHERE job = ? AND fate IN ('sent', 'unknown') AND run <> ? ORDER BY run, seq"
 )
@@ -44,23 +44,23 @@ BY_IDEMPOTENCY_KEY = (
 
 def insert_changes(connection: Connection, run: str, job: str, changes: Sequence[Change], at: str) -> None:
     """Write new changes."""
-    many(connection, _INSERT, [(run, job, at, *_values(change)) for change in changes])
+    many(connection, INSERT, [(run, job, at, *_values(change)) for change in changes])
 
 
 def planned_after(connection: Connection, run: str, seq: int, kinds: Iterable[Kind], limit: int) -> Sequence[Change]:
     """Return the next planned changes of these kinds, in order of seq."""
-    rows = execute(connection, _PLANNED, (run, seq, *marked(kinds, marks=3), limit))
+    rows = execute(connection, PLANNED, (run, seq, *marked(kinds, marks=3), limit))
     return tuple(change_of(row) for row in rows)
 
 
 def changes_after(connection: Connection, run: str, seq: int, limit: int) -> Sequence[Change]:
     """Return the next changes of whatever fate, in order of seq."""
-    return tuple(change_of(row) for row in execute(connection, _ALL, (run, seq, limit)))
+    return tuple(change_of(row) for row in execute(connection, ALL, (run, seq, limit)))
 
 
 def unresolved(connection: Connection, job: str, run: str) -> Sequence[Change]:
     """Return the changes of the job's other runs whose fate is sent or unknown, oldest first."""
-    return tuple(change_of(row) for row in execute(connection, _UNRESOLVED, (job, run)))
+    return tuple(change_of(row) for row in execute(connection, UNRESOLVED, (job, run)))
 
 
 def move(

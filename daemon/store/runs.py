@@ -32,6 +32,8 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     AFTER = "after"
     """Another job's run was over."""
+    RESUME = "resume"
+    """The run before it was cut off by the end of its process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ class Certificate:
         if self.doubts:
             return "not complete: " + "; ".join(self.doubts)
         total = f" of {self.end.total}" if self.end.total is not None else ""
-        return f"complete: {self.end.records}{total} records on {self.end.pages} pages, ended by {self.end.reason}"
+        pages = "1 page" if self.end.pages == 1 else f"{self.end.pages} pages"
+        return f"complete: {self.end.records}{total} records on {pages}, ended by {self.end.reason}"
 
 
 def certify(end: End | None, doubts: tuple[str, ...]) -> Certificate:

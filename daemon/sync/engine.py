@@ -67,7 +67,6 @@ class _Run:
         self._known = 0
         self._certificate = Certificate(end=None)
         self._verdicts: dict[str, Verdict] = {}
-        self._withheld: dict[Kind, str] = {}
         self._counts = Counts()
 
     def result(self) -> Result:
@@ -98,8 +97,12 @@ class _Run:
             self._job, self._mapping, ports, run=self._options.run, seen=self._seen, listed=listed, blocked=blocked
         )
         self._read(planner)
-        self._settle_slice(planner, over=True)
-        self._delete(planner)
+        deletes = self._job.mode is Mode.MIRROR and self._certificate.issued
+        self._settle_slice(planner, over=not deletes)
+        if deletes:
+            self._delete(planner)
+        elif self._job.mode is Mode.MIRROR:
+            self._withhold_for_certificate()
 
     def _wants_list(self, unresolved: Sequence[Change]) -> bool:
         if not self._ports.target.can_list:
@@ -155,11 +158,6 @@ class _Run:
 
     def _delete(self, planner: Planner) -> None:
         """Plan, guard and apply the deletes: last, once, and only after a read that is proven complete."""
-        if self._job.mode is not Mode.MIRROR:
-            return
-        if not self._certificate.issued:
-            self._withhold_for_certificate()
-            return
         deletes = self._plan_deletes(planner)
         self._judge(planner, deletes=deletes, over=True)
         self._apply([Kind.DELETE], Phase.DELETE)
@@ -203,8 +201,7 @@ class _Run:
         )
         for verdict in judge(self._job.guards, self._job.mode, facts, self._options.allowance):
             self._note(verdict)
-        self._withheld.update(withheld_kinds(tuple(self._verdicts.values())))
-        for kind, reason in self._withheld.items():
+        for kind, reason in withheld_kinds(tuple(self._verdicts.values())).items():
             self._withhold(kind, reason)
 
     def _note(self, verdict: Verdict) -> None:

@@ -177,8 +177,10 @@ class Planner:
             return
         self._doubled.add(key)
         if fate is Fate.PLANNED:
+            reject = Reject(key, DUPLICATE)
             harvest.count(pending=-1, rejected=1)
-            self._ports.journal.spoil(key, Reject(key, DUPLICATE), harvest.counts)
+            self._ports.journal.spoil(key, reject, harvest.counts)
+            self._ports.observe(RecordsRejected((reject,)))
         elif not had_row and harvest.counts.unchanged:
             harvest.count(unchanged=-1, rejected=1)
 

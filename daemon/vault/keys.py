@@ -94,13 +94,15 @@ def read_key_file(path: Path, *, is_credential: bool = False) -> KeyRing:
     except OSError as error:
         what = "is a symbolic link; name the file itself" if path.is_symlink() else f"cannot be read: {error.strerror}"
         raise ConfigError(f"{path}: the key file {what}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError(f"{path}: is not a regular file; {_CURE}")
         if not is_credential:
             _check_guarded(path, status)
-        content = file.read(_FILE_BYTES + 1)
+        content = os.read(descriptor, _FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     try:
         text = content.decode("ascii")
     except UnicodeDecodeError:

@@ -374,7 +374,7 @@ class LinksContract:
 
     def test_thousands_of_keys_are_found_at_once(self, world: World) -> None:
         self.remember(world, *((a_link(f"k{n}"), None) for n in range(2500)))
-        keys = [f"k{n}" for n in range(0, 5000)]
+        keys = [f"k{n}" for n in range(5000)]
         assert set(world.links().by_key(keys)) == {f"k{n}" for n in range(2500)}
 
     def test_keys_are_texts_and_not_patterns(self, world: World) -> None:

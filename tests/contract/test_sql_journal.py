@@ -18,19 +18,19 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 class TestSqlJournal(JournalContract):
     @pytest.fixture
-    def world(self, database: Database) -> SqlWorld:  # type: ignore[override] # a fixture, not a method
+    def world(self, database: Database) -> SqlWorld:
         return SqlWorld(database, HandClock())
 
 
 class TestSqlLinks(LinksContract):
     @pytest.fixture
-    def world(self, database: Database) -> SqlWorld:  # type: ignore[override] # a fixture, not a method
+    def world(self, database: Database) -> SqlWorld:
         return SqlWorld(database, HandClock())
 
 
 class TestSqlTargetIndex(TargetIndexContract):
     @pytest.fixture
-    def index(self, database: Database) -> Iterator[object]:  # type: ignore[override] # a fixture, not a method
+    def index(self, database: Database) -> Iterator[object]:
         world = SqlWorld(database, HandClock())
         with world.index("other") as other, world.index("run1") as index:
             yield index

@@ -77,7 +77,9 @@ class Scene:
 
     def is_in_step(self) -> bool:
         names = ("external_id", "name", "email")
-        shown = [{key: {n: one[n] for n in names} for key, one in c.by_key().items()} for c in (self.people, self.users)]
+        shown = [
+            {key: {n: one[n] for n in names} for key, one in c.by_key().items()} for c in (self.people, self.users)
+        ]
         return shown[0] == shown[1]
 
 

@@ -53,7 +53,12 @@ def spec(kinto: Kinto, source: str, target: str, **job: Any) -> dict[str, Any]:
                         "version": "last_modified",
                         "paginate": {"type": "next_url", "next": "header:Next-Page"},
                     },
-                    "create": {"uri": target, "body": {"data": "{{ document }}"}, "id": "data.id", "version": "header:ETag"},
+                    "create": {
+                        "uri": target,
+                        "body": {"data": "{{ document }}"},
+                        "id": "data.id",
+                        "version": "header:ETag",
+                    },
                     "update": {
                         "uri": target + "/{{ target.id }}",
                         "body": {"data": "{{ changed }}"},

@@ -20,7 +20,9 @@ def person(number: int, **fields: Any) -> dict[str, Any]:
     return {"external_id": f"E{number:05}", "name": f"Zoë {number}", "email": f"p{number}@example.test", **fields}
 
 
-def spec(source_connection: dict[str, Any], target_connection: dict[str, Any], source: str, target: str) -> dict[str, Any]:
+def spec(
+    source_connection: dict[str, Any], target_connection: dict[str, Any], source: str, target: str
+) -> dict[str, Any]:
     return {
         "connections": {"hr": source_connection, "desk": target_connection},
         "jobs": {

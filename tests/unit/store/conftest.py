@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from daemon.store.database import Database
-
 from tests.unit.store.places import HandClock, SqlWorld, ready
 
 

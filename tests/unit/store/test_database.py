@@ -61,7 +61,7 @@ class TestOpening:
         assert "hunter2" not in str(caught.value)
 
     def test_a_missing_directory_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(StateError, match="directory .*nowhere is not there"):
+        with pytest.raises(StateError, match=r"directory .*nowhere is not there"):
             open_database(tmp_path / "nowhere" / "state.db")
 
     def test_a_directory_is_no_database(self, tmp_path: Path) -> None:
@@ -108,9 +108,13 @@ class TestReadOnly:
 
 class TestTransactions:
     def test_an_error_rolls_back(self, database: Database) -> None:
-        with pytest.raises(ZeroDivisionError), database.write() as connection:
-            execute(connection, "INSERT INTO meta VALUES ('a', ?)", (b"1",))
-            raise ZeroDivisionError
+        def write_and_fail() -> None:
+            with database.write() as connection:
+                execute(connection, "INSERT INTO meta VALUES ('a', ?)", (b"1",))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            write_and_fail()
         assert database.get_fact("a") is None
 
     def test_a_reader_keeps_nothing(self, database: Database) -> None:
@@ -125,9 +129,13 @@ class TestTransactions:
             assert execute(connection, "SELECT count(*) FROM meta").scalar() == 0
 
     def test_a_writer_holds_the_lock_from_its_start(self, path: Path, database: Database) -> None:
-        with database.write(), open_database(path, busy_timeout_s=0.01) as other:
-            with pytest.raises(StateError, match=r"state.db: .*locked by another process"), other.write():
-                pass
+        with (
+            database.write(),
+            open_database(path, busy_timeout_s=0.01) as other,
+            pytest.raises(StateError, match=r"state.db: .*locked by another process"),
+            other.write(),
+        ):
+            pass
 
     def test_a_database_locked_by_another_process_is_said_so(self, path: Path, database: Database) -> None:
         with open_database(path, busy_timeout_s=0.01) as mine:
@@ -142,17 +150,22 @@ class TestTransactions:
         assert database.get_fact("a") == b"2"
 
     def test_a_second_writing_thread_is_not_kept_waiting_for_ever(self, path: Path) -> None:
-        with ready(path, busy_timeout_s=0.01) as database, database.write():
-            with pytest.raises(StateError, match="another thread"), database.write():
-                pass
+        with (
+            ready(path, busy_timeout_s=0.01) as database,
+            database.write(),
+            pytest.raises(StateError, match="another thread"),
+            database.write(),
+        ):
+            pass
 
     def test_a_full_disk_is_said_to_be_full(self, path: Path, database: Database) -> None:
-        with (
-            pytest.raises(StateError, match=r"state.db: .*disk is full.*free some space"),
-            database.write() as connection,
-        ):
-            connection.exec_driver_sql("PRAGMA max_page_count=30")
-            execute(connection, "INSERT INTO meta VALUES ('a', ?)", (b"1" * 1_000_000,))
+        def fill() -> None:
+            with database.write() as connection:
+                connection.exec_driver_sql("PRAGMA max_page_count=30")
+                execute(connection, "INSERT INTO meta VALUES ('a', ?)", (b"1" * 1_000_000,))
+
+        with pytest.raises(StateError, match=r"state.db: .*disk is full.*free some space"):
+            fill()
         assert database.get_fact("a") is None
 
     def test_a_missing_table_points_to_the_upgrade(self, path: Path) -> None:

@@ -1,12 +1,14 @@
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from daemon.errors import LeaseLostError
+from daemon.store import change_rows
 from daemon.store.columns import document_text
 from daemon.store.database import Database, open_database
 from daemon.store.index import SqlTargetIndex
@@ -30,10 +32,8 @@ def dump(database: Database) -> dict[str, list[tuple[object, ...]]]:
 
 
 def test_the_ports_are_kept(world: SqlWorld) -> None:
-    journal: Journal = world.journal("run1")
-    links: Links = world.links()
-    index: TargetIndex = world.index("run1")
-    assert journal and links and index
+    ports: tuple[Journal, Links, TargetIndex] = (world.journal("run1"), world.links(), world.index("run1"))
+    assert len(ports) == 3
 
 
 class TestLostLease:
@@ -50,7 +50,7 @@ class TestLostLease:
     def test_no_write_gets_through(self, world: SqlWorld, journal: SqlJournal) -> None:
         before = dump(world.database)
         done = Outcome(a_change(1), Fate.DONE, target_id="t1")
-        writes = [
+        writes: list[Callable[[], None]] = [
             lambda: journal.plan(
                 [a_change(3)], links=[(a_link("a"), {})], rejects=[Reject("b", "c")], counts=Counts(1)
             ),
@@ -177,23 +177,24 @@ class TestSpeed:
     """The hot queries use the index that was made for them, whatever the size."""
 
     @pytest.mark.parametrize(
-        ("sql", "index"),
+        ("index", "sql"),
         [
-            ("SELECT * FROM changes WHERE run = 'r' AND seq > 1 AND fate = 'planned' AND kind IN ('a', 'b', 'c') "
-             "ORDER BY seq LIMIT 9", "ix_changes_planned"),
-            ("SELECT * FROM changes WHERE job = 'j' AND fate IN ('sent', 'unknown') AND run <> 'r' ORDER BY run, seq",
-             "ix_changes_open"),
-            ("UPDATE changes SET fate = 'x' WHERE job = 'j' AND idempotency_key = 'i' AND fate IN ('sent', 'unknown') "
-             "AND fate IN ('a', 'b', 'c', 'd')", "ix_changes_open"),
-            ("SELECT key, fate, seq FROM changes WHERE run = 'r' AND key IN ('a', 'b')", "ix_changes_run_key"),
-            ("SELECT * FROM links WHERE job = 'j' AND key IN ('a', 'b')", "sqlite_autoindex_links_1"),
-            ("SELECT * FROM links WHERE id > 1 AND id <= 9 AND job = 'j' ORDER BY id LIMIT 9", "ix_links_job_id"),
-            ("SELECT * FROM target_records WHERE run = 'r' AND match_key IN ('a')", "ix_target_records_run_match_key"),
-            ("SELECT * FROM runs WHERE job = 'j' AND is_complete ORDER BY id DESC LIMIT 1", "ix_runs_job_id"),
+            ("ix_changes_planned", change_rows.PLANNED),
+            ("ix_changes_open", change_rows.UNRESOLVED),
+            ("ix_changes_open", change_rows.BY_IDEMPOTENCY_KEY),
+            ("sqlite_autoindex_changes_1", change_rows.BY_SEQ),
+            ("sqlite_autoindex_changes_1", change_rows.ALL),
+            ("ix_changes_run_key", "SELECT key, fate, seq FROM changes WHERE run = ? AND key IN (?, ?)"),
+            ("sqlite_autoindex_links_1", "SELECT * FROM links WHERE job = ? AND key IN (?, ?)"),
+            ("ix_links_job_id", "SELECT * FROM links WHERE id > ? AND id <= ? AND job = ? ORDER BY id LIMIT ?"),
+            ("ix_target_records_run_match_key", "SELECT * FROM target_records WHERE run = ? AND match_key IN (?, ?)"),
+            ("ix_runs_job_id", "SELECT * FROM runs WHERE job = ? AND is_complete ORDER BY id DESC LIMIT ?"),
         ],
-    )  # fmt: skip
-    def test_the_index_is_used(self, database: Database, sql: str, index: str) -> None:
+    )
+    def test_the_index_is_used(self, database: Database, index: str, sql: str) -> None:
         with database.read() as connection:
-            steps = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+            plan = execute(connection, f"EXPLAIN QUERY PLAN {sql}", (None,) * sql.count("?"))
+            steps = [row[3] for row in plan]
         assert index in steps[0]
-        assert not [step for step in steps if "TEMP B-TREE" in step and "ix_changes_open" not in steps[0]]
+        # The few changes that are open may be sorted; nothing else may.
+        assert index == "ix_changes_open" or "USE TEMP B-TREE FOR ORDER BY" not in steps

@@ -4,6 +4,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,7 @@ class TestTheDead:
 
     @pytest.mark.parametrize("facts", [{"machine": "other boot"}, {"machine": ""}, {"started": ""}])
     def test_whoever_cannot_be_told_dead_is_waited_for(
-        self, database: Database, clock: HandClock, mine: Leases, gone: Owner, facts: dict[str, str]
+        self, database: Database, clock: HandClock, mine: Leases, gone: Owner, facts: dict[str, Any]
     ) -> None:
         Leases(database, clock, replace(gone, **facts)).acquire("job/a")
         with pytest.raises(LockedError):
@@ -178,9 +179,13 @@ class TestHeartbeat:
 
     def test_a_database_that_stays_locked_costs_the_lease(self, path: Path, mine: Leases, clock: HandClock) -> None:
         lease, lost = mine.acquire("job/a", ttl_s=0.005), threading.Event()
-        with open_database(path, busy_timeout_s=0.001) as impatient, open_database(path) as other:
-            with other.write(), Heartbeat(Leases(impatient, clock, Owner.here()), lease, lost=lost, every_s=0.001):
-                assert lost.wait(10)
+        with (
+            open_database(path, busy_timeout_s=0.001) as impatient,
+            open_database(path) as other,
+            other.write(),
+            Heartbeat(Leases(impatient, clock, Owner.here()), lease, lost=lost, every_s=0.001),
+        ):
+            assert lost.wait(10)
 
     def test_a_moment_of_trouble_costs_nothing(self, database: Database, clock: HandClock, mine: Leases) -> None:
         lease, lost, renewed = mine.acquire("job/a"), threading.Event(), threading.Event()

@@ -175,7 +175,9 @@ def test_a_record_without_its_key_is_rejected_and_forbids_deletes() -> None:
 
 def test_a_rejected_record_is_seen_and_never_deleted_by_absence() -> None:
     bench = filled(40)
-    bench.job = job(map={**bench.job.model_dump(by_alias=True)["map"], "email": {"from": "record.email | lower", "required": True}})
+    bench.job = job(
+        map={**bench.job.model_dump(by_alias=True)["map"], "email": {"from": "record.email | lower", "required": True}}
+    )
     bench.state.selection = None
     bench.source.records[3] = {"no": "E3", "name": "No mail"}
 
@@ -248,6 +250,28 @@ def test_the_operator_may_allow_so_many_deletes_for_one_run() -> None:
 
     assert result.counts.deleted == 8
     assert bench.is_in_step()
+
+
+def test_an_empty_source_may_be_allowed_when_it_is_meant() -> None:
+    bench = filled(40)
+    bench.source.records = []
+
+    result = bench.run(allowance=Allowance(deletes=40))
+
+    assert result.ending is Ending.DONE
+    assert result.counts.deleted == 40
+
+
+def test_a_filter_that_cannot_be_answered_rejects_the_record_and_deletes_nothing() -> None:
+    bench = Bench(job(where="record.active"))
+    bench.source.records = [{**one, "active": True} for one in people(range(40))]
+    bench.run()
+    del bench.source.records[3]["active"]
+
+    result = bench.run()
+
+    assert result.counts.rejected == 1
+    assert "E3" in bench.documents()
 
 
 def test_a_changed_filter_deletes_nothing_unasked() -> None:

@@ -69,7 +69,7 @@ class TestFiles:
             read_key_file(tmp_path / "pipe")
 
     def test_a_directory_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError):
+        with pytest.raises(ConfigError, match="not a regular file"):
             read_key_file(tmp_path)
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ class TestFiles:
         with pytest.raises(ConfigError, match="anybody may replace"):
             read_key_file(path)
         tmp_path.chmod(0o1777)
-        assert read_key_file(path)
+        assert read_key_file(path).sealing[0] == "k1"
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
     def test_another_users_file_is_refused(self, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def test_it_is_the_stores_sealer_and_the_database_keeps_its_canary(vault: Vault)
     with Database.scratch() as database:
         sealer: Sealer = vault
         facts: Facts = database
-        assert sealer
-        assert facts
+        assert sealer is vault
+        assert facts is database
 
 
 def test_an_old_key_opens_and_the_new_one_seals(vault: Vault) -> None:

@@ -134,8 +134,9 @@ class Worker:
         with (
             Heartbeat(self.leases, lease, lost=lost),
             self._pool(job) as pool,
-            SqlTargetIndex(self.database, run) as index,
+            Database.scratch() as scratch,
         ):
+            index = SqlTargetIndex(scratch, run)
             ports = self._ports(name, job, journal, index, pool, self._noting_phases(run, observe))
             result = engine.run(job, ports, options)
         if not result.counts.balanced:

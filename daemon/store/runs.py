@@ -122,6 +122,13 @@ class RunStore:
                 "UPDATE changes SET fate = ?, updated_at = ? WHERE run = ? AND fate = 'planned'",
                 (Fate.DROPPED.value, moment_text(self._clock()), run),
             )
+            if result.certificate.issued:
+                # A whole read met every record: what it did not reject again is no reject any more.
+                execute(
+                    connection,
+                    "DELETE FROM rejects WHERE job = (SELECT job FROM runs WHERE id = ?) AND run <> ?",
+                    (run, run),
+                )
         return True
 
     def get(self, run: str) -> RunRow | None:

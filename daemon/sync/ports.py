@@ -170,8 +170,8 @@ class Journal(Protocol):
     def commit(self, *, sent: Sequence[Change], outcomes: Sequence[Outcome], counts: Counts) -> None:
         """Mark `sent` as sent and record `outcomes`, with their links, documents, rejects and counts.
 
-        A done create or update stores its link and document; a done delete removes them; a failed change is kept as
-        a reject; success removes the key's reject.
+        A done create or update stores its link and document; a done delete removes them; a failed or unknown change
+        is kept as a reject; success removes the key's reject. StateError for a move that `MOVES` does not allow.
         """
 
     def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:
@@ -184,7 +184,10 @@ class Journal(Protocol):
         """Return the changes of earlier runs of this job whose fate is sent or unknown, oldest first."""
 
     def resolve(self, outcomes: Sequence[Outcome]) -> None:
-        """Record what became of unresolved changes, as `commit` does, outside this run's counts."""
+        """Record what became of unresolved changes, as `commit` does, outside this run's counts.
+
+        A change may stay unknown, any number of times.
+        """
 
 
 class TargetIndex(Protocol):

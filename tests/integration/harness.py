@@ -10,6 +10,8 @@ from daemon import logs
 from daemon.app import generate_key, open_app
 from daemon.runtime.worker import Finished
 from daemon.settings import Settings
+from daemon.store.database import open_database
+from daemon.store.rejects import Rejects
 from daemon.sync.counts import Counts
 from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
@@ -44,6 +46,11 @@ class Desk:
     def run(self, job: str = "people", *, allowance: Allowance | None = None) -> Finished:
         with open_app(self.settings) as app:
             return app.run(job, observe=ignore, allowance=allowance)
+
+    def rejects(self, job: str = "people") -> list[str]:
+        """Return the keys of the rejects that are kept."""
+        with open_database(self.state, read_only=True) as database:
+            return [reject.key for reject in Rejects(database).list(job, 100)]
 
     def plan(self, job: str = "people") -> Result:
         with open_app(self.settings) as app, app.plan(job, observe=ignore) as planned:

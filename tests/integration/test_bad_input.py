@@ -213,6 +213,17 @@ def test_a_target_that_rejects_one_record_takes_the_others(scene: Scene) -> None
     assert scene.is_in_step()
 
 
+def test_a_reject_whose_record_left_the_source_is_no_reject_any_more(scene: Scene) -> None:
+    scene.users.reject("E7", 422)
+    scene.desk.run()
+    assert scene.desk.rejects() == ["E7"]
+    scene.people.remove("E7")
+
+    scene.desk.run()
+
+    assert scene.desk.rejects() == []
+
+
 def test_a_target_that_goes_away_in_mid_write_is_finished_by_the_next_run(scene: Scene) -> None:
     scene.server.fault(Fault.answer(503), method="POST", nth=100, times=1000)
     first = scene.desk.run().result

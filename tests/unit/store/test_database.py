@@ -1,6 +1,8 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -67,6 +69,20 @@ class TestOpening:
     def test_a_directory_is_no_database(self, tmp_path: Path) -> None:
         with pytest.raises(StateError, match="is a directory"):
             open_database(tmp_path)
+
+    def test_processes_may_open_a_new_file_at_once(self, path: Path) -> None:
+        code = (
+            "import sys; from daemon.store import schema; from daemon.store.database import open_database\n"
+            "sys.stdin.readline(); state = open_database(sys.argv[1])\n"
+            "schema.upgrade(state); schema.check(state); state.close()"
+        )
+        command = [sys.executable, "-c", code, str(path)]
+        project = Path(__file__).parents[3]
+        processes = [subprocess.Popen(command, stdin=subprocess.PIPE, cwd=project) for _ in range(3)]
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        assert [process.wait(60) for process in processes] == [0, 0, 0]
 
     def test_another_file_is_not_taken_for_a_database(self, path: Path) -> None:
         path.write_bytes(b"This is a letter, and a long one at that.\n" * 100)

@@ -27,8 +27,10 @@ from .store.database import Database, open_database
 from .store.heartbeat import Heartbeat
 from .store.leases import Leases
 from .store.owner import Owner
+from .store.rejects import RejectRow, Rejects
 from .store.runs import RunRow, RunStore, Trigger
 from .store.tokens import SqlTokenStore
+from .sync.canonical import from_readable
 from .sync.events import Observe
 from .sync.guards import Allowance
 from .sync.outcome import Ending
@@ -152,6 +154,19 @@ class App:
         if job is not None:
             self.job(job)
         return self._runs.recent(job, limit)
+
+    def rejects(self, job: str, *, limit: int) -> tuple[tuple[RejectRow, ...], int]:
+        """Return the job's latest rejects, and how many there are in all."""
+        self.job(job)
+        kept = Rejects(self._database)
+        return kept.list(job, limit), kept.count(job)
+
+    def drop_reject(self, job: str, key: str) -> None:
+        """Forget one reject, its key given as it is shown. Raises UsageError when there is none."""
+        self.job(job)
+        kept = Rejects(self._database)
+        if not (kept.drop(job, key) or kept.drop(job, from_readable(key))):
+            raise UsageError(f"{job} has no reject of {key}; `crudsd rejects list {job}` shows them")
 
     def serve(self) -> Exit:
         """Run the jobs on their schedules until the process is asked to stop. On the main thread.

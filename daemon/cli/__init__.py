@@ -22,6 +22,7 @@ VERBS = {
     "run": "run",
     "serve": "serve",
     "runs": "runs",
+    "rejects": "rejects",
     "schema": "schema",
     "db": "db",
     "key": "key",

@@ -16,7 +16,7 @@ from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.outcome import EXITS, Result
 from daemon.values import Json
 
-from .subjects import Finish, PastRun, Plan
+from .subjects import Finish, KeptReject, PastRun, Plan
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -54,6 +54,15 @@ def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> bytes:
 def runs(rows: Sequence[PastRun]) -> bytes:
     """Return past runs, in the order given."""
     return document({"runs": [_run(row) for row in rows]})
+
+
+def rejects(rows: Sequence[KeptReject], total: int) -> bytes:
+    """Return kept rejects, in the order given, and how many there are in all."""
+    kept = [
+        {**asdict(row.reject), "key": readable(row.reject.key), "attempts": row.attempts, "last_at": row.last_at}
+        for row in rows
+    ]
+    return document({"total": total, "rejects": kept})
 
 
 def change(subject: Change) -> dict[str, Any]:

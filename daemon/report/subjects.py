@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from daemon.sync.certificate import Certificate
-from daemon.sync.change import Change, Fate, Kind
+from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Phase, Result
 
@@ -96,3 +96,19 @@ class PastRun(Protocol):
     @property
     def ended_at(self) -> datetime | None:
         """None while it is not over."""
+
+
+class KeptReject(Protocol):
+    """A reject as the state database remembers it."""
+
+    @property
+    def reject(self) -> Reject:
+        """What failed, and why."""
+
+    @property
+    def attempts(self) -> int:
+        """How many runs met it."""
+
+    @property
+    def last_at(self) -> datetime:
+        """When it was met last; aware, in UTC."""

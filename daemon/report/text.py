@@ -11,7 +11,7 @@ from daemon.sync.outcome import Ending, Result, Verdict
 from daemon.values import MISSING
 
 from . import shown
-from .subjects import Finish, Plan
+from .subjects import Finish, KeptReject, Plan
 
 PLAN_LINES = 100
 """Changes shown when nobody said how many: two or three screens, enough to see what kind of plan it is."""
@@ -99,6 +99,21 @@ def reject(subject: Reject) -> str:
     status = f" (HTTP {subject.status})" if subject.status is not None else ""
     kind = f"{subject.kind} " if subject.kind is not None else ""
     return f"! reject  {kind}{shown.key(subject.key)}  {shown.plain(subject.reason)}{status}"
+
+
+def rejects(job: str, rows: Sequence[KeptReject], total: int) -> Iterator[str]:
+    """Yield the rejects that are kept of a job, each with what the target said."""
+    if not rows:
+        yield f"{job} has no rejects."
+        return
+    for row in rows:
+        runs = shown.count(row.attempts, "run")
+        yield f"{reject(row.reject)}  [{runs}, last {row.last_at:%Y-%m-%d %H:%M:%S} UTC]"
+        if row.reject.excerpt:
+            yield f"    {shown.plain(row.reject.excerpt)}"
+    if total > len(rows):
+        yield f"… and {total - len(rows)} more (--limit {total} shows all)"
+    yield f"Next: mend the cause and run again, or crudsd rejects drop {job} KEY"
 
 
 def change(subject: Change) -> Iterator[str]:

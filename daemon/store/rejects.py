@@ -61,8 +61,17 @@ class Rejects:
             return int(execute(connection, "SELECT count(*) FROM rejects WHERE job = ?", (job,)).scalar_one())
 
     def drop(self, job: str, key: str) -> bool:
-        """Forget the reject of this key, and say whether there was one."""
+        """Forget the reject of this key, and say whether there was one.
+
+        A change of this key whose fate is unknown is dropped with it: a person has looked, and the next run may plan
+        the record anew.
+        """
         with self._database.write() as connection:
+            execute(
+                connection,
+                "UPDATE changes SET fate = 'dropped' WHERE job = ? AND key = ? AND fate = 'unknown'",
+                (job, key),
+            )
             return execute(connection, "DELETE FROM rejects WHERE job = ? AND key = ?", (job, key)).rowcount == 1
 
 

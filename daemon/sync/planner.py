@@ -155,7 +155,8 @@ class Planner:
         fresh = []
         for one in keyed:
             link = links.get(one.key)
-            met = one.key in known or (link is not None and self._met(link))
+            # A blocked key is known to this run from its recovery, not from a record.
+            met = (one.key in known and one.key not in self._blocked) or (link is not None and self._met(link))
             if met:
                 self._spoil(one.key, known.get(one.key), harvest, had_row=one.key in known)
             if met or times[one.key] > 1:

@@ -96,7 +96,7 @@ class MemoryJournal:
         self.counts = counts
 
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:
-        by_key: dict[str, Fate | None] = {key: None for key in self._rejected}
+        by_key: dict[str, Fate | None] = dict.fromkeys(self._rejected)
         by_key.update({change.key: change.fate for change in self._mine.values()})
         return {key: by_key[key] for key in keys if key in by_key}
 
@@ -159,6 +159,7 @@ class MemoryJournal:
                 self._state.rejects.pop(change.key, None)
                 self._remember(outcome)
             elif outcome.fate in {Fate.FAILED, Fate.UNKNOWN}:
+                self._rejected.add(change.key)
                 self._state.rejects[change.key] = Reject(
                     change.key, outcome.reason, outcome.status, outcome.excerpt, change.kind
                 )

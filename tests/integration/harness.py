@@ -50,7 +50,7 @@ class Desk:
     def rejects(self, job: str = "people") -> list[str]:
         """Return the keys of the rejects that are kept."""
         with open_database(self.state, read_only=True) as database:
-            return [reject.key for reject in Rejects(database).list(job, 100)]
+            return [row.reject.key for row in Rejects(database).list(job, 100)]
 
     def plan(self, job: str = "people") -> Result:
         with open_app(self.settings) as app, app.plan(job, observe=ignore) as planned:

@@ -356,6 +356,7 @@ def test_a_create_that_nobody_can_clear_up_is_a_reject_and_stays_one() -> None:
 
     assert (first.counts.created, first.counts.rejected) == (8, 2)
     assert (second.counts.unchanged, second.counts.rejected) == (8, 2)
+    assert {"E3", "E4"} == {key for key, reject in bench.state.rejects.items() if "lost" in reject.reason}
     assert len(bench.target.records) == 10
 
 

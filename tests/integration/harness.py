@@ -17,7 +17,6 @@ from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Result
 
-
 _LOG = io.StringIO()
 logs.configure(format="json", level="warning", stream=_LOG)
 

@@ -258,7 +258,7 @@ def test_a_locked_state_file_sends_nothing(scene: Scene, monkeypatch: pytest.Mon
     other.execute("BEGIN IMMEDIATE")
 
     try:
-        with pytest.raises(StateError, match="lock|busy|writing"):
+        with pytest.raises(StateError, match=r"lock|busy|writing"):
             scene.desk.run()
     finally:
         other.close()

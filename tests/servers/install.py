@@ -25,7 +25,7 @@ REQUIREMENTS = HERE / "requirements.txt"
 NODE_REQUIREMENTS = HERE / "requirements-node.txt"
 OLDEST_NODE = 20
 """What oidc-provider runs on; it recommends 22, which is what the wheel holds."""
-NODE_PACKAGE = (HERE / "oidc" / "package.json", HERE / "oidc" / "package-lock.json")
+NODE_PACKAGE = (HERE / "oidc_provider" / "package.json", HERE / "oidc_provider" / "package-lock.json")
 INSTALL_S = 900
 """The longest any one installer may take; a stuck download must end."""
 

@@ -58,7 +58,7 @@ class Oidc:
             raise NotInstalledError("there is no Node.js: run `make servers`")
         packages = require(OIDC / "installed-from").parent / "node_modules"
         # Modules are looked for beside the script, so both come into one folder.
-        script = Path(shutil.copy(HERE / "oidc" / "server.mjs", self._folder))
+        script = Path(shutil.copy(HERE / "oidc_provider" / "server.mjs", self._folder))
         (self._folder / "node_modules").symlink_to(packages)
         port, stats_port = free_port(), free_port()
         self._direct = f"http://127.0.0.1:{port}"

@@ -56,7 +56,7 @@ class InlinePool:
         future: Future[T] = Future()
         try:
             future.set_result(work(*arguments))
-        except BaseException as error:  # noqa: BLE001 - a future carries whatever was raised
+        except BaseException as error:
             future.set_exception(error)
         return future
 

@@ -28,7 +28,7 @@ def test_a_key_has_one_text_however_it_is_written(value: Any, text: str) -> None
 
 @pytest.mark.parametrize("value", [None, "", "  ", True, {}, [], [None], float("nan"), "a\x00b", Decimal("NaN")])
 def test_what_cannot_identify_is_no_key(value: Any) -> None:
-    with pytest.raises(ValueError, match="key"):
+    with pytest.raises(ValueError, match=r"key"):
         key_text(value)
 
 
@@ -80,7 +80,7 @@ def test_numbers_keep_every_digit() -> None:
 
 @pytest.mark.parametrize("raw", [b"[1]", b'"x"', b"{", b'{"a": NaN}', b"", b'{"a": "\xff"}'])
 def test_what_is_not_an_object_is_refused(raw: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         decode_object(raw)
 
 

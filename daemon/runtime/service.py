@@ -67,7 +67,7 @@ class Service:
         log: Logger,
         notifier: Notifier,
         stop: threading.Event,
-        limits: Limits = Limits(),  # noqa: B008 - a frozen value
+        limits: Limits = Limits(),
     ) -> None:
         self._schedules = schedules
         self._work = work

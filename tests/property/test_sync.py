@@ -1,0 +1,450 @@
+"""The laws of a run, whatever happens: both sides change, systems fail, the process dies, and it goes on.
+
+A story is a few runs with changes and trouble between and inside them. After each run the safety laws must hold; after
+one more run without trouble the target must be what the source says, and another one must write nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daemon.endpoints.memory import MemorySource, MemoryTarget
+from daemon.errors import RefusedError, UnavailableError, UnknownError
+from daemon.sync import engine
+from daemon.sync.change import Change, Fate, Kind
+from daemon.sync.counts import Counts
+from daemon.sync.guards import Allowance
+from daemon.sync.mapping import JobMapping
+from daemon.sync.outcome import Ending, Result
+from daemon.sync.ports import Ports, Written
+from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
+from tests.unit.sync.harness import InlinePool, job, person
+
+T = TypeVar("T")
+
+NUMBERS = st.integers(0, 9)
+EVERYTHING = Allowance(deletes=1_000, updates=1_000)
+FIELDS = ("no", "name", "email")
+
+
+class CrashError(BaseException):
+    """The process dies here. Nothing in the program may catch it."""
+
+
+# ---- what may happen ----
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the job declares, and so by which way a lost answer can be cleared up."""
+
+    lists: bool
+    looks_up: bool
+    idempotent: bool
+    compare: Literal["links", "target"] = "links"
+
+    @property
+    def sees(self) -> bool:
+        """Whether it can see at all what was at the target before."""
+        return self.lists or self.looks_up
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong during one run; None and empty: nothing."""
+
+    breaks_at: int | None = None
+    """The source's page that does not arrive."""
+    loses: frozenset[str] = frozenset()
+    """Keys whose create, update or delete is carried out and not answered, once."""
+    refuses: frozenset[str] = frozenset()
+    fades_after: int | None = None
+    """Writes until the target is unavailable."""
+    stops_after: int | None = None
+    """Writes until the operator presses Ctrl-C."""
+    crash_at: int | None = None
+    """The call of the journal in which the process dies."""
+    crash_commits: bool = False
+    """Whether that call still took effect."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Something that people do between two runs."""
+
+    what: Literal["join", "leave", "edit", "note", "foreign", "claim", "drop", "spoil"]
+    number: int
+    value: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some edits, and then a run."""
+
+    edits: tuple[Edit, ...]
+    trouble: Trouble
+    is_plan: bool
+    allowed: bool
+    slice_changes: int
+    window: int
+    page_size: int
+
+
+@dataclass(frozen=True)
+class Story:
+    shape: Shape
+    staff: frozenset[int]
+    there_before: frozenset[int]
+    steps: tuple[Step, ...]
+
+
+KEYS = st.frozensets(NUMBERS.map("E{}".format), max_size=4)
+SOMETIMES = st.none() | st.integers(0, 12)
+TROUBLES = st.builds(
+    Trouble,
+    breaks_at=st.none() | st.integers(1, 4),
+    loses=KEYS,
+    refuses=st.just(frozenset()) | KEYS,
+    fades_after=SOMETIMES,
+    stops_after=SOMETIMES,
+    crash_at=st.none() | st.integers(1, 12),
+    crash_commits=st.booleans(),
+)
+EDITS = st.builds(
+    Edit,
+    what=st.sampled_from(["join", "leave", "edit", "edit", "note", "foreign", "claim", "drop", "spoil"]),
+    number=NUMBERS,
+    value=st.sampled_from("abc"),
+)
+STEPS = st.builds(
+    Step,
+    edits=st.lists(EDITS, max_size=5).map(tuple),
+    trouble=st.just(Trouble()) | TROUBLES,
+    is_plan=st.sampled_from([False, False, False, True]),
+    allowed=st.booleans(),
+    slice_changes=st.integers(1, 8) | st.just(50_000),
+    window=st.integers(1, 4),
+    page_size=st.integers(1, 7),
+)
+SHAPES = st.sampled_from(
+    [
+        Shape(lists=True, looks_up=True, idempotent=True),
+        Shape(lists=True, looks_up=True, idempotent=False, compare="target"),
+        Shape(lists=True, looks_up=False, idempotent=False),
+        Shape(lists=True, looks_up=False, idempotent=False, compare="target"),
+        Shape(lists=False, looks_up=True, idempotent=False),
+        Shape(lists=False, looks_up=False, idempotent=True),
+    ]
+)
+STORIES = st.builds(
+    Story,
+    shape=SHAPES,
+    staff=st.frozensets(NUMBERS),
+    there_before=st.frozensets(NUMBERS, max_size=4),
+    steps=st.lists(STEPS, min_size=1, max_size=4).map(tuple),
+)
+
+
+# ---- where it happens ----
+
+
+class Desk(MemoryTarget):
+    """A target with moods, which notes what must never be asked of it."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(match="no", lists=shape.lists, looks_up=shape.looks_up, idempotent=shape.idempotent)
+        self.trouble = Trouble()
+        self.employed: frozenset[str] = frozenset()
+        self.made: dict[str, str] = {}
+        """Ids and keys of the records that were created over the API."""
+        self.wrongs: list[str] = []
+        self.asked = 0
+        self._lost: set[str] = set()
+
+    def begin(self, trouble: Trouble, employed: frozenset[str]) -> None:
+        self.trouble, self.employed = trouble, employed
+        self.asked = 0
+        self._lost = set()
+
+    def create(self, change: Change) -> Written:
+        self._arrive(change)
+        is_repeat = self.has_idempotency and change.idempotency_key in self._answers
+        if not is_repeat and any(record["no"] == change.key for record in self.records.values()):
+            self.wrongs.append(f"a second create of {change.key}")
+        written = super().create(change)
+        self.made[written.id or ""] = change.key
+        self._answer(change)
+        return written
+
+    def update(self, change: Change) -> Written:
+        self._arrive(change)
+        written = super().update(change)
+        self._answer(change)
+        return written
+
+    def delete(self, change: Change) -> None:
+        self._arrive(change)
+        if change.key in self.employed:
+            self.wrongs.append(f"a delete of {change.key}, who is in the source")
+        if change.target_id in self.records and change.target_id not in self.made:
+            self.wrongs.append(f"a delete of {change.key}, which somebody else had made")
+        super().delete(change)
+        self._answer(change)
+
+    def _arrive(self, change: Change) -> None:
+        if self.trouble.fades_after is not None and self.asked >= self.trouble.fades_after:
+            raise UnavailableError("connection refused")
+        self.asked += 1
+        if change.key in self.trouble.refuses:
+            raise RefusedError("answered with status code 422", status=422)
+
+    def _answer(self, change: Change) -> None:
+        if change.key in self.trouble.loses - self._lost:
+            self._lost.add(change.key)
+            raise UnknownError("the answer was lost")
+
+
+class MortalJournal(MemoryJournal):
+    """A journal whose process may die in any of its writes."""
+
+    def __init__(self, state: MemoryState, run: str, trouble: Trouble, *, writes: bool) -> None:
+        super().__init__(state, run, writes=writes)
+        self._trouble = trouble
+        self._calls = 0
+
+    def plan(self, changes: Sequence[Change], **more: Any) -> None:
+        self._mortally(lambda: super(MortalJournal, self).plan(changes, **more))
+
+    def spoil(self, *arguments: Any) -> None:
+        self._mortally(lambda: super(MortalJournal, self).spoil(*arguments))
+
+    def commit(self, **more: Any) -> None:
+        self._mortally(lambda: super(MortalJournal, self).commit(**more))
+
+    def withhold(self, *arguments: Any) -> None:
+        self._mortally(lambda: super(MortalJournal, self).withhold(*arguments))
+
+    def resolve(self, *arguments: Any) -> None:
+        self._mortally(lambda: super(MortalJournal, self).resolve(*arguments))
+
+    def _mortally(self, work: Callable[[], None]) -> None:
+        self._calls += 1
+        dies = self._calls == self._trouble.crash_at
+        if not dies or self._trouble.crash_commits:
+            work()
+        if dies:
+            raise CrashError
+
+
+@dataclass
+class World:
+    """Both systems, what is remembered, and what people did behind the program's back."""
+
+    shape: Shape
+    source: MemorySource = field(default_factory=MemorySource)
+    state: MemoryState = field(default_factory=MemoryState)
+    notes: dict[str, str] = field(default_factory=dict)
+    """Target ids and what somebody wrote into a field that the job does not map."""
+    foreign: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The records that are not the job's business, as they must stay."""
+    unlike_before: set[str] = field(default_factory=set)
+    """Keys whose record was dropped at the target; only a value that was never there shows it to a job that compares
+    with its links, so these get no other."""
+    runs: int = 0
+    others: int = 0
+
+    def __post_init__(self) -> None:
+        self.target = Desk(self.shape)
+        guards = {"deletes": "30%", "updates": "60%"}
+        self.job = job(compare=self.shape.compare, guards=guards)
+
+    # ---- people ----
+
+    def happens(self, edit: Edit) -> None:
+        getattr(self, f"_{edit.what}")(f"E{edit.number}", edit)
+
+    def put(self, number: int, value: str = "a") -> None:
+        key = f"E{number}"
+        if key in self.unlike_before:
+            self.others += 1
+            value = f"new {self.others}"
+        records = {record["no"]: record for record in self.source.records}
+        records[key] = person(number, name=f"{key} {value}")
+        self.source.records = list(records.values())
+
+    def _join(self, key: str, edit: Edit) -> None:
+        self.put(edit.number)
+
+    def _edit(self, key: str, edit: Edit) -> None:
+        if key in self.employed():
+            self.put(edit.number, edit.value)
+
+    def _leave(self, key: str, edit: Edit) -> None:
+        self.source.records = [record for record in self.source.records if record["no"] != key]
+
+    def _note(self, key: str, edit: Edit) -> None:
+        if (target_id := self._id_of(key)) is not None:
+            self.target.records[target_id] = {**self.target.records[target_id], "note": edit.value}
+            self.notes[target_id] = edit.value
+
+    def _foreign(self, key: str, edit: Edit) -> None:
+        self.others += 1
+        self.foreign[f"f{self.others}"] = self.target.records[f"f{self.others}"] = {"no": f"X{self.others}"}
+
+    def _claim(self, key: str, edit: Edit) -> None:
+        """Somebody makes a record of ours by hand, unless one is there or may be under way."""
+        under_way = {one.key for one in self.state.changes.values() if one.fate in {Fate.SENT, Fate.UNKNOWN}}
+        if self.shape.sees and self._id_of(key) is None and key not in {*under_way, *self.state.links}:
+            self.others += 1
+            self.target.records[f"c{self.others}"] = {"no": key, "name": f"{key} {edit.value}"}
+
+    def _drop(self, key: str, edit: Edit) -> None:
+        target_id = self._id_of(key)
+        if target_id is None or not (self.shape.looks_up or self.shape.compare == "target"):
+            return
+        del self.target.records[target_id]
+        self.notes.pop(target_id, None)
+        if self.shape.compare == "links":
+            self.unlike_before.add(key)
+            if key in self.employed():
+                self.put(edit.number)
+
+    def _spoil(self, key: str, edit: Edit) -> None:
+        target_id = self._id_of(key)
+        if target_id is not None and self.shape.compare == "target":
+            self.target.records[target_id] = {**self.target.records[target_id], "name": "spoilt"}
+
+    def employed(self) -> frozenset[str]:
+        return frozenset(record["no"] for record in self.source.records)
+
+    def _id_of(self, key: str) -> str | None:
+        return next((one for one, record in self.target.records.items() if record["no"] == key), None)
+
+    # ---- the program ----
+
+    def run(
+        self, trouble: Trouble, *, writes: bool = True, allowance: Allowance = EVERYTHING, **options: Any
+    ) -> Result | None:
+        """Do one run; None when its process died."""
+        self.runs += 1
+        run = f"run{self.runs}"
+        self.source.breaks_at, self.source.error = trouble.breaks_at, UnavailableError("gone")
+        self.target.begin(trouble, self.employed())
+        ports = Ports(
+            source=self.source,
+            target=self.target,
+            links=MemoryLinks(self.state),
+            journal=MortalJournal(self.state if writes else MemoryState(), run, trouble, writes=writes),
+            index=MemoryIndex(),
+            pool=InlinePool(),
+            observe=lambda event: None,
+        )
+        stops = trouble.stops_after
+        result = dying_is_none(
+            lambda: engine.run(
+                self.job,
+                ports,
+                engine.Options(
+                    run=run,
+                    writes=writes,
+                    allowance=allowance,
+                    stopping=lambda: stops is not None and self.target.asked >= stops,
+                    **options,
+                ),
+            )
+        )
+        if result is not None and writes and result.certificate.issued:
+            self.state.seen = result.counts.seen
+            self.state.selection = JobMapping(self.job).selection
+        return result
+
+
+def dying_is_none(work: Callable[[], T]) -> T | None:
+    try:
+        return work()
+    except CrashError:
+        return None
+
+
+# ---- the laws ----
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STORIES)
+def test_whatever_happens_nothing_is_doubled_or_wrongly_deleted_and_one_good_run_mends_it(story: Story) -> None:
+    world = beginning(story)
+    for step in story.steps:
+        for edit in step.edits:
+            world.happens(edit)
+        world.source.page_size = step.page_size
+        writes = len(world.target.writes)
+        result = world.run(
+            step.trouble,
+            writes=not step.is_plan,
+            allowance=EVERYTHING if step.allowed else Allowance(),
+            slice_changes=step.slice_changes,
+            window=step.window,
+        )
+        assert result is None or result.counts.balanced, result
+        assert not step.is_plan or len(world.target.writes) == writes
+        it_is_safe(world)
+
+    last = world.run(Trouble())
+
+    assert last is not None
+    assert last.ending in {Ending.DONE, Ending.HELD}, last
+    it_is_settled(last.counts)
+    it_is_safe(world)
+    it_is_in_step(world)
+
+    again = world.run(Trouble())
+
+    assert again is not None
+    assert again.counts.wrote == 0
+    assert world.target.asked == 0
+    it_is_in_step(world)
+
+
+def beginning(story: Story) -> World:
+    world = World(story.shape)
+    for number in sorted(story.staff):
+        world.put(number)
+    for number in sorted(story.there_before if story.shape.sees else ()):
+        world.happens(Edit("claim", number, "a" if number % 2 else "b"))
+    world.happens(Edit("foreign", 0, "a"))
+    return world
+
+
+def it_is_safe(world: World) -> None:
+    held = Counter(record["no"] for record in world.target.records.values())
+    assert world.target.wrongs == []
+    assert [key for key, number in held.items() if number > 1] == []
+    assert {one: world.target.records.get(one) for one in world.foreign} == world.foreign
+    notes = {one: record["note"] for one, record in world.target.records.items() if "note" in record}
+    assert notes == {one: note for one, note in world.notes.items() if one in world.target.records}
+
+
+def it_is_settled(counts: Counts) -> None:
+    assert counts.balanced
+    assert (counts.pending, counts.deletes_pending, counts.withheld, counts.deletes_withheld) == (0, 0, 0, 0), counts
+    assert not counts.any_rejected, counts
+
+
+def it_is_in_step(world: World) -> None:
+    """The target holds each record of the source as it should be, and of the others only what somebody else made."""
+    wanted = {
+        record["no"]: {"no": record["no"], "name": record["name"], "email": record["email"].strip().lower()}
+        for record in world.source.records
+    }
+    held = {record["no"]: record for record in world.target.records.values()}
+    assert {key: {name: held.get(key, {}).get(name) for name in FIELDS} for key in wanted} == wanted
+    stale = {key for one, key in world.target.made.items() if one in world.target.records} - set(wanted)
+    assert stale == set(), "records of ours whose people have left"
+
+
+def test_every_kind_of_change_can_lose_its_answer() -> None:
+    assert set(Kind) == {Kind.CREATE, Kind.UPDATE, Kind.DELETE}

@@ -15,7 +15,7 @@ from . import logs
 from .clock import Clock, utc_clock
 from .endpoints.connect import Surroundings, connect
 from .endpoints.exchange import Exchange
-from .errors import Exit, LockedError, UsageError
+from .errors import Exit, LeaseLostError, LockedError, UsageError
 from .runtime.notify import Notifier
 from .runtime.service import Service
 from .runtime.signals import stopping_on_signals
@@ -174,11 +174,12 @@ class App:
         Raises LockedError when another service uses this state database.
         """
         lease = self._leases.acquire(SERVICE_LEASE)
+        lost = threading.Event()
         try:
-            with Heartbeat(self._leases, lease, lost=self._stop), stopping_on_signals(self._stop):
+            with Heartbeat(self._leases, lease, lost=lost, on_lost=self._stop.set), stopping_on_signals(self._stop):
                 for warning in self.warnings:
                     self._log.warning("service.warning", message=warning)
-                return Service(
+                ended = Service(
                     {name: job.schedule for name, job in self.spec.jobs.items()},
                     self,
                     clock=self._clock,
@@ -188,6 +189,10 @@ class App:
                 ).run()
         finally:
             self._leases.release(lease)
+        if lost.is_set():
+            # Not a clean end: the unit's Restart= finds out whether the other one is still there.
+            raise LeaseLostError("another crudsd serve took over this state database, or it could not be written")
+        return ended
 
     # ---- what the service asks for -------------------------------------------------------------------------------
 

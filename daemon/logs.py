@@ -8,13 +8,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, Protocol, TextIO
 
 import structlog
 
 from .sync.certificate import Certificate
+from .sync.change import Outcome
 from .sync.events import (
     ChangesSettled,
     Event,
@@ -32,8 +33,10 @@ Format = Literal["auto", "console", "json", "journald"]
 _SECRET_NAME = re.compile(r"(?i)authorization|cookie|secret|password|passwd|token|api[_-]?key|credential")
 _SECRET_TEXT = re.compile(
     r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"
-    r"|\b(access_token|refresh_token|id_token|client_secret|client_assertion|password|code_verifier)=[^&\s]+"
+    r"|\b(access_token|refresh_token|id_token|client_secret|client_assertion|password|code_verifier)=[^&\s\"']+"
 )
+_QUERY = re.compile(r"(?<=[\w/%.~-])\?([^\s\"'<>]+)")
+_VALUE = re.compile(r"(=[^&;#]*)|^[^=&]*$")
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 BLOT = "[redacted]"
 
@@ -77,7 +80,8 @@ def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | 
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        # Line and line end in one write: the standard library's handler shares the stream, and has another lock.
+        logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
@@ -109,11 +113,18 @@ def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutable
     """Blot out what is secret by its name or looks secret in a text. The last processor before rendering."""
     del logger, method
     for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = BLOT if _SECRET_NAME.search(name) else _SECRET_TEXT.sub(BLOT, value)
-        elif not isinstance(value, (int, float, bool, type(None))):
-            event[name] = BLOT if _SECRET_NAME.search(name) else _SECRET_TEXT.sub(BLOT, str(value))
+        if not isinstance(value, (int, float, bool, type(None))):
+            event[name] = BLOT if _SECRET_NAME.search(name) else _legible(str(value))
     return event
+
+
+def _legible(text: str) -> str:
+    """Return a text without what looks like a credential, and with the names only of an address's query."""
+    return _QUERY.sub(_names_only, _SECRET_TEXT.sub(BLOT, text))
+
+
+def _names_only(query: re.Match[str]) -> str:
+    return "?" + _VALUE.sub("=…", query[1])
 
 
 class LogObserver:
@@ -134,14 +145,20 @@ class LogObserver:
             case ReadEnded():
                 self._read_ended(event.certificate)
             case Judged():
-                tell = self._log.warning if event.verdict.tripped else self._log.debug
-                tell("guard.tripped" if event.verdict.tripped else "guard.passed", **_verdict(event))
+                self._judged(event)
             case ChangesSettled():
-                for outcome in event.outcomes:
-                    self._log.debug("change.settled", kind=str(outcome.change.kind), fate=str(outcome.fate))
+                self._changes("change.settled", event.outcomes)
             case Resolved():
-                outcome = event.outcome
-                self._log.info("change.resolved", kind=str(outcome.change.kind), fate=str(outcome.fate))
+                # DEBUG: there may be as many as the process that died had under way.
+                self._changes("change.resolved", (event.outcome,))
+
+    def _changes(self, name: str, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self._log.debug(name, kind=str(outcome.change.kind), fate=str(outcome.fate))
+
+    def _judged(self, event: Judged) -> None:
+        tell = self._log.warning if event.verdict.tripped else self._log.debug
+        tell("guard.tripped" if event.verdict.tripped else "guard.passed", **_verdict(event))
 
     def _read_ended(self, certificate: Certificate) -> None:
         tell = self._log.info if certificate.issued else self._log.warning
@@ -191,7 +208,8 @@ class Attempt(Protocol):
 def tell_attempt(log: Logger, connection: str, attempt: Attempt) -> None:
     """Tell a developer of one HTTP attempt: no query, header or body."""
     log.debug(
-        f"request.{attempt.kind}",
+        "request.attempted",
+        result=str(attempt.kind),
         connection=connection,
         method=attempt.method,
         url=attempt.url,

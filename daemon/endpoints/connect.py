@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import cruds
 from cruds.auth import OAuth2
@@ -15,7 +16,8 @@ from daemon.errors import ConfigError
 from daemon.spec import BasicAuth, BearerAuth, Connection, HeaderAuth, OAuth2Auth, SecretRef
 from daemon.values import Secret
 
-from .exchange import Exchange
+from .blot import Blotter
+from .exchange import Attempts, Exchange
 from .throttle import Throttle
 
 Resolve = Callable[[SecretRef], Secret]
@@ -38,10 +40,16 @@ class Surroundings:
 def connect(name: str, connection: Connection, around: Surroundings) -> Exchange:
     """Make the exchange for a connection. Nothing goes to the network until the first call."""
     retry, timeout = connection.retry, connection.timeout
+    blot, attempts = Blotter(), Attempts()
+
+    def tell(event: RequestEvent) -> None:
+        attempts.note(event)
+        around.on_event(name, event)
+
     try:
         client = cruds.Client(
             connection.host,
-            auth=_auth(name, connection, around),
+            auth=_auth(name, connection, around, blot),
             timeout=timeout.total.total_seconds(),
             connect_timeout=timeout.connect.total_seconds(),
             read_timeout=timeout.read.total_seconds(),
@@ -52,46 +60,97 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
             pool_size=connection.quota.concurrency + 1,
             parse_float=Decimal,
             allow_insecure=connection.allow_insecure,
-            stop=around.stop,
-            on_event=lambda event: around.on_event(name, event),
+            stop=EndOfWaits(around.stop),
+            on_event=tell,
             **_tls(connection, around.folder),
         )
     except (ValueError, OSError, cruds.exception.CrudsError) as error:
-        raise ConfigError(f"connections.{name}: {error}") from error
-    return Exchange(name, client, Throttle(connection.quota, stop=around.stop))
+        raise ConfigError(blot(f"connections.{name}: {error}")) from error
+    return Exchange(name, client, Throttle(connection.quota, stop=around.stop), attempts, blot)
 
 
-def _auth(name: str, connection: Connection, around: Surroundings) -> Any:
+class EndOfWaits(threading.Event):
+    """The stop event as the client gets it: ends its waits, and refuses no attempt.
+
+    A change in hand when the work is asked to stop is finished. Its journal row says sent already; refused by the
+    client, it would be dropped, planned again by the next run, and a lost answer could not even be looked into.
+    Whether something new may begin is asked before, by the engine and the throttle.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self._asked = stop
+
+    def is_set(self) -> bool:
+        """Return False: there is no reason to refuse an attempt."""
+        return False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait, at most this many seconds, for the work to be asked to stop; say whether it was."""
+        return self._asked.wait(timeout)
+
+
+class NotedOAuth2(OAuth2):
+    """OAuth2 whose tokens are learned by the blotter before anybody can send, and echo, them."""
+
+    def __init__(self, blot: Blotter, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._blot = blot
+
+    def access_token(self) -> str:
+        """Return a token that is good now."""
+        token = super().access_token()
+        self._blot.learn_token(token)
+        return token
+
+    def renew(self, rejected_token: str) -> str:
+        """Return another token than this one, if there is one."""
+        token = super().renew(rejected_token)
+        self._blot.learn_token(token)
+        return token
+
+
+def _auth(name: str, connection: Connection, around: Surroundings, blot: Blotter) -> Any:
     """Return the credentials in one of the shapes that the client takes."""
     auth = connection.auth
     match auth:
         case BearerAuth():
-            return around.resolve(auth.token).reveal()
+            return _secret(auth.token, around, blot)
         case BasicAuth():
-            return (_text(auth.username, around), around.resolve(auth.password).reveal())
+            user, password = _text(auth.username, around), _secret(auth.password, around, blot)
+            blot.learn(f"{user}:{password}")
+            return (user, password)
         case HeaderAuth():
-            return {auth.name: around.resolve(auth.value).reveal()}
+            return {auth.name: _secret(auth.value, around, blot)}
         case OAuth2Auth():
-            return _oauth2(name, connection, auth, around)
+            return _oauth2(name, connection, auth, around, blot)
         case _:
             return None
 
 
-def _oauth2(name: str, connection: Connection, auth: OAuth2Auth, around: Surroundings) -> OAuth2:
-    client_id = _text(auth.client_id, around)
-    return OAuth2(
+def _oauth2(name: str, connection: Connection, auth: OAuth2Auth, around: Surroundings, blot: Blotter) -> OAuth2:
+    client_id, client_secret = _text(auth.client_id, around), _secret(auth.client_secret, around, blot)
+    blot.learn(f"{quote_plus(client_id)}:{quote_plus(client_secret)}")
+    return NotedOAuth2(
+        blot,
         auth.url,
         client_id,
-        around.resolve(auth.client_secret).reveal(),
+        client_secret,
         auth.scope,
         client_auth=auth.client_auth,
         audience=auth.audience,
         store=around.token_store(name, auth, client_id),
         profile=name,
         allow_insecure=connection.allow_insecure,
-        stop=around.stop,
+        stop=EndOfWaits(around.stop),
         **_tls(connection, around.folder),
     )
+
+
+def _secret(ref: SecretRef, around: Surroundings, blot: Blotter) -> str:
+    text = around.resolve(ref).reveal()
+    blot.learn(text)
+    return text
 
 
 def _text(value: str | SecretRef, around: Surroundings) -> str:
@@ -100,7 +159,13 @@ def _text(value: str | SecretRef, around: Surroundings) -> str:
 
 def _tls(connection: Connection, folder: Path) -> Mapping[str, Any]:
     tls = connection.tls
-    return {
-        "ca_file": str(folder / tls.ca_file) if tls.ca_file is not None else None,
-        "client_cert": str(folder / tls.cert_file) if tls.cert_file is not None else None,
-    }
+    return {"ca_file": _file(folder, tls.ca_file), "client_cert": _file(folder, tls.cert_file)}
+
+
+def _file(folder: Path, file: Path | None) -> str | None:
+    """Return a file's whole path. Raises ValueError when it is not there: OpenSSL would not say which one."""
+    if file is None:
+        return None
+    if not (folder / file).is_file():
+        raise ValueError(f"there is no file {folder / file}")
+    return str(folder / file)

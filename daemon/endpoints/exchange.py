@@ -3,7 +3,7 @@
 Foreign exceptions are translated here and nowhere else; the original stays as the cause.
 """
 
-import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -11,6 +11,7 @@ from typing import Any
 
 import cruds
 from cruds import exception as http
+from cruds.exchange import EventKind, RequestEvent
 from daemon.errors import (
     AuthError,
     ConflictError,
@@ -24,15 +25,11 @@ from daemon.errors import (
     UnknownError,
 )
 
+from .blot import Blotter
 from .throttle import Throttle
 
-EXCERPT_CHARACTERS = 300
-"""How much of an answer's body an error shows: enough for a problem document's title and detail."""
-
-_LOOKS_SECRET = re.compile(
-    r"(?i)(\b(?:authorization|access_token|refresh_token|id_token|client_secret|password|secret|api[_-]?key|token)"
-    r"\b[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"',;&}]+"
-)
+UNPROCESSED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_EARLY})
+"""Statuses by which a system says that it did not act on the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +52,57 @@ class Call:
     """Further statuses that mean success."""
 
 
+_SAYS_NOTHING_OF_BEFORE = UNPROCESSED | {HTTPStatus.UNAUTHORIZED}
+"""What these refuse is the attempt that they answer; one before it may have been carried out all the same."""
+
+
+class Attempts:
+    """Whether an attempt of this thread's call may have been carried out before its last one. Shared by threads.
+
+    The library repeats a create that has an idempotency key after a lost answer or a 5xx, and its error tells of the
+    last attempt only. A 429 to the repetition says nothing of the deed before it: taken for "never arrived", the next
+    run would create the record again under another key.
+    """
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+
+    @property
+    def may_be_done(self) -> bool:
+        """Whether one of them may have been."""
+        return getattr(self._here, "may_be_done", False)
+
+    def begin(self) -> None:
+        """Forget what was before: a call begins on this thread."""
+        self._here.may_be_done = False
+
+    def note(self, event: RequestEvent) -> None:
+        """Take in an attempt, on the thread that made it."""
+        if event.kind is EventKind.RETRY:
+            reached = event.status not in UNPROCESSED if event.status is not None else event.error != "ConnectError"
+            self._here.may_be_done = self.may_be_done or reached
+
+
 class Exchange:
     """A connection's client with its quota. Shared by threads; sees that no failure goes by untranslated."""
 
-    def __init__(self, name: str, client: cruds.Client, throttle: Throttle) -> None:
+    def __init__(
+        self, name: str, client: cruds.Client, throttle: Throttle, attempts: "Attempts", blot: Blotter
+    ) -> None:
         self.name = name
         self.client = client
         self._throttle = throttle
+        self._attempts = attempts
+        self._blot = blot
 
     def send(self, call: Call) -> cruds.Response:
         """Make one call and return its answer, or raise the EndpointError that says what to think of it."""
+        self._attempts.begin()
         try:
-            with self._throttle.place():
-                options: cruds.CallOptions = {"headers": call.headers, "repeatable": call.repeatable}
+            with self._throttle.place(in_hand=call.writes):
+                # Said outright, since the library takes False for an order even where there is a key.
+                repeatable = call.repeatable or call.idempotency is not None
+                options: cruds.CallOptions = {"headers": call.headers, "repeatable": repeatable}
                 if call.idempotency is not None:
                     options["idempotency_key"] = call.idempotency
                 return self.client.request(call.method, call.uri, params=call.params, data=call.data, **options)
@@ -78,16 +113,20 @@ class Exchange:
         except http.CrudsError as error:
             raise self._by_kind(call, error) from error
         except ValueError as error:
-            raise RefusedError(f"{self.name}: {call.method} {call.uri}: {error}") from error
+            said = f"{self.name}: {call.method} {call.uri.partition('?')[0]}: {error}"
+            raise RefusedError(self._blot(said)) from error
 
     def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
-        said = f"{self.name}: {error}"
-        excerpt = excerpt_of(error.body)
+        said = self._blot(f"{self.name}: {error}")
+        excerpt = self._blot.excerpt(error.body)
         status = error.status
+        if call.creates and not call.repeatable and self._attempts.may_be_done and status in _SAYS_NOTHING_OF_BEFORE:
+            message = f"{said}; an attempt before that may have been carried out"
+            return UnknownError(message, status=status, excerpt=excerpt)
         if status == HTTPStatus.UNAUTHORIZED:
             message = f"{said}; the credentials of connection {self.name} are refused"
             return AuthError(message, status=status, excerpt=excerpt)
-        if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_EARLY}:
+        if status in UNPROCESSED:
             return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=error.retry_after)
         if call.creates and not call.repeatable and (status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT):
             return UnknownError(f"{said}; it may have been carried out", status=status, excerpt=excerpt)
@@ -98,7 +137,7 @@ class Exchange:
         return _refusal(call, status)(said, status=status, excerpt=excerpt)
 
     def _by_kind(self, call: Call, error: http.CrudsError) -> EndpointError:
-        said = f"{self.name}: {error}"
+        said = self._blot(f"{self.name}: {error}")
         lost = call.writes and getattr(error, "sent", False)
         match error:
             case http.ClientStoppedError():
@@ -107,7 +146,7 @@ class Exchange:
                 cure = "check the certificate, or name its authority in tls.ca_file"
                 return TrustError(f"{said}; {cure}")
             case http.OAuthAccessTokenError(kind=http.OAuthErrorKind.TEMPORARY):
-                return UnavailableError(said)
+                return UnavailableError(said, retry_after_s=error.retry_after)
             case http.OAuthAccessTokenError() | http.TokenStateError():
                 return AuthError(said)
             case http.AnswerLostError() | http.DeadlineError():
@@ -127,9 +166,3 @@ def _refusal(call: Call, status: int) -> type[EndpointError]:
         return ConflictError if status == HTTPStatus.CONFLICT else RefusedError
     stale = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.PRECONDITION_FAILED}
     return StaleError if status in stale else RefusedError
-
-
-def excerpt_of(body: bytes) -> str:
-    """Return the beginning of a body as one line of text, with what looks like a credential blotted out."""
-    text = " ".join(body[: EXCERPT_CHARACTERS * 4].decode("utf-8", "ignore").split())
-    return _LOOKS_SECRET.sub(r"\1…", text)[:EXCERPT_CHARACTERS]

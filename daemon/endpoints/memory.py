@@ -89,7 +89,8 @@ class MemoryTarget:
             target_id = str(next(self._ids))
             self.records[target_id] = _stored(change.document or {})
             self.writes.append(("create", change.key))
-            return self._answers.setdefault(change.idempotency_key, Written(target_id))
+            written = self._answers[change.idempotency_key] = Written(target_id)
+            return written
 
     def update(self, change: Change) -> Written:
         """Set the changed fields."""

@@ -1,10 +1,11 @@
 """The job file's request grammar, compiled once and rendered for each call."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from daemon.errors import RefusedError
-from daemon.spec import ExpressionError, Method, Request, compile_path, compile_template
+from daemon.spec import Method, Request, compile_path, compile_template
 from daemon.values import MISSING, Json
 
 from .envelope import Path, encode
@@ -68,12 +69,28 @@ class RequestTemplate:
                 creates=self._creates,
                 ok=self._ok,
             )
-        except ExpressionError as error:
-            raise RefusedError(f"the request {self._method} {self.request.uri} cannot be made: {error}") from error
+        except ValueError as error:
+            where = self.request.uri.partition("?")[0]
+            raise RefusedError(f"the request {self._method} {where} cannot be made: {error}") from error
 
     def _data(self, scope: Mapping[str, Any]) -> bytes:
         """Return the body, encoded here so that every digit of a number stays as the source wrote it."""
-        return encode(scope[self.request.body] if self._body is None else self._body.render(scope))
+        value = scope[self.request.body] if self._body is None else self._body.render(scope)
+        _check_numbers(value)
+        return encode(value)
+
+
+def _check_numbers(value: Json) -> None:
+    """Refuse what JSON cannot say. The encoder would write null for it, which clears a field, or no JSON at all."""
+    match value:
+        case Mapping():
+            for part in value.values():
+                _check_numbers(part)
+        case list() | tuple():
+            for part in value:
+                _check_numbers(part)
+        case float() | Decimal() if not Decimal(value).is_finite():
+            raise ValueError(f"JSON has no number {value}")
 
 
 def _given(value: Json) -> bool:

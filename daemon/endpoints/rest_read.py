@@ -140,7 +140,7 @@ class RestSource:
     """A job's source over REST."""
 
     def __init__(self, exchange: Exchange, request: ListRequest) -> None:
-        self._list = RestList(exchange, request, what=f"read {request.uri}")
+        self._list = RestList(exchange, request, what=f"read {request.uri.partition('?')[0]}")
 
     def read(self) -> Iterator[Page | End]:
         """Yield the pages, then one End."""

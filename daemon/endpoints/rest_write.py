@@ -140,7 +140,7 @@ class RestTarget:
 
 
 def _list(exchange: Exchange, request: Any, what: str) -> RestList | None:
-    return None if request is None else RestList(exchange, request, what=f"{what} {request.uri}")
+    return None if request is None else RestList(exchange, request, what=f"{what} {request.uri.partition('?')[0]}")
 
 
 def _version_of(response: cruds.Response, template: RequestTemplate) -> str | None:

@@ -25,11 +25,14 @@ class Throttle:
         self._places = threading.BoundedSemaphore(quota.concurrency)
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, *, in_hand: bool = False) -> Iterator[None]:
         """Wait for a place and a token, hold the place for the time of one request.
 
-        Raises StoppedError when the work is asked to stop while it waits.
+        Raises StoppedError when the work was asked to stop, or is while it waits. `in_hand`: the request finishes a
+        change that is begun, so it goes out all the same if it need not wait.
         """
+        if not in_hand:
+            self._check_stop()
         while not self._places.acquire(timeout=0.5):
             self._check_stop()
         try:
@@ -52,4 +55,4 @@ class Throttle:
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise StoppedError("the run was asked to stop while it waited for the connection's quota")
+            raise StoppedError("the run was asked to stop before this request went out")

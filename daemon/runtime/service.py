@@ -16,7 +16,7 @@ from apscheduler.executors.base import BaseExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon.clock import Clock
-from daemon.errors import CrudsdError, Exit
+from daemon.errors import CrudsdError, Exit, StateError
 from daemon.logs import Logger
 from daemon.spec import Schedule
 from daemon.sync.outcome import Ending
@@ -53,6 +53,8 @@ class Limits:
     drain_s: float = 60.0
     """Seconds that runs get to finish what is in hand when the service is asked to stop. The unit's
     TimeoutStopSec is longer."""
+    again_s: float = 30.0
+    """Seconds until a fire is tried again that the state database could not take: longer than it waits for a lock."""
 
 
 class Service:
@@ -77,6 +79,8 @@ class Service:
         self._stop = stop
         self._limits = limits
         self._busy: dict[str, Future[None]] = {}
+        self._again: dict[str, threading.Timer] = {}
+        """Fires that the database could not take, by job."""
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="run")
         # The scheduler itself runs in UTC: a clock change then never lengthens its sleep.
@@ -100,39 +104,62 @@ class Service:
         return Exit.DONE
 
     def _schedule(self, job: str, schedule: Schedule | None) -> None:
-        trigger = trigger_of(schedule)
-        if trigger is not None and schedule is not None:
+        trigger = trigger_of(job, schedule)
+        if trigger is not None:
             # coalesce: after a pause of the machine one run makes up for all that were missed.
             self._scheduler.add_job(_nothing, trigger, id=job, args=(job,), coalesce=True, max_instances=1_000)
 
-    def _fired(self, job: str, fire_times: list[datetime]) -> None:
-        """Take a wake-up: on the scheduler's thread, so do no more than write the row."""
-        schedule = self._schedules[job]
-        delay_s = jitter_of(job, schedule).total_seconds() if schedule is not None else 0.0
-        self._start(job, fire_time=fire_times[-1], trigger="schedule", delay_s=delay_s)
+    def _fired(self, job: str, woken_for: datetime) -> None:
+        """Take a wake-up: on the scheduler's thread, so do no more than write the row.
 
-    def _start(self, job: str, *, fire_time: datetime, trigger: str, delay_s: float = 0.0) -> None:
+        The fire time that is written is the schedule's own, before jitter.
+        """
+        schedule = self._schedules[job]
+        fire_time = woken_for - jitter_of(job, schedule) if schedule is not None else woken_for
+        self._start(job, fire_time=fire_time, trigger="schedule")
+
+    def _start(self, job: str, *, fire_time: datetime, trigger: str) -> None:
         """Run a job now, or record why not."""
+        try:
+            self._start_or_skip(job, fire_time=fire_time, trigger=trigger)
+        except StateError as error:
+            self._log.error("fire.failed", job=job, error=str(error), again_s=self._limits.again_s)
+            self._start_again(job, fire_time=fire_time, trigger=trigger)
+        except CrudsdError as error:
+            self._log.error("fire.failed", job=job, error=str(error))
+
+    def _start_again(self, job: str, *, fire_time: datetime, trigger: str) -> None:
+        """Try a fire again soon: a nightly run must not be lost because the database was locked in that minute.
+
+        The latest fire takes the place of one that still waits, since one run makes up for both. Not a job of the
+        scheduler's: that has a lock of its own, and trips over one-off jobs while it is shut down.
+        """
+        facts = {"fire_time": fire_time, "trigger": trigger}
+        timer = threading.Timer(self._limits.again_s, self._start, args=(job,), kwargs=facts)
+        timer.daemon = True
+        with self._lock:
+            if job in self._again:
+                self._again[job].cancel()
+            self._again[job] = timer
+            timer.start()
+
+    def _start_or_skip(self, job: str, *, fire_time: datetime, trigger: str) -> None:
         with self._lock:
             if self._stop.is_set():
                 return
-            try:
-                if job in self._busy:
-                    reason = "the run before it is not over"
-                    self._work.skip(job, fire_time=fire_time, trigger=trigger, reason=reason)
-                    self._log.warning("run.skipped", job=job, reason=reason)
-                    return
-                run = self._work.fire(job, fire_time=fire_time, trigger=trigger)
-            except CrudsdError as error:
-                self._log.error("fire.failed", job=job, error=str(error))
+            if job in self._busy:
+                reason = "the run before it is not over"
+                self._work.skip(job, fire_time=fire_time, trigger=trigger, reason=reason)
+                self._log.warning("run.skipped", job=job, reason=reason)
                 return
+            run = self._work.fire(job, fire_time=fire_time, trigger=trigger)
             if run is not None:
-                self._busy[job] = self._pool.submit(self._carry_out, job, run, delay_s)
+                self._busy[job] = self._pool.submit(self._carry_out, job, run)
 
-    def _carry_out(self, job: str, run: str, delay_s: float) -> None:
+    def _carry_out(self, job: str, run: str) -> None:
         ending = Ending.FAILED
         try:
-            if not self._stop.wait(delay_s):
+            if not self._stop.is_set():
                 ending = self._work.carry_out(job, run)
         except CrudsdError as error:
             self._log.error("run.failed", job=job, run=run, error=str(error))
@@ -155,6 +182,9 @@ class Service:
         self._scheduler.shutdown(wait=False)
         with self._lock:
             running = dict(self._busy)
+            waiting = tuple(self._again.values())
+        for timer in waiting:
+            timer.cancel()
         self._log.info("service.draining", runs=len(running))
         late = wait(running.values(), timeout=self._limits.drain_s).not_done
         self._pool.shutdown(wait=not late, cancel_futures=True)
@@ -164,12 +194,12 @@ class Service:
 class _Fires(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no types
     """Hands each wake-up with its fire times to one function, and runs nothing itself."""
 
-    def __init__(self, fired: Callable[[str, list[datetime]], None]) -> None:
+    def __init__(self, fired: Callable[[str, datetime], None]) -> None:
         super().__init__()
         self._fired = fired
 
     def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
-        self._fired(job.args[0], run_times)
+        self._fired(job.args[0], run_times[-1])
         self._run_job_success(job.id, [])
 
 

@@ -42,14 +42,31 @@ class EveryTrigger(BaseTrigger):  # type: ignore[misc]
         return _EPOCH + ((after - _EPOCH) // self._every + 1) * self._every
 
 
-def trigger_of(schedule: Schedule | None) -> BaseTrigger | None:
-    """Return the trigger of a schedule; None for jobs that run only when asked, or after another."""
-    if schedule is None or schedule.after is not None:
+class LateTrigger(BaseTrigger):  # type: ignore[misc]
+    """Wakes up a fixed time after each fire time of another trigger, so that nobody waits out the jitter."""
+
+    def __init__(self, trigger: BaseTrigger, by: timedelta) -> None:
+        self._trigger = trigger
+        self._by = by
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the first wake-up after the previous one, or from now on."""
+        before = None if previous_fire_time is None else previous_fire_time - self._by
+        due: datetime = self._trigger.get_next_fire_time(before, now - self._by)
+        return due + self._by
+
+
+def trigger_of(job: str, schedule: Schedule | None) -> BaseTrigger | None:
+    """Return the trigger of a job's wake-ups, its jitter after its fire times.
+
+    None for jobs that run only when asked, or after another.
+    """
+    if schedule is None:
         return None
     if schedule.cron is not None:
-        return CronTrigger(schedule.cron, schedule.timezone)
+        return LateTrigger(CronTrigger(schedule.cron, schedule.timezone), jitter_of(job, schedule))
     if schedule.every is not None:
-        return EveryTrigger(schedule.every)
+        return LateTrigger(EveryTrigger(schedule.every), jitter_of(job, schedule))
     return None
 
 

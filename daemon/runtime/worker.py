@@ -15,7 +15,7 @@ from daemon.clock import Clock
 from daemon.endpoints.exchange import Exchange
 from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
-from daemon.errors import StateError
+from daemon.errors import ConfigError, StateError
 from daemon.spec import Job, Spec, job_revision, job_selection
 from daemon.store.database import Database
 from daemon.store.heartbeat import Heartbeat
@@ -94,7 +94,12 @@ class Worker:
             if run is None:
                 run = self.runs.begin(name, trigger=trigger, revision=job_revision(job), resumes=resumes)
             self.runs.start(run, lease)
-            result = self._carry_out(name, job, run, lease, observe, allowance)
+            try:
+                result = self._carry_out(name, job, run, lease, observe, allowance)
+            except ConfigError as error:
+                # Such as a secret's file that is gone: the next run would say of this one that its process died.
+                self.end(run, Ending.FAILED, str(error))
+                raise
         finally:
             self.leases.release(lease)
         return Finished(name, run, result, time.monotonic() - began)

@@ -101,7 +101,9 @@ def _decide_linked(mode: Mode, wanted: Wanted, known: Known, link: Link, set_onc
     if found is None and wanted.fingerprint == link.fingerprint:
         # Other bytes, same document: an unmapped field changed.
         return linked
-    before = found.document if found is not None else known.remembered
+    # An empty fingerprint says that the target may hold anything, so what was last sent tells nothing.
+    remembered = known.remembered if link.fingerprint else None
+    before = found.document if found is not None else remembered
     fields = differing(wanted.document, before, without=set_once)
     return replace(linked, verb=Verb.UPDATE if fields else Verb.LINK, before=before, fields=fields)
 

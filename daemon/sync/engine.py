@@ -7,7 +7,7 @@ socket, file or thread.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from daemon.errors import EndpointError, StoppedError, UnavailableError
+from daemon.errors import EndpointError, MalformedError, StoppedError, UnavailableError
 from daemon.spec import Job, Mode
 
 from .apply import apply
@@ -88,13 +88,19 @@ class _Run:
         ports = self._ports
         unresolved = ports.journal.unresolved() if self._options.writes else ()
         listed = self._wants_list(unresolved) and self._list_target()
-        index = ports.index if listed else None
-        blocked = recover(unresolved, ports.journal, ports.target, ports.observe, index=index)
+        blocked = recover(unresolved, ports, index=ports.index if listed else None)
         remembered = ports.links.count()
         self._seen = Seen(remembered.highest)
         self._known = max(remembered.links, ports.index.count() if listed else 0)
         planner = Planner(
-            self._job, self._mapping, ports, run=self._options.run, seen=self._seen, listed=listed, blocked=blocked
+            self._job,
+            self._mapping,
+            ports,
+            run=self._options.run,
+            seen=self._seen,
+            listed=listed,
+            list_target=self._list_target,
+            blocked=blocked,
         )
         self._read(planner)
         deletes = self._job.mode is Mode.MIRROR and self._certificate.issued
@@ -111,7 +117,11 @@ class _Run:
         return first or self._job.compare == "target" or needs_list(unresolved, self._ports.target)
 
     def _list_target(self) -> bool:
-        """Read the target's own list. Raises the endpoint's error when it does not arrive whole."""
+        """Read the target's own list and say whether it arrived whole.
+
+        Raises the endpoint's error when it breaks off, and MalformedError when it is not whole and nothing else can
+        show what the target holds.
+        """
         end: End | None = None
         for step in self._ports.target.list():
             self._check_stop()
@@ -120,7 +130,10 @@ class _Run:
             else:
                 self._ports.index.put(step)
         self._ports.observe(TargetListed(self._ports.index.count()))
-        return certify(end, ()).issued
+        certificate = certify(end, ())
+        if not certificate.issued and not self._ports.target.can_lookup:
+            raise MalformedError(f"the target's list is {certificate}; without it records could be doubled")
+        return certificate.issued
 
     def _read(self, planner: Planner) -> None:
         """Walk the source's pages, a slice at a time, and certify the read.

@@ -5,7 +5,7 @@ A page goes through five steps: parse (record, filter, key), recall (links, and 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -65,6 +65,7 @@ class Planner:
         run: str,
         seen: Seen,
         listed: bool,
+        list_target: Callable[[], bool],
         blocked: frozenset[str],
     ) -> None:
         self._job = job
@@ -74,6 +75,7 @@ class Planner:
         self._seen = seen
         self._listed = listed
         """Whether the target's own list was read whole, so that what is not in it is not there."""
+        self._list_target = list_target
         self._blocked = blocked
         self._doubled: set[str] = set()
         self._seq = 0
@@ -213,12 +215,16 @@ class Planner:
         """Return what the target holds for each key: None where it was not asked. Rejected keys are left out."""
         unlinked = [one for one in wanted if one.key not in links]
         found: dict[str, tuple[TargetRecord, ...] | None] = {one.key: None for one in wanted}
+        target = self._ports.target
+        if unlinked and not self._listed and target.can_list and not target.can_lookup:
+            # Only the list can tell whether the target has them: nothing is created unseen.
+            self._listed = self._list_target()
         if self._listed:
             by_match = self._ports.index.by_match([one.key for one in unlinked])
             found.update({one.key: by_match.get(one.key, ()) for one in unlinked})
             if self._job.compare == "target":
                 found.update(self._found_by_id(wanted, links))
-        elif self._ports.target.can_lookup:
+        elif target.can_lookup:
             found.update(self._looked_up(unlinked, harvest))
             rejected = {reject.key for reject in harvest.rejects}
             return {key: records for key, records in found.items() if key not in rejected}

@@ -1,26 +1,24 @@
 """After a crash: find out what became of changes that were sent and never answered, before anything is repeated."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .change import Change, Fate, Kind, Outcome
-from .events import Observe, Resolved
-from .ports import Journal, Target, TargetIndex
+from .counts import Counts
+from .events import Resolved
+from .ports import Journal, Links, Ports, Target, TargetIndex
 from .write import RunStopError, looked_up, resolve
 
 
 def needs_list(unresolved: Sequence[Change], target: Target) -> bool:
     """Say whether only the target's own list can tell what became of these changes."""
-    return (
-        target.can_list
-        and not target.can_lookup
-        and not target.has_idempotency
-        and any(change.kind is Kind.CREATE for change in unresolved)
-    )
+    if target.can_lookup or not target.can_list:
+        return False
+    kinds = {change.kind for change in unresolved}
+    return Kind.DELETE in kinds or (Kind.CREATE in kinds and not target.has_idempotency)
 
 
-def recover(
-    unresolved: Sequence[Change], journal: Journal, target: Target, observe: Observe, *, index: TargetIndex | None
-) -> frozenset[str]:
+def recover(unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | None) -> frozenset[str]:
     """Resolve these changes of earlier runs and return the keys that must not be created again.
 
     These are the keys whose create nobody could clear up. `index` is the target's own list, where it was read whole.
@@ -28,12 +26,14 @@ def recover(
     """
     blocked = set()
     for change in unresolved:
+        if change.kind is not Kind.CREATE:
+            _doubt_link(change, ports.links, ports.journal)
         try:
-            outcome = _resolve(change, target, index)
+            outcome = _resolve(change, ports.target, index)
         except RunStopError as stop:
             raise stop.cause from stop
-        journal.resolve([outcome])
-        observe(Resolved(outcome))
+        ports.journal.resolve([outcome])
+        ports.observe(Resolved(outcome))
         if outcome.fate is Fate.UNKNOWN:
             blocked.add(change.key)
     return frozenset(blocked)
@@ -42,4 +42,17 @@ def recover(
 def _resolve(change: Change, target: Target, index: TargetIndex | None) -> Outcome:
     if change.kind is Kind.CREATE and index is not None and not target.has_idempotency:
         return looked_up(change, index.by_match([change.key]).get(change.key, ()))
+    if (
+        change.kind is Kind.DELETE
+        and index is not None
+        and change.target_id not in index.by_id([change.target_id or ""])
+    ):
+        return Outcome(change, Fate.DONE, reason="looked: the target has no such record any more")
     return resolve(change, target)
+
+
+def _doubt_link(change: Change, links: Links, journal: Journal) -> None:
+    """Note that the target may hold either state, so that a source that went back to the old one is written again."""
+    link = links.by_key([change.key]).get(change.key)
+    if link is not None:
+        journal.plan((), links=[(replace(link, fingerprint=b"", raw=b""), None)], rejects=(), counts=Counts())

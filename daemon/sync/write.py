@@ -20,7 +20,7 @@ from daemon.errors import (
 
 from .change import Change, Fate, Kind, Outcome
 from .diff import differing
-from .ports import Target, TargetRecord
+from .ports import Target, TargetRecord, Written
 
 STOPPERS = (UnavailableError, AuthError, TrustError, StoppedError)
 """What makes it pointless to go on with other changes: the system as a whole does not do business now."""
@@ -48,7 +48,8 @@ def carry_out(change: Change, target: Target, may_create: bool) -> Outcome:  # n
         target.delete(change)
         return Outcome(change, Fate.DONE, target_id=change.target_id)
     except (RefusedError, ConflictError, StaleError) as error:
-        return _failed(change, Fate.FAILED, error)
+        # A 5xx says nothing of how far the write got, so it may have been carried out.
+        return _failed(change, Fate.UNKNOWN if (error.status or 0) >= 500 else Fate.FAILED, error)
     except UnknownError as error:
         return _failed(change, Fate.UNKNOWN, error)
     except STOPPERS as error:
@@ -62,22 +63,29 @@ def resolve(change: Change, target: Target) -> Outcome:
     """Find out what became of a change whose answer was lost, here or in a run before this one.
 
     DONE: the target holds it. DROPPED: it surely does not, so it may be planned anew. UNKNOWN: nobody can tell.
-    Updates and deletes may be repeated, so they are dropped and planned anew against what is remembered.
+    Updates and deletes may be repeated, so they are dropped and planned anew.
     """
     if change.kind is not Kind.CREATE:
         return Outcome(change, Fate.DROPPED, reason="may be repeated; planned anew")
     try:
-        if target.has_idempotency:
-            written = target.create(change)
-            return Outcome(change, Fate.DONE, target_id=written.id, version=written.version)
-        if target.can_lookup:
-            return looked_up(change, target.lookup(change.key, change.document or {}))
-    except ConflictError as error:
-        return _adopt(change, target, error)
+        return _resolve_create(change, target)
     except STOPPERS as error:
         raise RunStopError(error, _failed(change, Fate.UNKNOWN, error)) from error
     except EndpointError as error:
         return _failed(change, Fate.UNKNOWN, error)
+
+
+def _resolve_create(change: Change, target: Target) -> Outcome:
+    if target.has_idempotency:
+        try:
+            return _created(change, target.create(change))
+        except ConflictError as error:
+            return _adopt(change, target, error)
+        except RefusedError:
+            if not target.can_lookup:
+                raise
+    if target.can_lookup:
+        return looked_up(change, target.lookup(change.key, change.document or {}))
     return Outcome(
         change,
         Fate.UNKNOWN,
@@ -100,6 +108,10 @@ def _create(change: Change, target: Target) -> Outcome:
             return replace(_failed(change, Fate.UNKNOWN, error), reason=f"{error}; {settled.reason}")
         else:
             return settled
+    return _created(change, written)
+
+
+def _created(change: Change, written: Written) -> Outcome:
     if written.id is None:
         return Outcome(
             change,
@@ -111,16 +123,22 @@ def _create(change: Change, target: Target) -> Outcome:
 
 def _adopt(change: Change, target: Target, conflict: ConflictError) -> Outcome:
     """Find the record that the target already has by its key, and bring it in step."""
-    found = target.lookup(change.key, change.document or {}) if target.can_lookup else ()
-    if len(found) != 1:
-        return _failed(change, Fate.FAILED, conflict)
-    return _bring_in_step(change, target, found[0])
+    try:
+        found = target.lookup(change.key, change.document or {}) if target.can_lookup else ()
+        if len(found) != 1:
+            return _failed(change, Fate.FAILED, conflict)
+        return _bring_in_step(change, target, found[0], owned=False)
+    except STOPPERS:
+        raise
+    except EndpointError as error:
+        # Nothing was created, and the update may be repeated: the next run finds the record and adopts it.
+        return _failed(change, Fate.FAILED, error)
 
 
-def _bring_in_step(change: Change, target: Target, found: TargetRecord) -> Outcome:
+def _bring_in_step(change: Change, target: Target, found: TargetRecord, *, owned: bool) -> Outcome:
     document = change.document or {}
     fields = differing(document, found.document)
-    outcome = Outcome(change, Fate.DONE, target_id=found.id, version=found.version, owned=False)
+    outcome = Outcome(change, Fate.DONE, target_id=found.id, version=found.version, owned=owned)
     if not fields:
         return outcome
     update = replace(
@@ -141,13 +159,18 @@ def _update(change: Change, target: Target, *, may_create: bool) -> Outcome:
     except StaleError as error:
         if error.status == 412:
             raise
-        # The record we knew is gone: match again, once.
-        found = target.lookup(change.key, change.document or {}) if target.can_lookup else ()
+        # The record we knew is gone: match again, once. What this creates stands in the journal as an update, so
+        # after a crash only a look-up can find it.
+        if not target.can_lookup:
+            cure = "declare target.lookup, or set `compare: target`, to have it made again"
+            raise StaleError(f"{error}; {cure}", status=error.status, excerpt=error.excerpt) from error
+        found = target.lookup(change.key, change.document or {})
         if len(found) == 1:
-            return _bring_in_step(change, target, found[0])
+            return _bring_in_step(change, target, found[0], owned=change.owned)
         if found or not may_create:
             raise
-        return _create(replace(change, target_id=None, version=None), target)
+        created = _create(replace(change, kind=Kind.CREATE, target_id=None, version=None), target)
+        return replace(created, change=replace(created.change, kind=Kind.UPDATE))
     return Outcome(
         change,
         Fate.DONE,
@@ -163,6 +186,9 @@ def looked_up(change: Change, found: tuple[TargetRecord, ...]) -> Outcome:
         return Outcome(change, Fate.DROPPED, reason="looked up: the target has no such record")
     if len(found) > 1:
         return Outcome(change, Fate.UNKNOWN, reason=f"looked up: the target has {len(found)} records for this key")
+    if differing(change.document or {}, found[0].document):
+        # It is there, but not as we sent it: remembered as not known, it is brought in step like any other.
+        change = replace(change, fingerprint=b"", raw=b"")
     return Outcome(change, Fate.DONE, target_id=found[0].id, version=found[0].version)
 
 

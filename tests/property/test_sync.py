@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from daemon.endpoints.memory import MemorySource, MemoryTarget
 from daemon.errors import RefusedError, UnavailableError, UnknownError
 from daemon.sync import engine
-from daemon.sync.change import Change, Fate, Kind
+from daemon.sync.change import Change, Fate
 from daemon.sync.counts import Counts
 from daemon.sync.guards import Allowance
 from daemon.sync.mapping import JobMapping
@@ -26,7 +26,8 @@ from tests.unit.sync.harness import InlinePool, job, person
 
 T = TypeVar("T")
 
-NUMBERS = st.integers(0, 9)
+NUMBERS = st.integers(0, 5)
+"""Few people, so that things happen to the same one again."""
 EVERYTHING = Allowance(deletes=1_000, updates=1_000)
 FIELDS = ("no", "name", "email")
 
@@ -76,7 +77,7 @@ class Trouble:
 class Edit:
     """Something that people do between two runs."""
 
-    what: Literal["join", "leave", "edit", "note", "foreign", "claim", "drop", "spoil"]
+    what: Literal["join", "leave", "edit", "twin", "nobody", "note", "foreign", "claim", "drop", "spoil"]
     number: int
     value: str
 
@@ -103,32 +104,47 @@ class Story:
 
 
 KEYS = st.frozensets(NUMBERS.map("E{}".format), max_size=4)
-SOMETIMES = st.none() | st.integers(0, 12)
-TROUBLES = st.builds(
-    Trouble,
-    breaks_at=st.none() | st.integers(1, 4),
-    loses=KEYS,
-    refuses=st.just(frozenset()) | KEYS,
-    fades_after=SOMETIMES,
-    stops_after=SOMETIMES,
-    crash_at=st.none() | st.integers(1, 12),
-    crash_commits=st.booleans(),
+TROUBLES = st.one_of(
+    st.just(Trouble()),
+    st.builds(Trouble, loses=KEYS),
+    st.builds(Trouble, refuses=KEYS, loses=KEYS),
+    st.builds(Trouble, breaks_at=st.integers(1, 4)),
+    st.builds(Trouble, fades_after=st.integers(0, 6), loses=KEYS),
+    st.builds(Trouble, stops_after=st.integers(0, 6), loses=KEYS),
+    st.builds(Trouble, crash_at=st.integers(1, 9), crash_commits=st.booleans()),
+    st.builds(Trouble, crash_at=st.integers(1, 9), crash_commits=st.booleans(), loses=KEYS, refuses=KEYS),
 )
 EDITS = st.builds(
     Edit,
-    what=st.sampled_from(["join", "leave", "edit", "edit", "note", "foreign", "claim", "drop", "spoil"]),
+    what=st.sampled_from(
+        [
+            "join",
+            "leave",
+            "leave",
+            "edit",
+            "edit",
+            "edit",
+            "twin",
+            "nobody",
+            "note",
+            "foreign",
+            "claim",
+            "drop",
+            "spoil",
+        ]
+    ),
     number=NUMBERS,
-    value=st.sampled_from("abc"),
+    value=st.sampled_from("ab"),
 )
 STEPS = st.builds(
     Step,
     edits=st.lists(EDITS, max_size=5).map(tuple),
-    trouble=st.just(Trouble()) | TROUBLES,
+    trouble=TROUBLES,
     is_plan=st.sampled_from([False, False, False, True]),
-    allowed=st.booleans(),
-    slice_changes=st.integers(1, 8) | st.just(50_000),
+    allowed=st.sampled_from([True, True, False]),
+    slice_changes=st.integers(1, 5) | st.just(50_000),
     window=st.integers(1, 4),
-    page_size=st.integers(1, 7),
+    page_size=st.integers(1, 4),
 )
 SHAPES = st.sampled_from(
     [
@@ -145,7 +161,7 @@ STORIES = st.builds(
     shape=SHAPES,
     staff=st.frozensets(NUMBERS),
     there_before=st.frozensets(NUMBERS, max_size=4),
-    steps=st.lists(STEPS, min_size=1, max_size=4).map(tuple),
+    steps=st.lists(STEPS, min_size=1, max_size=5).map(tuple),
 )
 
 
@@ -159,14 +175,16 @@ class Desk(MemoryTarget):
         super().__init__(match="no", lists=shape.lists, looks_up=shape.looks_up, idempotent=shape.idempotent)
         self.trouble = Trouble()
         self.employed: frozenset[str] = frozenset()
+        self.is_certain = True
+        """Whether the source's list is one from which absence may be concluded."""
         self.made: dict[str, str] = {}
         """Ids and keys of the records that were created over the API."""
         self.wrongs: list[str] = []
         self.asked = 0
         self._lost: set[str] = set()
 
-    def begin(self, trouble: Trouble, employed: frozenset[str]) -> None:
-        self.trouble, self.employed = trouble, employed
+    def begin(self, trouble: Trouble, employed: frozenset[str], *, is_certain: bool) -> None:
+        self.trouble, self.employed, self.is_certain = trouble, employed, is_certain
         self.asked = 0
         self._lost = set()
 
@@ -190,6 +208,8 @@ class Desk(MemoryTarget):
         self._arrive(change)
         if change.key in self.employed:
             self.wrongs.append(f"a delete of {change.key}, who is in the source")
+        if not self.is_certain:
+            self.wrongs.append(f"a delete of {change.key} after a read that proves nothing")
         if change.target_id in self.records and change.target_id not in self.made:
             self.wrongs.append(f"a delete of {change.key}, which somebody else had made")
         super().delete(change)
@@ -254,6 +274,9 @@ class World:
     unlike_before: set[str] = field(default_factory=set)
     """Keys whose record was dropped at the target; only a value that was never there shows it to a job that compares
     with its links, so these get no other."""
+    left: set[str] = field(default_factory=set)
+    """Keys that left once. Where the target cannot be seen, nobody can tell whether a delete without an answer was
+    made, and who comes back after it is a case for a person."""
     runs: int = 0
     others: int = 0
 
@@ -272,19 +295,30 @@ class World:
         if key in self.unlike_before:
             self.others += 1
             value = f"new {self.others}"
-        records = {record["no"]: record for record in self.source.records}
-        records[key] = person(number, name=f"{key} {value}")
-        self.source.records = list(records.values())
+        self._forget(key)
+        self.source.records.append(person(number, name=f"{key} {value}"))
 
     def _join(self, key: str, edit: Edit) -> None:
-        self.put(edit.number)
+        if self.shape.sees or key not in self.left:
+            self.put(edit.number)
 
     def _edit(self, key: str, edit: Edit) -> None:
         if key in self.employed():
             self.put(edit.number, edit.value)
 
     def _leave(self, key: str, edit: Edit) -> None:
-        self.source.records = [record for record in self.source.records if record["no"] != key]
+        self.left.add(key)
+        self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self.source.records = [record for record in self.source.records if record.get("no") != key]
+
+    def _twin(self, key: str, edit: Edit) -> None:
+        if key in self.employed():
+            self.source.records.append(person(edit.number, name=f"{key} twin"))
+
+    def _nobody(self, key: str, edit: Edit) -> None:
+        self.source.records.append({"name": f"Nobody {edit.value}"})
 
     def _note(self, key: str, edit: Edit) -> None:
         if (target_id := self._id_of(key)) is not None:
@@ -319,7 +353,16 @@ class World:
             self.target.records[target_id] = {**self.target.records[target_id], "name": "spoilt"}
 
     def employed(self) -> frozenset[str]:
-        return frozenset(record["no"] for record in self.source.records)
+        return frozenset(record["no"] for record in self.source.records if "no" in record)
+
+    def is_tidy(self) -> bool:
+        """Whether every record of the source has a key of its own."""
+        return len(self.employed()) == len(self.source.records)
+
+    def tidy(self) -> None:
+        """Somebody clears up the source: the first of two records with one key is the right one."""
+        records = {record["no"]: record for record in reversed(self.source.records) if "no" in record}
+        self.source.records = [record for record in self.source.records if record is records.get(record.get("no"))]
 
     def _id_of(self, key: str) -> str | None:
         return next((one for one, record in self.target.records.items() if record["no"] == key), None)
@@ -333,7 +376,7 @@ class World:
         self.runs += 1
         run = f"run{self.runs}"
         self.source.breaks_at, self.source.error = trouble.breaks_at, UnavailableError("gone")
-        self.target.begin(trouble, self.employed())
+        self.target.begin(trouble, self.employed(), is_certain=self.is_tidy())
         ports = Ports(
             source=self.source,
             target=self.target,
@@ -373,7 +416,7 @@ def dying_is_none(work: Callable[[], T]) -> T | None:
 # ---- the laws ----
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STORIES)
 def test_whatever_happens_nothing_is_doubled_or_wrongly_deleted_and_one_good_run_mends_it(story: Story) -> None:
     world = beginning(story)
@@ -393,6 +436,7 @@ def test_whatever_happens_nothing_is_doubled_or_wrongly_deleted_and_one_good_run
         assert not step.is_plan or len(world.target.writes) == writes
         it_is_safe(world)
 
+    world.tidy()
     last = world.run(Trouble())
 
     assert last is not None
@@ -444,7 +488,3 @@ def it_is_in_step(world: World) -> None:
     assert {key: {name: held.get(key, {}).get(name) for name in FIELDS} for key in wanted} == wanted
     stale = {key for one, key in world.target.made.items() if one in world.target.records} - set(wanted)
     assert stale == set(), "records of ours whose people have left"
-
-
-def test_every_kind_of_change_can_lose_its_answer() -> None:
-    assert set(Kind) == {Kind.CREATE, Kind.UPDATE, Kind.DELETE}

@@ -1,0 +1,161 @@
+"""What every target must do, over memory and over REST."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from daemon.endpoints.memory import MemoryTarget
+from daemon.errors import ConflictError, StaleError
+from daemon.sync.certificate import End
+from daemon.sync.change import Kind
+from daemon.sync.ports import Target, TargetRecord
+from daemon.values import Document
+from tests.fakes.misbehaving import MisbehavingServer
+from tests.unit.endpoints.rig import change, exchange
+from tests.unit.endpoints.rig import target as rest_target
+
+ADA: Document = {"external_id": "E1", "name": "Ada"}
+
+
+def listed(target: Target) -> list[TargetRecord]:
+    steps = list(target.list())
+    assert [isinstance(step, End) for step in steps] == [False] * (len(steps) - 1) + [True]
+    return [record for step in steps if not isinstance(step, End) for record in step]
+
+
+class TargetContract(ABC):
+    """Subclasses give a fixture `target` whose match field is external_id."""
+
+    @pytest.fixture
+    @abstractmethod
+    def target(self) -> Target: ...
+
+    def made(self, target: Target, key: str = "E1", **fields: object) -> str:
+        written = target.create(change(key=key, document={"external_id": key, **fields}))
+        assert written.id is not None
+        return written.id
+
+    def test_it_can_list_and_look_up(self, target: Target) -> None:
+        assert (target.can_list, target.can_lookup) == (True, True)
+
+    def test_an_empty_target_lists_nothing_and_then_its_end(self, target: Target) -> None:
+        assert listed(target) == []
+
+    def test_what_was_created_is_seen_by_the_list(self, target: Target) -> None:
+        one = self.made(target, name="Ada")
+
+        (record,) = listed(target)
+
+        assert (record.id, record.match) == (one, "E1")
+        assert record.document["name"] == "Ada"
+
+    def test_what_was_created_is_found_by_its_key(self, target: Target) -> None:
+        one = self.made(target, name="Ada")
+        self.made(target, "E2", name="Bob")
+
+        assert [record.id for record in target.lookup("E1", ADA)] == [one]
+
+    def test_a_key_that_is_not_there_is_found_nowhere(self, target: Target) -> None:
+        assert target.lookup("E9", ADA) == ()
+
+    def test_a_number_is_found_by_the_text_of_its_key(self, target: Target) -> None:
+        target.create(change(key="9007199254740993", document={"external_id": 9007199254740993}))
+
+        assert [record.match for record in target.lookup("9007199254740993", {})] == ["9007199254740993"]
+
+    def test_an_update_sets_only_what_changed(self, target: Target) -> None:
+        one = self.made(target, name="Ada", email="ada@example.test")
+        document = {"external_id": "E1", "name": "Lovelace", "email": "not to be sent"}
+
+        target.update(change(Kind.UPDATE, target_id=one, document=document, fields=("name",)))
+
+        (record,) = listed(target)
+        assert (record.document["name"], record.document["email"]) == ("Lovelace", "ada@example.test")
+
+    def test_an_update_may_be_repeated(self, target: Target) -> None:
+        update = change(Kind.UPDATE, target_id=self.made(target), document={"name": "Lovelace"})
+
+        target.update(update)
+        target.update(update)
+
+        assert [record.document["name"] for record in listed(target)] == ["Lovelace"]
+
+    def test_a_deleted_record_is_gone(self, target: Target) -> None:
+        one, two = self.made(target), self.made(target, "E2")
+
+        target.delete(change(Kind.DELETE, target_id=one))
+
+        assert [record.id for record in listed(target)] == [two]
+
+    def test_deleting_what_is_not_there_is_a_success(self, target: Target) -> None:
+        delete = change(Kind.DELETE, target_id=self.made(target))
+
+        target.delete(delete)
+        target.delete(delete)
+
+        assert listed(target) == []
+
+    def test_a_second_record_for_a_key_is_a_conflict(self, target: Target) -> None:
+        self.made(target)
+
+        with pytest.raises(ConflictError) as caught:
+            target.create(change(idempotency_key="run2-1"))
+
+        assert caught.value.status == 409
+        assert len(listed(target)) == 1
+
+    def test_an_update_of_what_is_gone_is_stale(self, target: Target) -> None:
+        one = self.made(target)
+        target.delete(change(Kind.DELETE, target_id=one))
+
+        with pytest.raises(StaleError) as caught:
+            target.update(change(Kind.UPDATE, target_id=one))
+
+        assert caught.value.status == 404
+
+    @pytest.mark.parametrize(
+        "value",
+        [9007199254740993, 2**70, Decimal("19.90"), Decimal("0.1"), "Zoë \u0301", "", None, [], {"a": [1, None]}, True],
+        ids=repr,
+    )
+    def test_a_value_comes_back_as_it_was_sent(self, target: Target, value: object) -> None:
+        self.made(target, value=value)
+
+        (record,) = listed(target)
+
+        assert record.document["value"] == value
+        assert type(record.document["value"]) is type(value)
+
+
+class TestMemoryTarget(TargetContract):
+    @pytest.fixture
+    def target(self) -> Target:
+        return MemoryTarget(match="external_id")
+
+    def test_a_create_repeated_under_its_key_is_one_record(self) -> None:
+        target = MemoryTarget(match="external_id", idempotent=True)
+
+        assert target.create(change()) == target.create(change())
+
+        assert target.writes == [("create", "E1")]
+
+
+class TestRestTarget(TargetContract):
+    @pytest.fixture
+    def target(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with MisbehavingServer(seed=3) as server:
+            server.collection("users", paging="page")
+            api = exchange(server.url)
+            yield rest_target(
+                api,
+                match="external_id",
+                list={"uri": "users", "records": "users", "paginate": {"type": "page", "param": "page"}},
+                lookup={"uri": "users", "params": {"external_id": "{{ key }}"}, "records": "users"},
+                create="users",
+                update={"uri": "users/{{ target.id }}", "body": "changed"},
+                delete="users/{{ target.id }}",
+            )
+            api.client.close()

@@ -1,0 +1,338 @@
+"""The service over work in memory: who runs, who is skipped, who waits for whom, and how it ends."""
+
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.clock import utc_clock
+from daemon.errors import Exit, LockedError, StateError
+from daemon.runtime.notify import Notifier
+from daemon.runtime.service import Limits, Service, Work
+from daemon.spec import Schedule
+from daemon.sync.outcome import Ending
+
+T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
+T1 = datetime(2026, 11, 22, 12, 15, tzinfo=UTC)
+
+
+class Story:
+    """A log that a test can wait on, and the facts it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self._changed = threading.Condition()
+
+    def tell(self, event: str, **facts: Any) -> None:
+        with self._changed:
+            self.told.append((event, facts))
+            self._changed.notify_all()
+
+    debug = info = warning = error = tell
+
+    def wait_for(self, event: str, times: int = 1, **facts: Any) -> None:
+        def there() -> bool:
+            return sum(name == event and facts.items() <= said.items() for name, said in self.told) >= times
+
+        with self._changed:
+            assert self._changed.wait_for(there, 20), (event, facts, self.told)
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.told]
+
+
+class MemoryWork:
+    """The rows of the state database in a dictionary; each run does what the test says."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.fired: dict[tuple[str, datetime], str] = {}
+        self.skipped: list[tuple[str, datetime, str]] = []
+        self.ran: list[str] = []
+        self.cut_off: tuple[str, ...] = ()
+        self.does: defaultdict[str, Callable[[], Ending]] = defaultdict(lambda: lambda: Ending.DONE)
+        self.locked = 0
+        self._lock = threading.Lock()
+
+    def fire(self, job: str, *, fire_time: datetime, trigger: str) -> str | None:
+        with self._lock:
+            if self.locked:
+                self.locked -= 1
+                raise StateError("the database is locked")
+            if (job, fire_time) in self.fired:
+                return None
+            self.fired[job, fire_time] = trigger
+            return f"{job}/{len(self.fired)}"
+
+    def skip(self, job: str, *, fire_time: datetime, trigger: str, reason: str) -> None:
+        self.skipped.append((job, fire_time, reason))
+
+    def carry_out(self, job: str, run: str) -> Ending:
+        self.ran.append(job)
+        self.story.tell("test.began", job=job)
+        ending = self.does[job]()
+        self.story.tell("test.ended", job=job)
+        return ending
+
+    def interrupted(self) -> tuple[str, ...]:
+        return self.cut_off
+
+
+class Scene:
+    """A service on a thread of its own. Nothing is due by itself: tests fire by hand."""
+
+    def __init__(self, **schedules: dict[str, str] | None) -> None:
+        self.story = Story()
+        self.work = MemoryWork(self.story)
+        self.stop = threading.Event()
+        self.environment: dict[str, str] = {}
+        self.limits = Limits(workers=4, drain_s=20, again_s=0)
+        self.exits: list[Exit] = []
+        self._schedules = {
+            name: None if said is None else Schedule.model_validate(said) for name, said in schedules.items()
+        }
+
+    @contextmanager
+    def serving(self) -> Iterator[Service]:
+        work: Work = self.work
+        service = Service(
+            self._schedules,
+            work,
+            clock=utc_clock,
+            log=self.story,
+            notifier=Notifier(self.environment),
+            stop=self.stop,
+            limits=self.limits,
+        )
+        thread = threading.Thread(target=lambda: self.exits.append(service.run()))
+        thread.start()
+        try:
+            self.story.wait_for("service.ready")
+            yield service
+        finally:
+            self.stop.set()
+            thread.join(30)
+        assert not thread.is_alive()
+
+    def fire(self, service: Service, job: str, at: datetime = T0) -> None:
+        service._fired(job, at)
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What a run waits for; open at the end whatever happens."""
+    opened = threading.Event()
+    yield opened
+    opened.set()
+
+
+def held(gate: threading.Event, ending: Ending = Ending.DONE) -> Callable[[], Ending]:
+    def until_opened() -> Ending:
+        assert gate.wait(20)
+        return ending
+
+    return until_opened
+
+
+def idle(service: Service) -> None:
+    """Wait until no run is on the books any more: until then a fire of its job is skipped."""
+    with service._lock:
+        running = [*service._busy.values()]
+    assert not wait(running, timeout=20).not_done
+
+
+YEARLY = {"cron": "0 0 29 2 *"}
+
+
+def test_a_job_that_is_due_runs_by_itself() -> None:
+    scene = Scene(people={"every": "1s"})
+
+    with scene.serving():
+        scene.story.wait_for("test.ended", job="people")
+
+    ((job, fire_time), trigger) = next(iter(scene.work.fired.items()))
+    assert (job, trigger, fire_time.microsecond) == ("people", "schedule", 0)
+    assert scene.exits == [Exit.DONE]
+
+
+def test_the_recorded_fire_time_is_the_schedules_own_and_not_the_jittered_one() -> None:
+    scene = Scene(people={"every": "1s", "jitter": "900ms"})
+
+    with scene.serving():
+        scene.story.wait_for("test.ended", job="people")
+
+    assert {time.microsecond for _, time in scene.work.fired} == {0}
+
+
+def test_one_fire_is_one_run_however_often_it_is_told() -> None:
+    scene = Scene(people=YEARLY)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        idle(service)
+        scene.fire(service, "people")
+        scene.fire(service, "people", T1)
+        scene.story.wait_for("test.ended", times=2)
+
+    assert scene.work.ran == ["people"] * 2
+    assert scene.work.skipped == []
+
+
+def test_a_fire_that_meets_a_run_of_its_job_is_skipped_with_the_reason(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY, others=YEARLY)
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        scene.fire(service, "people", T1)
+        scene.fire(service, "others", T1)
+        scene.story.wait_for("test.ended", job="others")
+        gate.set()
+
+    assert scene.work.skipped == [("people", T1, "the run before it is not over")]
+    assert scene.work.ran == ["people", "others"]
+    assert "run.skipped" in scene.story.names()
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_a_job_starts_after_another_only_where_that_ended_well(ending: Ending) -> None:
+    scene = Scene(people=YEARLY, scores={"after": "people"}, more={"after": "scores"})
+    scene.work.does["people"] = lambda: ending
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        if ending in {Ending.DONE, Ending.REJECTED}:
+            scene.story.wait_for("test.ended", job="more")
+            assert [job for job, _ in scene.work.fired] == ["people", "scores", "more"]
+            assert [*scene.work.fired.values()] == ["schedule", "after", "after"]
+        else:
+            scene.story.wait_for("test.ended", job="people")
+
+    assert ("scores" in scene.work.ran) == (ending in {Ending.DONE, Ending.REJECTED})
+
+
+def test_work_that_was_cut_off_is_taken_up_at_the_start() -> None:
+    scene = Scene(people=YEARLY, by_hand=None)
+    scene.work.cut_off = ("people", "by_hand")
+
+    with scene.serving():
+        scene.story.wait_for("test.ended", job="people")
+        scene.story.wait_for("test.ended", job="by_hand")
+
+    assert set(scene.work.fired.values()) == {"resume"}
+
+
+@pytest.mark.parametrize("error", [KeyError("bug"), StateError("disk"), LockedError("held", owner="x"), MemoryError()])
+def test_a_run_that_fails_or_crashes_does_not_end_the_service(error: Exception) -> None:
+    scene = Scene(people=YEARLY, scores={"after": "people"})
+
+    def breaks() -> Ending:
+        raise error
+
+    scene.work.does["people"] = breaks
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("run.failed" if isinstance(error, StateError | LockedError) else "run.crashed")
+        scene.work.does["people"] = lambda: Ending.DONE
+        idle(service)
+        scene.fire(service, "people", T1)
+        scene.story.wait_for("test.ended", job="scores")
+
+    assert scene.exits == [Exit.DONE]
+
+
+def test_a_fire_that_the_database_could_not_take_is_tried_again() -> None:
+    scene = Scene(people=YEARLY)
+    scene.work.locked = 3
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.ended", job="people")
+
+    assert scene.work.fired == {("people", T0): "schedule"}
+    assert scene.story.names().count("fire.failed") == 3
+
+
+def test_a_dependant_that_the_database_could_not_take_is_tried_again() -> None:
+    scene = Scene(people=YEARLY, scores={"after": "people"})
+
+    def locks() -> Ending:
+        scene.work.locked = 2
+        return Ending.DONE
+
+    scene.work.does["people"] = locks
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.ended", job="scores")
+
+    assert scene.work.ran == ["people", "scores"]
+
+
+def test_a_stop_lets_runs_in_hand_finish_and_starts_none(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY, scores={"after": "people"}, others=YEARLY)
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        scene.stop.set()
+        scene.story.wait_for("service.draining")
+        scene.fire(service, "others")
+        assert "service.stopped" not in scene.story.names()
+        gate.set()
+
+    assert scene.work.ran == ["people"]
+    assert scene.story.told[-1] == ("service.stopped", {"unfinished": 0})
+    assert "test.ended" in scene.story.names()
+
+
+def test_what_waits_for_a_worker_when_the_stop_comes_is_left_for_the_next_start(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY, others=YEARLY)
+    scene.limits = Limits(workers=1, drain_s=20, again_s=0)
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        scene.fire(service, "others")
+        scene.stop.set()
+        scene.story.wait_for("service.draining")
+        gate.set()
+
+    assert scene.work.ran == ["people"]
+    assert ("others", T0) in scene.work.fired
+
+
+def test_a_run_that_does_not_finish_in_time_is_told(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY)
+    scene.limits = Limits(drain_s=0)
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        scene.stop.set()
+        scene.story.wait_for("service.stopped", unfinished=1)
+
+
+def test_systemd_hears_when_the_service_is_ready_and_when_it_stops(tmp_path: Path) -> None:
+    scene = Scene(people=YEARLY, by_hand=None)
+    scene.environment["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(20)
+        systemd.bind(scene.environment["NOTIFY_SOCKET"])
+
+        with scene.serving():
+            assert systemd.recv(4096) == b"READY=1\nSTATUS=1 jobs scheduled"
+
+        assert systemd.recv(4096) == b"STOPPING=1\nSTATUS=draining"

@@ -4,23 +4,24 @@
 socket, file or thread.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from daemon.errors import EndpointError, MalformedError, StoppedError, UnavailableError
+from daemon.errors import EndpointError, StoppedError, UnavailableError
 from daemon.spec import Job, Mode
 
 from .apply import apply
 from .certificate import Certificate, End, certify
-from .change import Change, Fate, Kind, Link
+from .change import Fate, Kind, Link
 from .counts import Counts
-from .events import Judged, PageDone, PhaseBegan, ReadEnded, TargetListed
+from .events import Judged, PageDone, PhaseBegan, ReadEnded
+from .finder import Finder
 from .guards import Allowance, Facts, judge, withheld_kinds
 from .mapping import JobMapping
 from .outcome import Ending, Phase, Result, Verdict
 from .planner import Planner
 from .ports import Page, Ports
-from .recovery import needs_list, recover
+from .recovery import recover
 from .seen import Seen
 
 SLICE_CHANGES = 50_000
@@ -87,19 +88,19 @@ class _Run:
     def _walk(self) -> None:
         ports = self._ports
         unresolved = ports.journal.unresolved() if self._options.writes else ()
-        listed = self._wants_list(unresolved) and self._list_target()
-        blocked = recover(unresolved, ports, index=ports.index if listed else None)
+        finder = Finder(self._job, ports, check_stop=self._check_stop)
+        finder.list_at_start(unresolved)
+        blocked = recover(unresolved, ports, index=finder.index)
         remembered = ports.links.count()
         self._seen = Seen(remembered.highest)
-        self._known = max(remembered.links, ports.index.count() if listed else 0)
+        self._known = max(remembered.links, finder.index.count() if finder.index is not None else 0)
         planner = Planner(
             self._job,
             self._mapping,
             ports,
             run=self._options.run,
+            finder=finder,
             seen=self._seen,
-            listed=listed,
-            list_target=self._list_target,
             blocked=blocked,
         )
         self._read(planner)
@@ -109,31 +110,6 @@ class _Run:
             self._delete(planner)
         elif self._job.mode is Mode.MIRROR:
             self._withhold_for_certificate()
-
-    def _wants_list(self, unresolved: Sequence[Change]) -> bool:
-        if not self._ports.target.can_list:
-            return False
-        first = self._ports.links.count().links == 0
-        return first or self._job.compare == "target" or needs_list(unresolved, self._ports.target)
-
-    def _list_target(self) -> bool:
-        """Read the target's own list and say whether it arrived whole.
-
-        Raises the endpoint's error when it breaks off, and MalformedError when it is not whole and nothing else can
-        show what the target holds.
-        """
-        end: End | None = None
-        for step in self._ports.target.list():
-            self._check_stop()
-            if isinstance(step, End):
-                end = step
-            else:
-                self._ports.index.put(step)
-        self._ports.observe(TargetListed(self._ports.index.count()))
-        certificate = certify(end, ())
-        if not certificate.issued and not self._ports.target.can_lookup:
-            raise MalformedError(f"the target's list is {certificate}; without it records could be doubled")
-        return certificate.issued
 
     def _read(self, planner: Planner) -> None:
         """Walk the source's pages, a slice at a time, and certify the read.

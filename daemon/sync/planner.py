@@ -5,8 +5,7 @@ A page goes through five steps: parse (record, filter, key), recall (links, and 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from daemon.errors import RefusedError
@@ -18,6 +17,7 @@ from .change import Change, Fate, Kind, Link, Reject
 from .counts import Counts
 from .diff import Decision, Known, Verb, Wanted, decide, kind_of
 from .events import RecordsRejected
+from .finder import Finder
 from .mapping import JobMapping, UnmappableError
 from .ports import Page, Ports, TargetRecord
 from .seen import Seen
@@ -63,9 +63,8 @@ class Planner:
         ports: Ports,
         *,
         run: str,
+        finder: Finder,
         seen: Seen,
-        listed: bool,
-        list_target: Callable[[], bool],
         blocked: frozenset[str],
     ) -> None:
         self._job = job
@@ -73,9 +72,7 @@ class Planner:
         self._ports = ports
         self._run = run
         self._seen = seen
-        self._listed = listed
-        """Whether the target's own list was read whole, so that what is not in it is not there."""
-        self._list_target = list_target
+        self._finder = finder
         self._blocked = blocked
         self._doubled: set[str] = set()
         self._seq = 0
@@ -93,8 +90,10 @@ class Planner:
         links = self._ports.links.by_key([one.key for one in keyed])
         fresh = self._once(keyed, links, harvest)
         wanted = self._map(fresh, links, harvest)
-        found = self._find(wanted, links, harvest)
-        self._decide([one for one in wanted if one.key in found], links, found, harvest)
+        found = self._finder.find(wanted, links)
+        for key, error in found.refused.items():
+            harvest.reject(key, f"the look-up was refused: {error}", error=error)
+        self._decide([one for one in wanted if one.key in found.records], links, found.records, harvest)
         self._ports.journal.plan(harvest.changes, links=harvest.links, rejects=harvest.rejects, counts=harvest.counts)
         self.pending += len(harvest.changes)
         if harvest.rejects:
@@ -206,52 +205,6 @@ class Planner:
                 continue
             wanted.append(Wanted(one.key, document, canonical.fingerprint(document), one.raw))
         return wanted
-
-    # ---- find --------------------------------------------------------------------------------------------------
-
-    def _find(
-        self, wanted: list[Wanted], links: Mapping[str, Link], harvest: _Harvest
-    ) -> Mapping[str, tuple[TargetRecord, ...] | None]:
-        """Return what the target holds for each key: None where it was not asked. Rejected keys are left out."""
-        unlinked = [one for one in wanted if one.key not in links]
-        found: dict[str, tuple[TargetRecord, ...] | None] = {one.key: None for one in wanted}
-        target = self._ports.target
-        if unlinked and not self._listed and target.can_list and not target.can_lookup:
-            # Only the list can tell whether the target has them: nothing is created unseen.
-            self._listed = self._list_target()
-        if self._listed:
-            by_match = self._ports.index.by_match([one.key for one in unlinked])
-            found.update({one.key: by_match.get(one.key, ()) for one in unlinked})
-            if self._job.compare == "target":
-                found.update(self._found_by_id(wanted, links))
-        elif target.can_lookup:
-            found.update(self._looked_up(unlinked, harvest))
-            rejected = {reject.key for reject in harvest.rejects}
-            return {key: records for key, records in found.items() if key not in rejected}
-        return found
-
-    def _found_by_id(self, wanted: list[Wanted], links: Mapping[str, Link]) -> Mapping[str, tuple[TargetRecord, ...]]:
-        linked = {one.key: links[one.key].target_id for one in wanted if one.key in links}
-        by_id = self._ports.index.by_id(list(linked.values()))
-        lost = [key for key, target_id in linked.items() if target_id not in by_id]
-        by_match = self._ports.index.by_match(lost)
-        return {
-            key: (by_id[target_id],) if target_id in by_id else by_match.get(key, ())
-            for key, target_id in linked.items()
-        }
-
-    def _looked_up(self, wanted: list[Wanted], harvest: _Harvest) -> Mapping[str, tuple[TargetRecord, ...]]:
-        target, pool = self._ports.target, self._ports.pool
-        asked: list[tuple[str, Future[tuple[TargetRecord, ...]]]] = [
-            (one.key, pool.submit(target.lookup, one.key, one.document)) for one in wanted
-        ]
-        found: dict[str, tuple[TargetRecord, ...]] = {}
-        for key, future in asked:
-            try:
-                found[key] = future.result()
-            except RefusedError as error:
-                harvest.reject(key, f"the look-up was refused: {error}", error=error)
-        return found
 
     # ---- decide ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,111 @@
+"""What the target itself holds for a record: from its own list, read at most once a run, or by look-up.
+
+Matching goes link, then `match` in the target's list, then look-up, then none: so nothing is created unseen where the
+target can be asked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from daemon.errors import MalformedError, RefusedError
+from daemon.spec import Job
+
+from .certificate import End, certify
+from .change import Change, Link
+from .diff import Wanted
+from .events import TargetListed
+from .ports import Ports, TargetIndex, TargetRecord
+from .recovery import needs_list
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found for one page."""
+
+    records: Mapping[str, tuple[TargetRecord, ...] | None]
+    """By key; None where the target was not asked, several where it has several."""
+    refused: Mapping[str, RefusedError]
+    """Keys whose look-up the target refused; they are not in `records`."""
+
+
+class Finder:
+    """Finds target records for one run, on its thread."""
+
+    def __init__(self, job: Job, ports: Ports, *, check_stop: Callable[[], None]) -> None:
+        self._ports = ports
+        self._compares_target = job.compare == "target"
+        self._check_stop = check_stop
+        self._listed = False
+        """Whether the target's own list was read whole, so that what is not in it is not there."""
+
+    @property
+    def index(self) -> TargetIndex | None:
+        """The target's own list; None while it was not read whole."""
+        return self._ports.index if self._listed else None
+
+    def list_at_start(self, unresolved: Sequence[Change]) -> None:
+        """Read the target's own list if this run needs it from the start."""
+        target = self._ports.target
+        is_first = self._ports.links.count().links == 0
+        if target.can_list and (is_first or self._compares_target or needs_list(unresolved, target)):
+            self._read_list()
+
+    def find(self, wanted: Sequence[Wanted], links: Mapping[str, Link]) -> Found:
+        """Return what the target holds for the records of one page, as far as it has to be asked."""
+        target = self._ports.target
+        unlinked = [one for one in wanted if one.key not in links]
+        records: dict[str, tuple[TargetRecord, ...] | None] = {one.key: None for one in wanted}
+        if unlinked and not self._listed and target.can_list and not target.can_lookup:
+            # Only the list can tell whether the target has them: nothing is created unseen.
+            self._read_list()
+        if self._listed:
+            by_match = self._ports.index.by_match([one.key for one in unlinked])
+            records.update({one.key: by_match.get(one.key, ()) for one in unlinked})
+            if self._compares_target:
+                records.update(self._by_id(wanted, links))
+            return Found(records, {})
+        return self._look_up(unlinked, records) if target.can_lookup else Found(records, {})
+
+    def _read_list(self) -> None:
+        """Read the target's own list.
+
+        Raises the endpoint's error when it breaks off, and MalformedError when it is not whole and nothing else can
+        show what the target holds.
+        """
+        end: End | None = None
+        for step in self._ports.target.list():
+            self._check_stop()
+            if isinstance(step, End):
+                end = step
+            else:
+                self._ports.index.put(step)
+        self._ports.observe(TargetListed(self._ports.index.count()))
+        certificate = certify(end, ())
+        if not certificate.issued and not self._ports.target.can_lookup:
+            raise MalformedError(f"the target's list is {certificate}; without it records could be doubled")
+        self._listed = certificate.issued
+
+    def _by_id(self, wanted: Sequence[Wanted], links: Mapping[str, Link]) -> Mapping[str, tuple[TargetRecord, ...]]:
+        """Find linked records by their id; one that is gone is matched again by its key."""
+        linked = {one.key: links[one.key].target_id for one in wanted if one.key in links}
+        by_id = self._ports.index.by_id(list(linked.values()))
+        by_match = self._ports.index.by_match([key for key, target_id in linked.items() if target_id not in by_id])
+        return {
+            key: (by_id[target_id],) if target_id in by_id else by_match.get(key, ())
+            for key, target_id in linked.items()
+        }
+
+    def _look_up(self, unlinked: Sequence[Wanted], records: dict[str, tuple[TargetRecord, ...] | None]) -> Found:
+        target, pool = self._ports.target, self._ports.pool
+        asked: list[tuple[str, Future[tuple[TargetRecord, ...]]]] = [
+            (one.key, pool.submit(target.lookup, one.key, one.document)) for one in unlinked
+        ]
+        refused: dict[str, RefusedError] = {}
+        for key, future in asked:
+            try:
+                records[key] = future.result()
+            except RefusedError as error:
+                refused[key] = error
+                del records[key]
+        return Found(records, refused)

@@ -18,7 +18,7 @@ from .endpoints.exchange import Exchange
 from .errors import Exit, LeaseLostError, LockedError, UsageError
 from .runtime.notify import Notifier
 from .runtime.service import Service
-from .runtime.signals import stopping_on_signals
+from .runtime.signals import stop_on_signals
 from .runtime.worker import Finished, Planned, Worker
 from .settings import Settings
 from .spec import Job, Loaded, OAuth2Auth, SecretRef, SpecError, check_secrets, job_revision, load, resolve
@@ -176,7 +176,10 @@ class App:
         lease = self._leases.acquire(SERVICE_LEASE)
         lost = threading.Event()
         try:
-            with Heartbeat(self._leases, lease, lost=lost, on_lost=self._stop.set), stopping_on_signals(self._stop):
+            with (
+                Heartbeat(self._leases, lease, lost=lost, on_lost=self._stop.set),
+                stop_on_signals(self._stop, speaks=False),
+            ):
                 for warning in self.warnings:
                     self._log.warning("service.warning", message=warning)
                 ended = Service(

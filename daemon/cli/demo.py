@@ -22,6 +22,14 @@ from .options import start_logs
 def command(context: click.Context, folder: Path | None, keep_serving: bool) -> int:
     """Show it all in a minute: two small APIs and a job."""
     from daemon.demo.story import tell
+    from daemon.runtime.signals import stop_on_signals
 
     start_logs(context)
-    return tell(folder=folder, out=lambda line: output.emit([line]), keep_serving=keep_serving)
+
+    def out(line: str) -> None:
+        output.emit([line])
+
+    if not keep_serving:
+        return tell(folder=folder, out=out)
+    with stop_on_signals(speaks=False) as stop:
+        return tell(folder=folder, out=out, keep_serving=True, stop=stop)

@@ -25,10 +25,10 @@ def command(context: click.Context, job: str, detailed_exitcode: bool, as_json: 
     """Show what a run of JOB would do. Reads both systems, writes to none."""
     from daemon.app import open_app
     from daemon.report import json, text
+    from daemon.runtime.signals import stop_on_signals
     from daemon.sync.change import Fate
     from daemon.sync.outcome import EXITS
 
-    from .signals import stop_on_signals
     from .watching import watching
 
     place = settings(context)

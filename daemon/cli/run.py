@@ -25,10 +25,10 @@ def command(
     """Run JOB once, now. Safe to repeat: a second run with nothing new writes nothing."""
     from daemon.app import open_app
     from daemon.report import json, text
+    from daemon.runtime.signals import stop_on_signals
     from daemon.sync.guards import Allowance
     from daemon.sync.outcome import EXITS
 
-    from .signals import stop_on_signals
     from .watching import watching
 
     place = settings(context)

@@ -1,34 +1,48 @@
 """SIGTERM and SIGINT ask for a clean end; a second one ends at once."""
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from daemon.errors import Exit
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_FIRST = b"\ncrudsd: stopping: what is in hand is finished and committed (once more: end at once)\n"
+_SECOND = b"\ncrudsd: ended at once; the next run looks up what was in hand and finishes the work\n"
+_CURSOR_ON = b"\x1b[?25h"
+"""A progress line hides the cursor, and nobody else will bring it back."""
+
 
 @contextmanager
-def stopping_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Set `stop` soon after the first SIGTERM or SIGINT while the block lasts. Only on the main thread.
+def stop_on_signals(stop: threading.Event | None = None, *, speaks: bool = True) -> Iterator[threading.Event]:
+    """Give an event (`stop`, if there is one) that the first signal sets soon, while the block lasts.
 
     A thread sets it and not the handler: that runs between any two instructions of the main thread, also while this
-    one holds the event's own lock, and would then wait for itself.
-
-    The second signal ends the process as the signal itself would: what was sent stays in the journal as sent, and the
-    next run clears it up.
+    one holds the event's own lock, and would then wait for itself. The second signal leaves without unwinding, with
+    Exit.INTERRUPTED: what was sent stays in the journal as sent, and the next run clears it up. `speaks`: tell the
+    person at the terminal. Off the main thread, where Python allows no handlers, signals stay as they are.
     """
+    stop = stop or threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
     asked = False
     heard, bell = os.pipe()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        del frame
+        del number, frame
         if asked:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            _tell(_SECOND + (_CURSOR_ON if _has_terminal() else b""), speaks=speaks)
+            os._exit(Exit.INTERRUPTED)
         asked = True
         os.write(bell, b"!")
+        _tell(_FIRST, speaks=speaks)
 
     def heed() -> None:
         if os.read(heard, 1):
@@ -36,12 +50,23 @@ def stopping_on_signals(stop: threading.Event) -> Iterator[None]:
 
     listener = threading.Thread(target=heed, name="signals", daemon=True)
     listener.start()
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(bell)
         listener.join()
         os.close(heard)
+
+
+def _has_terminal() -> bool:
+    return sys.__stderr__ is not None and sys.__stderr__.isatty()
+
+
+def _tell(text: bytes, *, speaks: bool) -> None:
+    """Write past Python's buffers, which the signal may have caught in the middle of a write."""
+    if speaks:
+        with contextlib.suppress(OSError):  # nobody listens any more, and the signal counts all the same
+            os.write(2, text)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 RUN = """
 import os, time
-from daemon.cli.signals import stop_on_signals
+from daemon.runtime.signals import stop_on_signals
 
 with stop_on_signals() as stop:
     print("ready", flush=True)

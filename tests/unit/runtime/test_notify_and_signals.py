@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.runtime.notify import Notifier
-from daemon.runtime.signals import stopping_on_signals
+from daemon.runtime.signals import stop_on_signals
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
@@ -33,7 +33,7 @@ def test_a_message_that_reaches_nobody_harms_nobody(environment: dict[str, str])
 def test_a_signal_asks_for_the_end(number: signal.Signals) -> None:
     stop = threading.Event()
 
-    with stopping_on_signals(stop):
+    with stop_on_signals(stop):
         assert not stop.is_set()
         signal.raise_signal(number)
         assert stop.wait(20)
@@ -42,7 +42,7 @@ def test_a_signal_asks_for_the_end(number: signal.Signals) -> None:
 def test_a_signal_in_the_middle_of_the_events_own_work_does_not_wait_for_itself() -> None:
     stop = threading.Event()
 
-    with stopping_on_signals(stop):
+    with stop_on_signals(stop):
         with stop._cond:  # type: ignore[attr-defined]  # where wait() and set() are for some instructions
             signal.raise_signal(signal.SIGTERM)
         assert stop.wait(20)
@@ -52,7 +52,7 @@ def test_the_handlers_from_before_come_back_and_no_thread_stays() -> None:
     before = (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
     threads = threading.active_count()
 
-    with stopping_on_signals(threading.Event()):
+    with stop_on_signals(threading.Event()):
         assert signal.getsignal(signal.SIGTERM) is not before[0]
 
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

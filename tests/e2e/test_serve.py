@@ -140,3 +140,14 @@ def test_a_service_that_is_killed_goes_on_at_once_when_it_is_started_again(scene
 
     assert code == Exit.DONE, err
     scene.assert_well()
+
+
+def test_a_service_whose_state_was_taken_over_ends_and_not_as_if_it_were_asked_to(scene: Scene) -> None:
+    with scene.served() as process:
+        assert "READY=1" in scene.heard()
+        with closing(sqlite3.connect(scene.folder.state, isolation_level=None)) as connection:
+            connection.execute("update leases set owner = 'another', fence = fence + 1 where name = 'service'")
+        code, _, err = ended(process)
+
+    assert code == Exit.LOCKED, err
+    assert "took over" in err

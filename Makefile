@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := cruds daemon migrations tests
+SOURCES := cruds daemon migrations tests bench
 
-.PHONY: demo test check fmt lint types layers cover lock wheel servers clean help
+.PHONY: demo test check fmt lint types layers cover lock wheel servers bench-client clean help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 $(VENV)/.run: requirements/run.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -28,7 +28,7 @@ servers: $(VENV)/.dev ## install the real servers that the integration tests tal
 	$(BIN)/python tests/servers/install.py
 
 test: $(VENV)/.dev servers ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.dev lint types layers ## what CI runs: format, lint, types, layers, tests with coverage
 	$(MAKE) cover
@@ -45,7 +45,7 @@ layers: $(VENV)/.dev
 
 cover: $(VENV)/.dev servers
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -56,11 +56,14 @@ fmt: $(VENV)/.dev ## format and mend what can be mended
 lock: ## pin every dependency with its hashes
 	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(PIP) install uv; }
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet pyproject.toml -o requirements/run.txt
-	echo 'hatchling\neditables' | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet - -o requirements/build.txt
+	printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet - -o requirements/build.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --group dev -c requirements/run.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+bench-client: $(VENV)/.run ## measure the client beside bare urllib3, requests, httpx and niquests
+	$(BIN)/python bench/client.py --write
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .servers dist build .coverage*

@@ -2,20 +2,24 @@
 
 from .address import path
 from .auth import OAuth2
-from .core import AuthABC, CallOptions, Client
+from .core import AuthABC, CallOptions, Client, VerbOptions
 from .exchange import EventKind, RequestEvent
+from .oauth2 import DeviceLogin, Narrowed, ServerMetadata
 from .pages import End, EndReason, PageFacts, Pager, PageRequest, PageType, Paging
 from .reading import Page, Pages, read_page
 from .response import Response
 from .retries import RetryPolicy
+from .streaming import Stream
 
 __all__ = [
     "AuthABC",
     "CallOptions",
     "Client",
+    "DeviceLogin",
     "End",
     "EndReason",
     "EventKind",
+    "Narrowed",
     "OAuth2",
     "Page",
     "PageFacts",
@@ -27,6 +31,9 @@ __all__ = [
     "RequestEvent",
     "Response",
     "RetryPolicy",
+    "ServerMetadata",
+    "Stream",
+    "VerbOptions",
     "path",
     "read_page",
 ]

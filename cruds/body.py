@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 from urllib3.filepost import encode_multipart_formdata
 
+from .credentials import checked_value
 from .exception import BodyError
 
 FileValue: TypeAlias = str | bytes | tuple[str, str | bytes] | tuple[str, str | bytes, str]
@@ -23,12 +24,14 @@ _STABLE = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 def encode(data: Any, files: Files | None, *, serialize: bool = True) -> tuple[bytes | None, str | None]:
     """Return body and content type for what the caller handed in; (None, None) for no body at all.
 
-    Files go out as multipart/form-data and take precedence over data. Bytes and text go out as they are.
+    Files go out as multipart/form-data and take precedence over data: a text or bytes is a field, (filename, data)
+    and (filename, data, content type) are files; without a type it is guessed from the name. Other bytes and text
+    go out as they are.
     Everything else becomes JSON: datetime (RFC 3339), date, UUID, Enum and dataclass included, Decimal exactly.
     Raises TypeError for what has no JSON form and ValueError for NaN and infinity, which JSON does not have.
     """
     if files is not None:
-        return encode_multipart_formdata(dict(files))
+        return encode_multipart_formdata(dict(map(_checked, files.items())))
     if data is None:
         return None, None
     if isinstance(data, bytes | bytearray | memoryview):
@@ -38,6 +41,16 @@ def encode(data: Any, files: Files | None, *, serialize: bool = True) -> tuple[b
     if not serialize:
         raise TypeError(f"serialize is off, so data must be bytes or text, not {type(data).__name__}")
     return encode_json(data), JSON
+
+
+def _checked(field: tuple[str, FileValue]) -> tuple[str, FileValue]:
+    """Return the field. The encoder quotes names and file names; a content type goes into the part as it is."""
+    name, value = field
+    if isinstance(value, tuple) and len(value) not in {2, 3}:
+        raise TypeError(f"file {name!r} is (filename, data) or (filename, data, content type)")
+    if isinstance(value, tuple) and len(value) == 3:
+        checked_value("Content-Type", value[2])
+    return field
 
 
 def encode_json(data: Any, *, stable: bool = False) -> bytes:

@@ -1,51 +1,45 @@
-"""The client: four verbs, one general request, and pages."""
+"""The client: four verbs, one general request, streams, downloads and pages.
+
+Longer than other modules, because it is the face: what a caller may say stands in one place, and each method hands
+it on to the module that knows how.
+"""
 
 from __future__ import annotations
 
 import random as randomness
 import ssl
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from http.cookiejar import CookieJar
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 from urllib3 import PoolManager
 
-from .address import Host, bare
+from .address import Host
 from .body import Files, compatible, encode
-from .credentials import (
-    AuthABC,
-    identify,
-    is_credential,
-    merged_headers,
-)
-from .exception import AnswerLostError, HTTPStatusError, InsecureError, RateLimitedError, RedirectError
-from .exchange import Call, Exchange, RequestEvent, utc_now
+from .cookies import Cookies
+from .credentials import AuthABC, identify, is_credential, merged_headers
+from .download import Saving
+from .exception import InsecureError, RedirectError, RequestError
+from .exchange import Call, Exchange, RequestEvent
+from .options import CallOptions, VerbOptions, refuse_unknown
 from .pages import Paging
 from .reading import Pages
 from .response import Response
-from .retries import REPEATABLE_METHODS, RetryBudget, RetryPolicy, retry_after_of
-from .transport import Transport, TransportSettings, accepted_encodings
+from .retries import REPEATABLE_METHODS, RetryBudget, RetryPolicy
+from .streaming import Catcher, Stream
+from .transport import Body, Transport, TransportSettings, accepted_encodings
+from .verdict import failure
 
-__all__ = ["AuthABC", "CallOptions", "Client"]
+__all__ = ["AuthABC", "CallOptions", "Client", "VerbOptions"]
 
 MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 """A quarter of a gigabyte: above any sane page of records, below what kills a small machine."""
-
-
-class CallOptions(TypedDict, total=False):
-    """What each call may say beside its uri."""
-
-    headers: Mapping[str, str]
-    """Sent with this call; they win over the client's."""
-    timeout: float | None
-    """Total seconds of this call, instead of the client's."""
-    idempotency_key: tuple[str, str]
-    """Header name and value by which the server recognises a repetition. Makes the call repeatable."""
-    repeatable: bool | None
-    """None judges by method: GET, HEAD, PUT, DELETE, OPTIONS are, POST and PATCH are not."""
 
 
 class Client:
@@ -59,6 +53,9 @@ class Client:
     waits, redirects and body; None means no end. `retry_status_codes` are repeated up to `retries` times if
     repeating is harmless, see `RetryPolicy`. `stop`, once set, ends every wait with `ClientStoppedError`. `on_event`
     is told of each attempt, on the thread that makes it; the client itself logs nothing.
+
+    `cookies` keeps what the host sets and shows it to this host only; like a credential, not over plain http. What
+    counts of the environment (`trust_env`) and what wins over it is said in `cruds.pools`.
 
     A `manager` brings its own TLS and proxy settings, and its sockets are watched per operation: a server that
     drips headers can then hold a call beyond `timeout`.
@@ -89,6 +86,7 @@ class Client:
         client_cert: str | tuple[str, str] | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
+        cookies: bool = False,
         user_agent: str | None = None,
         stop: threading.Event | None = None,
         on_event: Callable[[RequestEvent], None] | None = None,
@@ -102,6 +100,10 @@ class Client:
         self._timeout, self._raise_status, self._serialize = timeout, raise_status, serialize
         self._max_response_bytes, self._parse_float = max_response_bytes, parse_float
         self._allow_insecure, self._is_home_only = allow_insecure, client_cert is not None
+        self._thread = threading.local()
+        kept = Cookies(self._host.origin) if cookies else None
+        self.cookies: CookieJar | None = None if kept is None else kept.jar
+        """The cookies kept so far; None without `cookies`. `cookies.clear()` forgets the session."""
         settings = TransportSettings(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
@@ -112,7 +114,7 @@ class Client:
             proxy=proxy,
             trust_env=trust_env,
         )
-        self._refuse_clear_text(has_credentials=auth is not None)
+        self._refuse_clear_text(has_credentials=auth is not None or cookies)
         proof, credentials = identify(auth)
         self.request_headers: dict[str, str] = merged_headers(_default_headers(user_agent), proof, headers or {})
         """Sent with each request; may be changed between calls."""
@@ -126,6 +128,7 @@ class Client:
             on_event=on_event,
             random=random,
             budget=RetryBudget(),
+            cookies=kept,
         )
 
     # ---- the four verbs: what they return is fixed by the API reference ----
@@ -136,19 +139,19 @@ class Client:
         data: Any,
         params: Mapping[Any, Any] | None = None,
         files: Files | None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[VerbOptions],
     ) -> Any:
         """POST `data` and return the answer: parsed if it is JSON, otherwise its bytes (`b""` for none).
 
         Repeated only if the server surely did not act on it: no connection, 429, 503 with Retry-After.
         """
-        return self._value(self.request("POST", uri, params=params, data=data, files=files, **options))
+        return self._verb("POST", uri, params, data, files, options)
 
     def read(
-        self, uri: str, params: Mapping[Any, Any] | None = None, *, data: Any = None, **options: Unpack[CallOptions]
+        self, uri: str, params: Mapping[Any, Any] | None = None, *, data: Any = None, **options: Unpack[VerbOptions]
     ) -> Any:
         """GET and return the answer: parsed if it is JSON, otherwise its bytes."""
-        return self._value(self.request("GET", uri, params=params, data=data, **options))
+        return self._verb("GET", uri, params, data, None, options)
 
     def update(
         self,
@@ -157,23 +160,23 @@ class Client:
         params: Mapping[Any, Any] | None = None,
         replace: bool = False,  # noqa: FBT001  the reference's order
         files: Files | None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[VerbOptions],
     ) -> Any:
         """PATCH, or PUT with `replace`, and return the answer: parsed if it is JSON, otherwise its bytes.
 
         PUT is repeated after a lost answer; PATCH only with `repeatable=True` or an idempotency key.
         """
         method = "PUT" if replace else "PATCH"
-        return self._value(self.request(method, uri, params=params, data=data, files=files, **options))
+        return self._verb(method, uri, params, data, files, options)
 
     def delete(
-        self, uri: str, params: Mapping[Any, Any] | None = None, *, data: Any = None, **options: Unpack[CallOptions]
+        self, uri: str, params: Mapping[Any, Any] | None = None, *, data: Any = None, **options: Unpack[VerbOptions]
     ) -> Any:
         """DELETE and return the answer: parsed if it is JSON, otherwise its bytes.
 
         404 or 410 to a repetition, after an attempt whose answer was lost, is success and returns `b""`.
         """
-        return self._value(self.request("DELETE", uri, params=params, data=data, **options))
+        return self._verb("DELETE", uri, params, data, None, options)
 
     # ---- the general request ----
 
@@ -193,18 +196,80 @@ class Client:
         Raises `HTTPStatusError` for 4xx and 5xx unless `raise_status` is off or `status_ignore` holds the status,
         and the other errors of `cruds.exception`. 304 is an answer, not an error.
         """
-        call = self._call(method.upper(), uri, params, encode(data, files, serialize=self._serialize), options)
-        raising = self._raise_status if raise_status is None else raise_status
-        try:
-            response = self._exchange.run(call)
-        except RedirectError as error:
-            if error.last_response is None or (raising and error.status not in self.status_ignore):
-                raise
-            return error.last_response
-        is_failure = response.status >= 400 and not response.repeated_delete
-        if is_failure and raising and response.status not in self.status_ignore:
-            self._raise_for(call, response)
+        body = encode(data, files, serialize=self._serialize)
+        return self._run(self._call(method, uri, params, body, options), raise_status=raise_status)
+
+    @property
+    def last_response(self) -> Response | None:
+        """The answer that this thread's last call ended with, also if it was raised; None if it got none.
+
+        Each thread has its own, whatever other threads do with the client. Kept until the thread's next call.
+        """
+        response: Response | None = getattr(self._thread, "response", None)
         return response
+
+    # ---- large answers ----
+
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        uri: str,
+        *,
+        params: Mapping[Any, Any] | None = None,
+        data: Any = None,
+        files: Files | None = None,
+        raise_status: bool | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Iterator[Stream]:
+        """Make a request and give the body of its answer piece by piece, for the length of the `with` block.
+
+        Repeated and raised like `request`, up to the first byte of the body; what is lost after it raises
+        `AnswerLostError`. `timeout` counts until the block's last piece, and the size limit for all pieces together.
+        """
+        body, catcher = encode(data, files, serialize=self._serialize), Catcher()
+        try:
+            response = self._run(self._call(method, uri, params, body, options, catcher), raise_status=raise_status)
+            stream = Stream(response, catcher.body)
+            try:
+                yield stream
+            finally:
+                stream.close()
+        finally:
+            catcher.close()
+
+    def download(
+        self,
+        uri: str,
+        path: str | Path | None = None,
+        filename: str | None = None,
+        params: Mapping[Any, Any] | None = None,
+        *,
+        file: str | Path | None = None,
+        overwrite: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Path:
+        """GET into a file and return where it is.
+
+        `path` is a folder that exists; None is the current one. The name is the server's (Content-Disposition), else
+        the last segment of the address that answered, else `filename`, each made harmless: no path, nothing hidden.
+        `file` says folder and name itself. Written aside and renamed when it is whole and on the disk; asked for
+        again after a lost answer. Anything but 2xx is raised, whatever `raise_status` says: it is not the file.
+
+        Raises FileExistsError unless `overwrite`, NotADirectoryError, and ValueError if there is no usable name.
+        """
+        saving = Saving(
+            Path.cwd() if path is None else Path(path),
+            fallback=filename,
+            file=None if file is None else Path(file),
+            overwrite=overwrite,
+        )
+        options["headers"] = merged_headers({"Accept": "*/*"}, options.get("headers") or {})
+        call = self._call("GET", uri, params, (None, None), options, saving)
+        response = self._run(call, raise_status=True)
+        if saving.path is None:
+            raise failure(call, response)
+        return saving.path
 
     def pages(self, uri: str, *, paging: Paging, records: str = "", params: Mapping[str, Any] | None = None) -> Pages:
         """Return the pages of a list, read as they are asked for; `.end` says why it ended. See `cruds.pages`.
@@ -232,6 +297,39 @@ class Client:
 
     # ---- below: how a call is made and judged ----
 
+    def _verb(
+        self,
+        method: str,
+        uri: str,
+        params: Mapping[Any, Any] | None,
+        data: Any,
+        files: Files | None,
+        options: VerbOptions,
+    ) -> Any:
+        wants_response = options.pop("with_response", False)
+        body = encode(data, files, serialize=self._serialize)
+        response = self._run(self._call(method, uri, params, body, options))
+        value = self._value(response)
+        return (value, response) if wants_response else value
+
+    def _run(self, call: Call, *, raise_status: bool | None = None) -> Response:
+        """Carry out a call, remember its answer, and judge it."""
+        self._thread.response = None
+        raising = self._raise_status if raise_status is None else raise_status
+        try:
+            response = self._exchange.run(call)
+        except RequestError as error:
+            self._thread.response = error.last_response
+            is_wanted = isinstance(error, RedirectError) and (not raising or error.status in self.status_ignore)
+            if error.last_response is None or not is_wanted:
+                raise
+            return error.last_response
+        self._thread.response = response
+        is_failure = response.status >= 400 and not response.repeated_delete
+        if is_failure and raising and response.status not in self.status_ignore:
+            raise failure(call, response)
+        return response
+
     def _call(
         self,
         method: str,
@@ -239,8 +337,10 @@ class Client:
         params: Mapping[Any, Any] | None,
         body: tuple[bytes | None, str | None],
         options: CallOptions,
+        receive: Callable[[Response, Body], None] | None = None,
     ) -> Call:
-        content, content_type = body
+        refuse_unknown(options)
+        method, (content, content_type) = method.upper(), body
         typed = {} if content_type is None else {"Content-Type": content_type}
         key = options.get("idempotency_key")
         own = options.get("headers") or {}
@@ -259,10 +359,11 @@ class Client:
             body=content,
             repeatable=repeatable,
             ends_at=float("inf") if timeout is None else monotonic() + timeout,
-            max_bytes=self._max_response_bytes,
+            max_bytes=options.get("max_bytes", self._max_response_bytes),
             parse_float=self._parse_float,
             is_authenticated=not any(name.lower() == "authorization" for name in own),
             is_home_only=self._is_home_only,
+            receive=receive,
         )
 
     def _refuse_clear_text(self, *, has_credentials: bool) -> None:
@@ -273,30 +374,6 @@ class Client:
                 url=self.host,
                 attempts=0,
             )
-
-    def _raise_for(self, call: Call, response: Response) -> None:
-        if response.method != call.method:
-            raise AnswerLostError(
-                f"it was carried out; reading its result ended with status code {response.status}",
-                method=call.method,
-                url=bare(call.url),
-                attempts=response.attempts,
-                sent=True,
-                last_response=response,
-            )
-        retry_after = retry_after_of(response.headers, utc_now)
-        is_limit = response.status == 429 or (response.status == 503 and retry_after is not None)
-        raise (RateLimitedError if is_limit else HTTPStatusError)(
-            response.status,
-            response.headers,
-            response.body,
-            method=response.method,
-            url=bare(response.url),
-            request_id=response.request_id,
-            attempts=response.attempts,
-            retry_after=retry_after,
-            last_response=response,
-        )
 
     def _value(self, response: Response) -> Any:
         if response.repeated_delete:

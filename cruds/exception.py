@@ -17,7 +17,7 @@
     ├── PageError                  pagination repeats itself or has no declared end; never "the end"
     ├── OAuthAccessTokenError      no token could be had; `kind` says what helps
     │   └── ReauthorizationRequiredError   a person has to log in again
-    ├── OAuthStateError            also RuntimeError; the `state` of an authorization answer is not ours
+    ├── OAuthStateError            also RuntimeError; an authorization answer is to no login of ours
     └── TokenStateError            a stored token state cannot be opened; never a silent new login
 
 Facts are attributes, and every error can be pickled. Texts hold no query string, body or credential.
@@ -202,7 +202,7 @@ class OAuthErrorKind(StrEnum):
 
 
 class OAuthAccessTokenError(CrudsError):
-    """The token endpoint gave no usable token (RFC 6749 section 5.2)."""
+    """The authorization server gave no usable token, or did not do what it was asked (RFC 6749 section 5.2)."""
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class OAuthAccessTokenError(CrudsError):
     ) -> None:
         super().__init__(message)
         self.error = error
-        """The error code of RFC 6749 section 5.2; None if the answer named none."""
+        """The error code, as RFC 6749 section 5.2 and its kin name them; None if the answer named none."""
         self.error_description = error_description
         self.error_uri = error_uri
         self.status = status
@@ -235,7 +235,10 @@ class ReauthorizationRequiredError(OAuthAccessTokenError):
 
 
 class OAuthStateError(CrudsError, RuntimeError):
-    """The `state` of an authorization answer is unknown, used or too old (RFC 6749 section 10.12)."""
+    """An authorization answer is to no login of ours.
+
+    Its `state` is unknown, used or too old (RFC 6749 section 10.12), or another server sent it (RFC 9207).
+    """
 
 
 class TokenStateError(CrudsError):

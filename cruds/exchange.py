@@ -21,6 +21,7 @@ from time import monotonic
 from typing import Any
 
 from .address import bare
+from .cookies import Cookies
 from .credentials import Credentials, merged_headers
 from .exception import (
     AnswerLostError,
@@ -34,7 +35,7 @@ from .exception import (
 from .redirects import REDIRECTS, follow
 from .response import Response
 from .retries import SAFE_METHODS, RetryBudget, RetryPolicy, is_unprocessed, retry_after_of
-from .transport import Transport
+from .transport import Body, Transport
 
 
 class EventKind(StrEnum):
@@ -89,6 +90,8 @@ class Call:
     """Redirects to other origins are refused even for reads."""
     is_redirectable: bool = True
     """False: a redirect is an answer like any other (the token endpoint, RFC 9700 section 4.12)."""
+    receive: Callable[[Response, Body], None] | None = None
+    """Handed a success and its body as it comes, and once more if a lost body is asked for again; None: read whole."""
 
 
 class _Talk:
@@ -123,8 +126,10 @@ class Exchange:
         on_event: Callable[[RequestEvent], None] | None,
         random: Callable[[], float],
         budget: RetryBudget,
+        cookies: Cookies | None = None,
     ) -> None:
         self._transport, self._policy, self._credentials = transport, policy, credentials
+        self._cookies = cookies
         self._stop, self._on_event, self._random, self._budget = stop, on_event, random, budget
 
     def run(self, call: Call) -> Response:
@@ -150,7 +155,8 @@ class Exchange:
         if self._stop.is_set():
             raise ClientStoppedError("stopped", **_where(talk))
         proof = self._credentials.headers() if talk.call.is_authenticated else {}
-        headers = merged_headers(talk.call.headers, proof) if proof else talk.call.headers
+        kept = {} if self._cookies is None else self._cookies.headers(talk.call.url)
+        headers = merged_headers(kept, talk.call.headers, proof) if proof or kept else talk.call.headers
         if monotonic() >= talk.call.ends_at:
             raise DeadlineError("the time of the call is used up", **_where(talk))
         talk.attempts += 1
@@ -162,6 +168,8 @@ class Exchange:
         except RequestError as error:
             self._tell(EventKind.FAILURE, talk, error=error)
             raise
+        if self._cookies is not None:
+            self._cookies.note(answer.url, answer.headers)
         return self._after_answer(talk, replace(answer, attempts=talk.attempts), proof)
 
     def _after_error(self, talk: _Talk, error: RequestError) -> None:

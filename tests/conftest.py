@@ -49,9 +49,8 @@ def is_local(family: int, address: Any) -> bool:
         return host in {"", "localhost"}
 
 
-# The servers below start when the first test asks for them. Tests that do are marked `servers` and
-# `xdist_group("servers")`, so that pytest-xdist keeps them on one worker (`--dist loadgroup`) and starts no
-# server twice. They are shared: a test works in a collection of its own and clears a journal before counting.
+# The servers below start when the first test asks for them, in each worker of pytest-xdist; tests that do are marked
+# `servers`. They are shared: a test works in a collection of its own and clears a journal before counting.
 
 
 @pytest.fixture(scope="session")

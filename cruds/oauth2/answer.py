@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from cruds.exception import OAuthAccessTokenError, OAuthErrorKind
 
-_TEMPORARY = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
+_TEMPORARY = frozenset({"temporarily_unavailable", "server_error", "slow_down", "authorization_pending"})
+_GONE = frozenset({"invalid_grant", "login_required", "interaction_required", "consent_required"})
+_DECLINED = frozenset({"access_denied", "expired_token"})
+"""Said of a login that a person was to make; said to a client alone, its settings are wrong."""
 _LONGEST_S = 10 * 365 * 86_400
 """A token that says it lives longer than ten years is good until it is rejected; dates end somewhere."""
 _SHOWN = 200
@@ -26,14 +30,29 @@ class TokenAnswer:
     expires_in: float | None
     """Seconds; None if the answer gave none, or none that makes sense."""
     scope: str | None
+    authorization_details: str | None = None
+    """As JSON (RFC 9396 section 7); None if the answer holds none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A checked answer, and when it was asked for."""
+
+    answer: TokenAnswer
+    grant: str
+    """What was asked with, as the wire names it; a renewal is `refresh_token`."""
+    asked_at: datetime
+    """Aware, UTC: before the request that brought the answer was sent."""
+    took_s: float
+    """Seconds from then to the answer, retries included."""
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, retry_after: float | None) -> TokenAnswer:
     """Return the token in an answer. Raises `OAuthAccessTokenError` for everything else, whatever its status."""
-    document = _document(body)
+    document = document_of(body)
     is_refusal = "error" in document or not 200 <= status < 300
     if is_refusal or not isinstance(document.get("access_token"), str) or not document["access_token"].strip():
-        raise _refusal(status, headers.get("content-type") or "no content type", document, retry_after)
+        raise read_refusal(status, headers, document, retry_after)
     kind = document.get("token_type", "Bearer")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise OAuthAccessTokenError(f"the token endpoint gave a token of type {kind!r:.50}, not Bearer", status=status)
@@ -41,12 +60,30 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, retry_a
         access_token=document["access_token"],
         token_type=kind,
         refresh_token=_text(document, "refresh_token"),
-        expires_in=_seconds(document.get("expires_in")),
+        expires_in=seconds_of(document.get("expires_in")),
         scope=_text(document, "scope"),
+        authorization_details=_json(document.get("authorization_details")),
     )
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def refused(error: str, description: str | None, uri: str | None) -> OAuthAccessTokenError:
+    """Return the error that an authorization answer names (RFC 6749 section 4.1.2.1)."""
+    return OAuthAccessTokenError(
+        f"the authorization server answered with {shown(error)}{_told(description)}",
+        error=error,
+        error_description=description,
+        error_uri=uri,
+        kind=OAuthErrorKind.REAUTHORIZE if error in _DECLINED else _kind(0, error),
+    )
+
+
+def shown(text: str) -> str:
+    """Return foreign text as it may stand in a message: printable, and not long."""
+    return "".join(filter(str.isprintable, text))[:_SHOWN]
+
+
+def document_of(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body; empty if there is none."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -54,18 +91,24 @@ def _document(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _refusal(
-    status: int, content_type: str, document: Mapping[str, Any], retry_after: float | None
+def read_refusal(
+    status: int,
+    headers: Mapping[str, str],
+    document: Mapping[str, Any],
+    retry_after: float | None,
+    *,
+    missing: str = "no access_token",
+    by: str = "token endpoint",
 ) -> OAuthAccessTokenError:
+    """Return the error in an answer that is none of what was asked for (RFC 6749 section 5.2)."""
     error = _text(document, "error")
     description = _text(document, "error_description")
     if error is None and not document:
-        what = f"{content_type}, which holds no JSON object"
+        what = f"{headers.get('content-type') or 'no content type'}, which holds no JSON object"
     else:
-        what = error or "no access_token"
-    told = f": {''.join(filter(str.isprintable, description))[:_SHOWN]}" if description else ""
+        what = shown(error or missing)
     return OAuthAccessTokenError(
-        f"the token endpoint answered with status code {status} and {what}{told}",
+        f"the {by} answered with status code {status} and {what}{_told(description)}",
         error=error,
         error_description=description,
         error_uri=_text(document, "error_uri"),
@@ -76,11 +119,19 @@ def _refusal(
 
 
 def _kind(status: int, error: str | None) -> OAuthErrorKind:
-    if error == "invalid_grant":
+    if error in _GONE:
         return OAuthErrorKind.REAUTHORIZE
     if error in _TEMPORARY or status == 429 or status >= 500:
         return OAuthErrorKind.TEMPORARY
     return OAuthErrorKind.CONFIGURATION
+
+
+def _told(description: str | None) -> str:
+    return f": {shown(description)}" if description else ""
+
+
+def _json(value: Any) -> str | None:
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, list) and value else None
 
 
 def _text(document: Mapping[str, Any], name: str) -> str | None:
@@ -88,8 +139,8 @@ def _text(document: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _seconds(value: Any) -> float | None:
-    """Read `expires_in`, which is advice: a number, or digits in a text; anything else is no advice."""
+def seconds_of(value: Any) -> float | None:
+    """Return what `expires_in` says, which is advice: a number, or digits in a text; anything else is no advice."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):

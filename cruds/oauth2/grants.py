@@ -1,16 +1,13 @@
-"""What is asked of a token endpoint: grants and client authentication as values (RFC 6749 sections 2.3, 4, 6)."""
+"""Grants and the parameters of token requests as values (RFC 6749 section 4, RFC 8707, RFC 9396)."""
 
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote_plus, urlencode
-
-from .token import TokenState
+from urllib.parse import urlsplit
 
 
 class Grant(StrEnum):
@@ -20,20 +17,12 @@ class Grant(StrEnum):
     PASSWORD = "password"  # noqa: S105  the name of the grant
     AUTHORIZATION_CODE = "authorization_code"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105
+    DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+    JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-class ClientAuth(StrEnum):
-    """How the client names itself at the token endpoint (RFC 6749 section 2.3.1)."""
-
-    BASIC = "basic"
-    """In the Authorization header, id and secret form-encoded first."""
-    BASIC_RAW = "basic_raw"
-    """The same without encoding: wrong, and what servers understand that do not decode."""
-    POST = "post"
-    """In the form, for servers that do not read the header."""
-    NONE = "none"
-    """By its id alone: a public client."""
-
+PERSONAL = frozenset({Grant.AUTHORIZATION_CODE, Grant.DEVICE_CODE})
+"""Grants that need a person: no session is ever made by these without one."""
 
 RESERVED = frozenset(
     {
@@ -46,6 +35,8 @@ RESERVED = frozenset(
         "scope",
         "code",
         "code_verifier",
+        "device_code",
+        "assertion",
         "redirect_uri",
         "state",
         "audience",
@@ -53,6 +44,8 @@ RESERVED = frozenset(
         "authorization_details",
         "client_assertion",
         "client_assertion_type",
+        "token",
+        "token_type_hint",
     }
 )
 """Parameters that `extra_params` may not set: each has an owner here."""
@@ -68,63 +61,23 @@ class TokenRequest:
     """What this request asks with; a refresh is `refresh_token`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What this client is, and what it asks for. Printing it shows no secret."""
+def grant_of(name: str | None, *, username: str | None, browser: bool, device: bool) -> Grant:
+    """Return the grant that is named (`jwt_bearer`, or as the wire has it); None: the one that what is given is for.
 
-    client_id: str
-    client_secret: str | None = field(repr=False)
-    client_auth: ClientAuth = ClientAuth.BASIC
-    scope: str | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    is_interactive: bool = False
-    """A person logs in through a browser; this client never makes a session by itself."""
-    authorization_details: str | None = None
-    """As JSON (RFC 9396)."""
-    targets: tuple[tuple[str, str], ...] = ()
-    """`audience` and `resource` parameters (RFC 8707), sent on renewals too."""
-    extra: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def grant(self) -> Grant:
-        """The grant that makes this client's sessions. Another principal's session is never taken for it."""
-        if self.is_interactive:
-            return Grant.AUTHORIZATION_CODE
-        return Grant.CLIENT_CREDENTIALS if self.username is None else Grant.PASSWORD
-
-    def login(self) -> TokenRequest:
-        """Return the request for a new session by client credentials or password (sections 4.4 and 4.3)."""
-        form: list[tuple[str, str | None]] = [("grant_type", self.grant)]
-        if self.grant is Grant.PASSWORD:
-            form += [("username", self.username), ("password", self.password)]
-        form += [("scope", self.scope), ("authorization_details", self.authorization_details)]
-        return self._request(self.grant, form)
-
-    def refresh(self, state: TokenState) -> TokenRequest:
-        """Return the request to renew a session (section 6), authenticated like the first one.
-
-        The scope is the one that was granted: asking for more is refused.
-        """
-        form = [
-            ("grant_type", Grant.REFRESH_TOKEN),
-            ("refresh_token", state.refresh_token),
-            ("scope", state.scope or self.scope),
-        ]
-        return self._request(Grant.REFRESH_TOKEN, form)
-
-    def _request(self, grant: Grant, form: Iterable[tuple[str, str | None]]) -> TokenRequest:
-        pairs = [(name, value) for name, value in (*form, *self.targets, *self.extra) if value]
-        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
-        if self.client_auth in {ClientAuth.BASIC, ClientAuth.BASIC_RAW}:
-            names = (self.client_id, self.client_secret or "")
-            pair = ":".join(map(quote_plus, names) if self.client_auth is ClientAuth.BASIC else names)
-            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-        else:
-            pairs.append(("client_id", self.client_id))
-            if self.client_auth is ClientAuth.POST:
-                pairs.append(("client_secret", self.client_secret or ""))
-        return TokenRequest(urlencode(pairs).encode(), headers, grant)
+    Raises ValueError for an unknown name.
+    """
+    if name is not None:
+        wanted = name if name in set(Grant) else name.upper()
+        for grant in Grant:
+            if wanted in {grant.value, grant.name} and grant is not Grant.REFRESH_TOKEN:
+                return grant
+        known = ", ".join(grant.name.lower() for grant in Grant if grant is not Grant.REFRESH_TOKEN)
+        raise ValueError(f"grant {name!r} is not one of {known}")
+    if browser:
+        return Grant.AUTHORIZATION_CODE
+    if device:
+        return Grant.DEVICE_CODE
+    return Grant.CLIENT_CREDENTIALS if username is None else Grant.PASSWORD
 
 
 def scope_text(scope: str | Iterable[str] | None) -> str | None:
@@ -145,7 +98,7 @@ def details_text(details: Any) -> str | None:
 def target_pairs(audience: str | None, resource: str | Iterable[str] | None) -> tuple[tuple[str, str], ...]:
     """Return `audience` and each `resource` as parameters. A resource has no fragment (RFC 8707 section 2)."""
     resources = (resource,) if isinstance(resource, str) else tuple(resource or ())
-    if any("#" in one or ":" not in one for one in resources):
+    if any("#" in one or not urlsplit(one).scheme for one in resources):
         raise ValueError("a resource is an absolute URI without a fragment")
     return (*((("audience", audience),) if audience else ()), *(("resource", one) for one in resources))
 

@@ -25,9 +25,18 @@ class TokenState:
     scope: str | None
     """What was granted, blank-separated; None: the answer did not say, so what was asked (RFC 6749 section 5.1)."""
     grant: str
-    """What made the session: client_credentials, password or authorization_code. Renewals do not change it."""
+    """What made the session, as the wire names it. Renewals do not change it."""
     version: int = 0
     """Counts the saves of this profile; set by the store."""
+    authorization_details: str | None = None
+    """What was granted (RFC 9396 section 7), as JSON; None: the answer did not say."""
+    issuer: str | None = None
+    """Who gave it: the issuer, or the token URL where none is known. A refresh token goes nowhere else (RFC 9700
+    section 4.14). None: a state of before this was kept."""
+    client_id: str | None = None
+    """To whom it was given; None as above."""
+    subject: str | None = None
+    """The user name of a password session, the subject of a jwt-bearer one; None: it was not named."""
 
     @property
     def life(self) -> float | None:

@@ -17,14 +17,13 @@ from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Result
 
-_LOG = io.StringIO()
-logs.configure(format="json", level="warning", stream=_LOG)
-
 
 class Desk:
     """A folder with a crudsd.yaml, as an operator would have it."""
 
     def __init__(self, folder: Path, spec: Mapping[str, Any], *, secrets: Mapping[str, str] | None = None) -> None:
+        # Anew for each: another test of this process may have set logging up otherwise.
+        logs.configure(format="json", level="warning", stream=io.StringIO())
         self.folder = folder
         self.environment = dict(secrets or {})
         self.write(spec)

@@ -9,7 +9,7 @@ from daemon.sync.outcome import Ending
 from tests.integration.harness import Desk, wrote
 from tests.servers.kinto import Kinto
 
-pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.servers
 
 RECORDS = 2_000
 

@@ -10,7 +10,7 @@ from tests.integration.harness import Desk, wrote
 from tests.servers.oidc import Oidc
 from tests.servers.pocketbase import PocketBase
 
-pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.servers
 
 RECORDS = 10_000
 FIELDS = ("external_id", "name", "email")

@@ -15,7 +15,7 @@ from tests.servers.oidc import FORM, Oidc
 from tests.servers.pocketbase import PocketBase
 from tests.servers.process import until
 
-pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.servers
 
 
 class TestLoopbackOnly:

@@ -589,7 +589,7 @@ def test_a_silent_token_endpoint_is_left_in_time(server: ScriptedServer, auth_of
     assert caught.value.status is None
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed_with_the_secret(
     server: ScriptedServer, other_server: ScriptedServer, auth_of: Callable[..., OAuth2], status: int
 ) -> None:

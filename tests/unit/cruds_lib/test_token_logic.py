@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cruds.exception import OAuthAccessTokenError, OAuthErrorKind
-from cruds.oauth2 import ClientAuth, Registration, TokenRequest, TokenState, leeway, read_answer
+from cruds.oauth2 import ClientAuth, Registration, SigningKey, TokenRequest, TokenState, leeway, read_answer
+from cruds.oauth2.client_auth import Signer
 from cruds.oauth2.grants import details_text, extra_pairs, scope_text, target_pairs
 from cruds.oauth2.token import Live
 
@@ -65,7 +66,8 @@ def test_the_client_may_name_itself_in_the_form_or_without_a_secret() -> None:
 @pytest.mark.parametrize("kind", list(ClientAuth))
 def test_a_refresh_is_authenticated_like_the_first_grant(kind: ClientAuth) -> None:
     """O02."""
-    client = Registration("id", "secret", client_auth=kind, username="u", password="p")
+    signer = Signer(SigningKey({"kty": "OKP", "crv": "Ed25519", "d": "A" * 43}), clock=lambda: NOW)
+    client = Registration("id", "secret", client_auth=kind, username="u", password="p", signer=signer)
     first, second = client.login(), client.refresh(STATE)
     names = {"client_id", "client_secret"}
     assert [one for one in form(first) if one[0] in names] == [one for one in form(second) if one[0] in names]

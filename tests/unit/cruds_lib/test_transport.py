@@ -121,23 +121,6 @@ def test_a_proxy_that_refuses_the_tunnel_is_no_connection(server: ScriptedServer
     assert not caught.value.sent
 
 
-def test_the_environments_proxy_counts_unless_told_otherwise(
-    server: ScriptedServer, other_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """K17."""
-    monkeypatch.setenv("http_proxy", server.url)
-    server.script(OK)
-    other_server.script(OK, OK)
-    with Client(other_server.url) as client:
-        client.read("x")
-    with Client(other_server.url, trust_env=False) as client:
-        client.read("x")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with Client(other_server.url) as client:
-        client.read("x")
-    assert (len(server.journal), len(other_server.journal)) == (1, 2)
-
-
 def test_a_supplied_manager_keeps_timeouts_and_retries(server: ScriptedServer) -> None:
     """K06."""
     with urllib3.PoolManager() as manager, Client(server.url, manager=manager, retries=2, backoff_factor=0) as client:

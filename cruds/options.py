@@ -1,0 +1,35 @@
+"""What a single call may say beside its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+
+class CallOptions(TypedDict, total=False):
+    """What each call may say beside its uri."""
+
+    headers: Mapping[str, str]
+    """Sent with this call; they win over the client's."""
+    timeout: float | None
+    """Total seconds of this call, instead of the client's."""
+    idempotency_key: tuple[str, str]
+    """Header name and value by which the server recognises a repetition. Makes the call repeatable."""
+    repeatable: bool | None
+    """None judges by method: GET, HEAD, PUT, DELETE, OPTIONS are, POST and PATCH are not."""
+    max_bytes: int | None
+    """The longest body of an answer, decoded, instead of the client's `max_response_bytes`; None: no limit."""
+
+
+class VerbOptions(CallOptions, total=False):
+    """What the four verbs may say beside their data."""
+
+    with_response: bool
+    """Return (value, `Response`) instead of the value alone."""
+
+
+def refuse_unknown(options: CallOptions) -> None:
+    """Raise TypeError for a name that is no option: a misspelt timeout would be no timeout."""
+    known = CallOptions.__optional_keys__
+    if unknown := options.keys() - known:
+        raise TypeError(f"a call has no {min(unknown)!r}; it has {', '.join(sorted(known))}")

@@ -230,11 +230,7 @@ class Client:
         body, catcher = encode(data, files, serialize=self._serialize), Catcher()
         try:
             response = self._run(self._call(method, uri, params, body, options, catcher), raise_status=raise_status)
-            stream = Stream(response, catcher.body)
-            try:
-                yield stream
-            finally:
-                stream.close()
+            yield Stream(response, catcher.body)
         finally:
             catcher.close()
 

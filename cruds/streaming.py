@@ -19,9 +19,7 @@ class Stream:
     def __init__(self, response: Response, body: Body | None) -> None:
         self.response = response
         """Status, headers and address. Its `body` is empty, but for an error that is not raised."""
-        self._body = body
         self._parts = iter([response.body] if body is None else body)
-        self._is_open = True
 
     @property
     def status(self) -> int:
@@ -37,18 +35,10 @@ class Stream:
         while part := self._next():
             yield part
 
-    def close(self) -> None:
-        """Leave the rest unread."""
-        self._is_open = False
-        if self._body is not None:
-            self._body.close()
-
     def __repr__(self) -> str:
         return f"<Stream of {self.response!r}>"
 
     def _next(self) -> bytes:
-        if not self._is_open:
-            raise ValueError("the stream is closed; read it within its `with` block")
         try:
             return next(self._parts, b"")
         except RequestError as error:
@@ -70,6 +60,6 @@ class Catcher:
         self.body = body
 
     def close(self) -> None:
-        """Let go of what nobody reads."""
+        """Let go of the body, and of what was not read of it."""
         if self.body is not None:
             self.body.close()

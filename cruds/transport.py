@@ -128,11 +128,13 @@ class Transport:
 class Body:
     """The body of one answer, piece by piece, its content encoding undone. Belongs to one thread; read once.
 
-    Iterating keeps the deadline and the size limit of the call, and raises what `Transport.send` raises.
+    Iterating keeps the deadline and the size limit of the call, and raises what `Transport.send` raises; ValueError
+    once it is closed, for a body that was cut short must not look like one that ended.
     """
 
     def __init__(self, answer: BaseHTTPResponse, attempt: Attempt, call: Call) -> None:
         self._answer, self._attempt, self._call = answer, attempt, call
+        self._is_open = True
 
     def __iter__(self) -> Iterator[bytes]:
         limit, size = self._call.max_bytes, 0
@@ -146,9 +148,12 @@ class Body:
 
     def close(self) -> None:
         """Leave the rest unread. Its connection cannot be used again, unless the body was read to its end."""
+        self._is_open = False
         self._answer.close()
 
     def _next(self) -> bytes:
+        if not self._is_open:
+            raise ValueError("the body is closed; read a stream within its `with` block")
         try:
             with attempting(self._attempt):
                 self._attempt.patience()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import nullcontext
+from pathlib import Path, PosixPath
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from cruds import Client, Response
 from cruds.download import Saving, disposition_name, file_name, safe_name
-from cruds.exception import AnswerLostError, DeadlineError, HTTPStatusError, ResponseTooLargeError
+from cruds.exception import AnswerLostError, DeadlineError, HTTPStatusError, RedirectError, ResponseTooLargeError
 from tests.fakes.scripted import Reply, ScriptedServer
 
 PDF = b"%PDF-1.7\n" + bytes(range(256)) * 2_000
@@ -191,6 +193,24 @@ def test_a_file_that_appears_meanwhile_is_not_replaced_either(tmp_path: Path) ->
     assert files(tmp_path) == ["a.pdf"]
 
 
+class WithoutLinks(PosixPath):
+    """A path on a file system that has no hard links."""
+
+    def hardlink_to(self, target: object) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path) -> None:
+    """FAT and some network shares: the same promises."""
+    target = WithoutLinks(tmp_path / "a.pdf")
+    answer = Response(200, {}, b"", "https://h.example/x", "GET")
+    for expected in (nullcontext(), pytest.raises(FileExistsError)):
+        with expected:
+            Saving(tmp_path, fallback=None, file=target, overwrite=False)(answer, [PDF])
+    assert target.read_bytes() == PDF
+    assert files(tmp_path) == ["a.pdf"]
+
+
 def test_a_link_is_replaced_and_not_followed(server: ScriptedServer, client: Client, tmp_path: Path) -> None:
     """Who may make links in the folder does not choose what is written over."""
     precious = tmp_path / "precious"
@@ -265,6 +285,16 @@ def test_an_error_page_is_never_the_file(
         with pytest.raises(HTTPStatusError) as caught:
             client.download("x", tmp_path)
         assert caught.value.status == status
+    assert files(tmp_path) == []
+
+
+def test_a_redirect_that_is_not_followed_is_never_the_file(
+    server: ScriptedServer, client_of: Callable[..., Client], tmp_path: Path
+) -> None:
+    """K15, K29."""
+    server.script(Reply(302, {"Location": "mailto:a@b.c"}, b"<html>"))
+    with pytest.raises(RedirectError):
+        client_of(server, raise_status=False).download("a.pdf", tmp_path)
     assert files(tmp_path) == []
 
 

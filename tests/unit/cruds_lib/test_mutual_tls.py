@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -128,6 +131,47 @@ def test_without_one_no_request_arrives(
         client.create("x", {"a": 1})
     assert caught.value.sent == isinstance(caught.value, AnswerLostError)
     assert demanding_server.journal == []
+
+
+def refuse_one(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Take one connection, and tell it that its certificate is not wanted once its request is there."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    talk = context.wrap_bio(incoming, outgoing, server_side=True)
+    connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(1)
+        while True:
+            try:
+                talk.do_handshake()
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+                incoming.write(connection.recv(65_536))
+            except ssl.SSLError:
+                break
+        with suppress(TimeoutError):  # it may have come along with the handshake
+            connection.recv(65_536)
+        connection.sendall(outgoing.read())
+        while connection.recv(65_536):
+            pass
+
+
+def test_a_refusal_that_arrives_after_the_request_says_that_nothing_was_done(papers: Papers) -> None:
+    """K17, K02: TLS 1.3 lets us write first; what we wrote was not read, and repeating does not help."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(papers.server)
+    context.load_verify_locations(papers.authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=refuse_one, args=(listener, context))
+        server.start()
+        host = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with (
+            Client(host, ca_file=str(papers.authority), client_cert=str(papers.stranger)) as client,
+            pytest.raises(TLSError, match="our certificate is not accepted") as caught,
+        ):
+            client.create("x", {"a": 1})
+        server.join()
+    assert (caught.value.attempts, caught.value.sent) == (1, False)
 
 
 def test_the_server_must_prove_itself_too(

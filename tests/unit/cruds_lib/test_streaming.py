@@ -9,8 +9,15 @@ from time import monotonic
 
 import pytest
 
-from cruds import CallOptions, Client, Response
-from cruds.exception import AnswerLostError, ConnectError, DeadlineError, HTTPStatusError, ResponseTooLargeError
+from cruds import AuthABC, CallOptions, Client, Response
+from cruds.exception import (
+    AnswerLostError,
+    ConnectError,
+    DeadlineError,
+    HTTPStatusError,
+    OAuthAccessTokenError,
+    ResponseTooLargeError,
+)
 from tests.fakes.scripted import Reply, ScriptedServer, json_reply
 
 BIG = bytes(range(256)) * 4_000
@@ -223,6 +230,36 @@ def test_the_last_answer_is_known_when_it_was_raised_and_forgotten_when_there_wa
         client.read("x")
     assert last(client) is None
     with pytest.raises(ConnectError):
+        client.read("x")
+    assert last(client) is None
+
+
+class Refused(AuthABC):
+    """Gives a token once."""
+
+    given = False
+
+    def access_token(self) -> str:
+        if self.given:
+            raise OAuthAccessTokenError("no more")
+        self.given = True
+        return "token"
+
+    def is_valid(self) -> bool:
+        return False
+
+
+def test_the_last_answer_is_forgotten_when_no_token_could_be_had(
+    server: ScriptedServer, client_of: Callable[..., Client]
+) -> None:
+    """K14."""
+    auth = Refused()
+    client = client_of(server, auth=auth)
+    auth.given = False
+    server.script(OK)
+    client.read("x")
+    assert last_status(client) == 200
+    with pytest.raises(OAuthAccessTokenError):
         client.read("x")
     assert last(client) is None
 

@@ -18,6 +18,8 @@ _PORTS = {"http": 80, "https": 443}
 # What may stand in a path (RFC 3986 section 3.3), and `%`, so that what is encoded stays as it is.
 _IN_PATH = "/:@!$&'()*+,;=~-._%"
 _IN_QUERY = _IN_PATH + "?"
+_PLAIN = re.compile(r"[A-Za-z0-9/_.~-]+")
+"""What is the same in any encoding."""
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -55,6 +57,9 @@ class Host:
         very origin. Raises `AddressError` for another origin, a `..` segment, a fragment or userinfo: a value put
         into a uri unencoded looks like this; `path()` encodes it.
         """
+        way = uri.lstrip("/")
+        if not params and _PLAIN.fullmatch(way) and ".." not in way:  # most uris, and nothing in them to look at
+            return f"{self.origin}{self.base}/{way}"
         if "#" in uri:
             raise _refused(bare(uri), "a uri has no fragment; encode the value with cruds.path()")
         if _SCHEME.match(uri):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from email.message import Message
+from functools import lru_cache
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -103,6 +104,7 @@ def decode_json(
         ) from error
 
 
+@lru_cache(maxsize=64)  # a service has two or three content types, and Message takes its time
 def charset_of(content_type: str) -> str:
     """Return the charset parameter in lower case; `utf-8` if there is none (RFC 8259 section 8.1)."""
     header = Message()

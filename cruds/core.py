@@ -21,7 +21,7 @@ from typing import Any, Self, Unpack
 from urllib3 import PoolManager
 
 from .address import Host
-from .body import Files, compatible, encode
+from .body import JSON, Files, compatible, encode
 from .cookies import Cookies
 from .credentials import AuthABC, identify, is_credential, merged_headers
 from .download import Saving
@@ -100,6 +100,8 @@ class Client:
         self._timeout, self._raise_status, self._serialize = timeout, raise_status, serialize
         self._max_response_bytes, self._parse_float = max_response_bytes, parse_float
         self._allow_insecure, self._is_home_only = allow_insecure, client_cert is not None
+        self._is_guarded = self._host.is_plain and not allow_insecure
+        self._usual: dict[str | None, tuple[dict[str, str], dict[str, str]]] = {}
         self._thread = threading.local()
         kept = Cookies(self._host.origin) if cookies else None
         self.cookies: CookieJar | None = None if kept is None else kept.jar
@@ -337,13 +339,15 @@ class Client:
     ) -> Call:
         refuse_unknown(options)
         method, (content, content_type) = method.upper(), body
-        typed = {} if content_type is None else {"Content-Type": content_type}
         key = options.get("idempotency_key")
         own = options.get("headers") or {}
-        headers = merged_headers(typed, self.request_headers, own, dict([key]) if key is not None else {})
-        if content is not None and content_type is not None and content_type.startswith("multipart/"):
-            headers = merged_headers(headers, typed)  # only the encoder knows the boundary
-        self._refuse_clear_text(has_credentials=any(map(is_credential, headers)))
+        headers = self._usual_headers(content_type)
+        if own or key is not None:
+            headers = merged_headers(headers, own, dict([key]) if key is not None else {})
+        if content_type is not None and content_type.startswith("multipart/"):
+            headers = merged_headers(headers, {"Content-Type": content_type})  # only the encoder knows the boundary
+        if self._is_guarded:
+            self._refuse_clear_text(has_credentials=any(map(is_credential, headers)))
         timeout = options.get("timeout", self._timeout)
         repeatable = options.get("repeatable")
         if repeatable is None:
@@ -361,6 +365,16 @@ class Client:
             is_home_only=self._is_home_only,
             receive=receive,
         )
+
+    def _usual_headers(self, content_type: str | None) -> Mapping[str, str]:
+        """Return the headers of a call that brings none of its own: checked once, until somebody changes ours."""
+        before, made = self._usual.get(content_type, (None, {}))
+        if before != self.request_headers:
+            before = dict(self.request_headers)
+            made = merged_headers({} if content_type is None else {"Content-Type": content_type}, before)
+            if content_type in {None, JSON}:
+                self._usual[content_type] = (before, made)
+        return made
 
     def _refuse_clear_text(self, *, has_credentials: bool) -> None:
         if has_credentials and self._host.is_plain and not self._allow_insecure:

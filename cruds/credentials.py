@@ -71,13 +71,18 @@ class BearerCredentials:
 
     def __init__(self, auth: AuthABC) -> None:
         self._auth = auth
+        self._last: tuple[str, dict[str, str]] = ("", {})
 
     def headers(self) -> Mapping[str, str]:
         """Return the Authorization header. Raises `OAuthAccessTokenError` for an empty token: it would name nobody."""
         token = self._auth.access_token()
         if not token:
             raise OAuthAccessTokenError(f"{type(self._auth).__name__}.access_token() gave no token")
-        return {"Authorization": f"Bearer {token}"}
+        last, headers = self._last
+        if token != last:  # checked once for each token, not for each request
+            headers = {"Authorization": checked_value("Authorization", f"Bearer {token}")}
+            self._last = (token, headers)
+        return headers
 
     def renew(self, rejected: Mapping[str, str]) -> bool:
         """Return whether the auth object has another token now."""
@@ -130,6 +135,12 @@ def checked_value(name: object, value: object) -> str:
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
         raise ValueError(f"header {name!r} holds characters that no header may hold")
     return value
+
+
+def proven_headers(headers: Mapping[str, str], proof: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with a proof that wins over them, whatever the case of the names; both have been checked."""
+    names = {name.lower() for name in proof}
+    return {**{name: value for name, value in headers.items() if name.lower() not in names}, **proof}
 
 
 def merged_headers(*layers: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from .address import bare
 from .cookies import Cookies
-from .credentials import Credentials, merged_headers
+from .credentials import Credentials, merged_headers, proven_headers
 from .exception import (
     AnswerLostError,
     ClientStoppedError,
@@ -155,8 +155,9 @@ class Exchange:
         if self._stop.is_set():
             raise ClientStoppedError("stopped", **_where(talk))
         proof = self._credentials.headers() if talk.call.is_authenticated else {}
-        kept = {} if self._cookies is None else self._cookies.headers(talk.call.url)
-        headers = merged_headers(kept, talk.call.headers, proof) if proof or kept else talk.call.headers
+        headers = proven_headers(talk.call.headers, proof) if proof else talk.call.headers
+        if self._cookies is not None:
+            headers = merged_headers(self._cookies.headers(talk.call.url), headers)
         if monotonic() >= talk.call.ends_at:
             raise DeadlineError("the time of the call is used up", **_where(talk))
         talk.attempts += 1
@@ -170,7 +171,9 @@ class Exchange:
             raise
         if self._cookies is not None:
             self._cookies.note(answer.url, answer.headers)
-        return self._after_answer(talk, replace(answer, attempts=talk.attempts), proof)
+        if talk.attempts > 1:
+            answer = replace(answer, attempts=talk.attempts)
+        return self._after_answer(talk, answer, proof)
 
     def _after_error(self, talk: _Talk, error: RequestError) -> None:
         """Wait for the next attempt, or raise the error."""
@@ -198,6 +201,9 @@ class Exchange:
         if status in {404, 410} and talk.call.method == "DELETE" and talk.may_be_done:
             self._tell(EventKind.ANSWER, talk, status=status)
             return replace(answer, repeated_delete=True)
+        if status not in self._policy.status_codes:
+            self._tell(EventKind.ANSWER, talk, status=status)
+            return answer
         wanted = retry_after_of(answer.headers, utc_now)
         wait = self._policy.after_status(
             status,

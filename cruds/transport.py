@@ -5,13 +5,12 @@ from __future__ import annotations
 import ssl
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, Timeout
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, Timeout
 from urllib3 import exceptions as foreign
-from urllib3.util import make_headers
+from urllib3.util import Retry, make_headers
 
 from .address import Host, bare
 from .exception import (
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Body", "Transport", "TransportSettings", "accepted_encodings"]
 
 _CHUNK = 65_536
+_NO_RETRIES = Retry.from_int(False, redirect=False)
 _CLOCK_GRAIN_S = 0.005
 """A socket may wake this much before the deadline it was given."""
 _BEFORE_THE_REQUEST = (foreign.NewConnectionError, foreign.ConnectTimeoutError, foreign.NameResolutionError)
@@ -62,6 +62,10 @@ class Transport:
         self._settings = settings
         self._is_ours = manager is None
         self.manager = manager_for(settings, host) if manager is None else manager
+        self._origin = host.origin
+        # A proxy for plain http reads the whole address, and a manager that is not ours may have a way of its own.
+        is_direct = self._is_ours and (self.manager.proxy is None or host.origin.startswith("https:"))
+        self._home = self.manager.connection_from_url(host.origin) if is_direct else None
         if manager is not None and not settings.is_pool_free:
             warnings.warn(
                 "a supplied manager brings its own TLS, proxy and pool settings; the client's are not used",
@@ -83,22 +87,22 @@ class Transport:
         except (foreign.HTTPError, OSError) as error:
             raise _translated(error, attempt, call, answered=False) from error
         body = Body(answer, attempt, call)
-        response = Response(
-            status=answer.status,
-            headers=HTTPHeaderDict(answer.headers),
-            body=b"",
-            url=call.url,
-            method=call.method,
-            parse_float=call.parse_float,
-        )
+        receive = call.receive if answer.status < 300 else None
         try:
-            if call.receive is not None and answer.status < 300:
-                call.receive(response, body)
-                return response
-            return replace(response, body=b"".join(body))
+            response = Response(
+                status=answer.status,
+                headers=answer.headers,
+                body=b"" if receive is not None else b"".join(body),
+                url=call.url,
+                method=call.method,
+                parse_float=call.parse_float,
+            )
+            if receive is not None:
+                receive(response, body)
         except BaseException:
             body.close()
             raise
+        return response
 
     def _open(self, call: Call, headers: Mapping[str, str], attempt: Attempt) -> BaseHTTPResponse:
         patience = attempt.patience()
@@ -108,16 +112,26 @@ class Transport:
             connect = min(connect, left)
         elif call.ends_at != float("inf"):
             connect = call.ends_at - monotonic()
-        return self.manager.urlopen(
-            call.method,
-            call.url,
-            body=call.body,
-            headers=headers,
-            timeout=Timeout(connect=_positive(connect), read=_positive(patience)),
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
+        options: dict[str, Any] = {
+            "body": call.body,
+            "headers": headers,
+            "timeout": Timeout(connect=_positive(connect), read=_positive(patience)),
+            "retries": _NO_RETRIES,
+            "redirect": False,
+            "preload_content": False,
+        }
+        target = call.url.removeprefix(self._origin)
+        home = self._home_pool() if target.startswith("/") else None
+        if home is None:
+            return self.manager.urlopen(call.method, call.url, **options)
+        return home.urlopen(call.method, target, assert_same_host=False, **options)
+
+    def _home_pool(self) -> HTTPConnectionPool | None:
+        """Return the pool of our own host, found once and not for each request; None if the manager is to be asked."""
+        home = self._home
+        if home is not None and home.pool is None:  # closed by `close`, or as the oldest of many
+            home = self._home = self.manager.connection_from_url(self._origin)
+        return home
 
     def close(self) -> None:
         """Close the idle connections of a manager that is ours; a supplied one is its owner's."""
@@ -144,7 +158,13 @@ class Body:
                 self.close()
                 raise ResponseTooLargeError(limit=limit, method=self._call.method, url=bare(self._call.url), sent=True)
             yield part
+            if self._is_whole():
+                break
         self._answer.release_conn()
+
+    def _is_whole(self) -> bool:
+        """Whether nothing more can come; a decoder may hold back something until it is asked."""
+        return self._is_open and self._answer.length_remaining == 0 and "content-encoding" not in self._answer.headers
 
     def close(self) -> None:
         """Leave the rest unread. Its connection cannot be used again, unless the body was read to its end."""

@@ -28,36 +28,11 @@ from cruds.oauth2.store import MemoryTokenStore, TokenState
 from tests.fakes.scripted import Reply, ScriptedServer, json_reply
 
 from .conftest import Waits
+from .oauth2_rig import Time, store, time
+
+__all__ = ["store", "time"]
 
 OK = json_reply({"ok": True})
-
-
-class Time:
-    """Both clocks, moved by hand."""
-
-    def __init__(self) -> None:
-        self.wall = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-        self.ticks = 1000.0
-
-    def clock(self) -> datetime:
-        return self.wall
-
-    def monotonic(self) -> float:
-        return self.ticks
-
-    def pass_by(self, seconds: float) -> None:
-        self.wall += timedelta(seconds=seconds)
-        self.ticks += seconds
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def store() -> MemoryTokenStore:
-    return MemoryTokenStore()
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_a_login_that_is_not_configured_says_so(browser: Make, missing: dict[str
 
 
 def test_every_login_has_a_state_and_a_verifier_of_its_own(browser: Make, server: ScriptedServer) -> None:
-    """O20, RFC 7636 4.1: a new verifier for each request, 43 to 128 unreserved characters, proven by its S256 challenge."""
+    """O20, RFC 7636 4.1: a verifier for each request, 43 to 128 unreserved characters, proven by its S256 challenge."""
     server.script(grant("one"), grant("two"))
     auth = browser()
     first, second = (sent(auth.get_authorization_url()) for _ in range(2))

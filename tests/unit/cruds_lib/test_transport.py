@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
+import threading
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -89,13 +92,27 @@ def test_our_own_certificate_is_shown(
     assert client.read("x") == {"ok": True}
 
 
-def test_a_server_that_speaks_no_tls_is_no_connection(server: ScriptedServer) -> None:
-    with (
-        Client(f"https://127.0.0.1:{server.port}", retries=0) as client,
-        pytest.raises((TLSError, ConnectError)) as caught,
-    ):
-        client.create("x", {})
+def test_a_server_that_speaks_no_tls_is_no_connection() -> None:
+    """It speaks first, as a mail server does: one that waits for a line may wait as long as the client does."""
+
+    def greet(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer, contextlib.suppress(ConnectionError):
+            peer.sendall(b"220 mail.example ready, and in plain text\r\n")
+            while peer.recv(4096):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=greet, args=(listener,))
+        thread.start()
+        with (
+            Client(f"https://127.0.0.1:{listener.getsockname()[1]}", retries=0, timeout=20) as client,
+            pytest.raises((TLSError, ConnectError)) as caught,
+        ):
+            client.create("x", {})
+        thread.join(timeout=20)
     assert not caught.value.sent
+    assert not thread.is_alive()
 
 
 def test_a_proxy_is_used_with_its_credentials(server: ScriptedServer) -> None:

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from cruds.oauth2.store import MemoryTokenStore, TokenStore
 
@@ -104,14 +102,6 @@ class App:
         """Close every connection to a system."""
         for exchange in self._exchanges.values():
             exchange.client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def job(self, name: str) -> Job:
         """Return a job. Raises UsageError, with the nearest name, when there is none."""

@@ -56,6 +56,8 @@ runs = Table(
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("ended_at", Moment),
+    Column("digests", Text),  # of the withheld changes by kind; null where nothing was withheld
+    Column("resume_at", Moment),  # when the work of a waiting run goes on
     PrimaryKeyConstraint("id"),
     UniqueConstraint("job", "fire_time"),
 )
@@ -83,6 +85,7 @@ changes = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("status", Integer),
     Column("updated_at", Text, nullable=False),
+    Column("contest", Text),  # see links
     PrimaryKeyConstraint("run", "seq"),
 )
 Index("ix_changes_run_key", changes.c.run, changes.c.key)
@@ -110,6 +113,7 @@ links = Table(
     Column("raw", LargeBinary, nullable=False),
     Column("version", Text),
     Column("owned", Boolean, nullable=False),
+    Column("contest", Text),  # fields that the target keeps setting back, each with how often; null for none
     PrimaryKeyConstraint("id"),
     UniqueConstraint("job", "key"),
 )
@@ -136,7 +140,30 @@ rejects = Table(
     Column("first_at", Moment, nullable=False),
     Column("last_at", Moment, nullable=False),
     Column("run", Text, nullable=False),
+    Column("retry", Text, nullable=False, server_default="each_run"),  # when it may be tried again
+    Column("fingerprint", LargeBinary),  # of the document that was refused; null for none
     PrimaryKeyConstraint("job", "key"),
+)
+
+reads = Table(
+    "reads",
+    metadata,
+    Column("job", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("mark", LargeBinary, nullable=False),  # where the read stands, for a run that takes it up
+    Column("saved_at", Moment, nullable=False),
+    PrimaryKeyConstraint("job"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("job", Text, nullable=False),
+    Column("run", Text, nullable=False),  # the held run whose withheld changes are released
+    Column("digests", Text, nullable=False),
+    Column("approved_at", Moment, nullable=False),
+    PrimaryKeyConstraint("job"),
 )
 
 target_records = Table(

@@ -4,7 +4,7 @@
 socket, file or thread.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from daemon.errors import EndpointError, StoppedError, UnavailableError
@@ -12,11 +12,14 @@ from daemon.spec import Job, Mode
 
 from .apply import apply
 from .certificate import Certificate, End, certify
-from .change import Fate, Kind, Link
+from .change import Kind
 from .counts import Counts
-from .events import Judged, PageDone, PhaseBegan, ReadEnded
+from .events import PageDone, PhaseBegan, ReadEnded
 from .finder import Finder
-from .guards import Allowance, Facts, judge, withheld_kinds
+from .gone import gone, plan_deletes
+from .guards import Allowance, Facts
+from .intake import Intake
+from .judgement import Judgement
 from .mapping import JobMapping
 from .outcome import Ending, Phase, Result, Verdict
 from .planner import Planner
@@ -26,9 +29,6 @@ from .seen import Seen
 
 SLICE_CHANGES = 50_000
 """Changes that are journalled before they are guarded and applied: bounds journal and memory of a long first load."""
-
-DELETE_BATCH = 1_000
-"""Links looked at in one step of the search for what is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Run:
         self._seen = Seen(0)
         self._known = 0
         self._certificate = Certificate(end=None)
-        self._verdicts: dict[str, Verdict] = {}
+        self._judgement = Judgement(job, ports, options.allowance)
         self._counts = Counts()
 
     def result(self) -> Result:
@@ -81,7 +81,7 @@ class _Run:
             ending=ending or self._ending(),
             counts=self._counts,
             certificate=self._certificate,
-            verdicts=tuple(self._verdicts.values()),
+            verdicts=self._judgement.verdicts,
             error=str(error) if error else "",
         )
 
@@ -94,16 +94,11 @@ class _Run:
         remembered = ports.links.count()
         self._seen = Seen(remembered.highest)
         self._known = max(remembered.links, finder.index.count() if finder.index is not None else 0)
+        intake = Intake(self._mapping, ports, seen=self._seen, blocked=blocked)
         planner = Planner(
-            self._job,
-            self._mapping,
-            ports,
-            run=self._options.run,
-            finder=finder,
-            seen=self._seen,
-            blocked=blocked,
+            self._job, self._mapping, ports, run=self._options.run, finder=finder, intake=intake, blocked=blocked
         )
-        self._read(planner)
+        self._read(planner, intake)
         deletes = self._job.mode is Mode.MIRROR and self._certificate.issued
         self._settle_slice(planner, over=not deletes)
         if deletes:
@@ -111,7 +106,7 @@ class _Run:
         elif self._job.mode is Mode.MIRROR:
             self._withhold_for_certificate()
 
-    def _read(self, planner: Planner) -> None:
+    def _read(self, planner: Planner, intake: Intake) -> None:
         """Walk the source's pages, a slice at a time, and certify the read.
 
         A read that breaks off ends the run: slices that were applied stay applied, the rest is planned anew next time.
@@ -130,7 +125,7 @@ class _Run:
             broke = [f"the read broke off: {error}"]
             raise
         finally:
-            self._certificate = certify(end, (*broke, *planner.doubts))
+            self._certificate = certify(end, (*broke, *intake.doubts))
             self._ports.observe(ReadEnded(self._certificate))
 
     def _page(self, planner: Planner, page: Page) -> None:
@@ -147,35 +142,19 @@ class _Run:
 
     def _delete(self, planner: Planner) -> None:
         """Plan, guard and apply the deletes: last, once, and only after a read that is proven complete."""
-        deletes = self._plan_deletes(planner)
-        self._judge(planner, deletes=deletes, over=True)
+        self._counts = plan_deletes(
+            self._job, self._ports, planner, self._seen, self._counts, check_stop=self._check_stop
+        )
+        self._judge(planner, deletes=self._counts.deletes_pending, over=True)
         self._apply([Kind.DELETE], Phase.DELETE)
 
     def _withhold_for_certificate(self) -> None:
         """Say how many records are not in the source but may not be deleted, since that is not proven."""
-        gone = sum(len(links) for links in self._gone())
-        if gone:
-            self._counts = self._counts.plus(deletes_withheld=gone)
-            message = f"{gone} records did not appear in the source, but the read is {self._certificate}"
-            self._note(Verdict("certificate", tripped=True, message=message))
-
-    def _gone(self) -> Iterator[list[Link]]:
-        """Yield the links whose record the read did not meet, in batches."""
-        after = 0
-        while batch := self._ports.links.range(after, self._seen.highest, DELETE_BATCH):
-            after = batch[-1].id
-            self._check_stop()
-            yield [link for link in batch if link.id not in self._seen]
-
-    def _plan_deletes(self, planner: Planner) -> int:
-        deletes = 0
-        for gone in self._gone():
-            ours = [link for link in gone if link.owned or self._job.target.delete_adopted]
-            changes = [planner.deletion(link) for link in ours]
-            self._counts = self._counts.plus(deletes_pending=len(ours), kept=len(gone) - len(ours))
-            self._ports.journal.plan(changes, links=(), rejects=(), counts=self._counts)
-            deletes += len(ours)
-        return deletes
+        number = sum(len(links) for links in gone(self._ports, self._seen, check_stop=self._check_stop))
+        if number:
+            self._counts = self._counts.plus(deletes_withheld=number)
+            message = f"{number} records did not appear in the source, but the read is {self._certificate}"
+            self._judgement.note(Verdict("certificate", tripped=True, message=message))
 
     def _judge(self, planner: Planner, *, deletes: int, over: bool) -> None:
         facts = Facts(
@@ -188,27 +167,7 @@ class _Run:
             selection_changed=self._ports.links.last_selection() not in {None, self._mapping.selection},
             read_is_over=over,
         )
-        for verdict in judge(self._job.guards, self._job.mode, facts, self._options.allowance):
-            self._note(verdict)
-        for kind, reason in withheld_kinds(tuple(self._verdicts.values())).items():
-            self._withhold(kind, reason)
-
-    def _note(self, verdict: Verdict) -> None:
-        if self._verdicts.get(verdict.guard) != verdict:
-            self._verdicts[verdict.guard] = verdict
-            self._ports.observe(Judged(verdict))
-
-    def _withhold(self, kind: Kind, reason: str) -> None:
-        number = self._ports.journal.tally().get((kind, Fate.PLANNED), 0)
-        if number == 0:
-            return
-        moved = (
-            {"deletes_pending": -number, "deletes_withheld": number}
-            if kind is Kind.DELETE
-            else {"pending": -number, "withheld": number}
-        )
-        self._counts = self._counts.plus(**moved)
-        self._ports.journal.withhold([kind], reason, self._counts)
+        self._counts = self._judgement.judge(facts, self._counts)
 
     def _apply(self, kinds: list[Kind], phase: Phase) -> None:
         options, ports = self._options, self._ports
@@ -234,7 +193,7 @@ class _Run:
             raise StoppedError("the run was asked to stop")
 
     def _ending(self) -> Ending:
-        if any(verdict.tripped for verdict in self._verdicts.values()):
+        if self._judgement.tripped:
             return Ending.HELD
         return Ending.REJECTED if self._counts.any_rejected else Ending.DONE
 

@@ -30,6 +30,8 @@ class Ending(StrEnum):
     """A guard withheld changes; the rest went through."""
     UNAVAILABLE = "unavailable"
     """A remote system could not be reached; nothing was concluded from that."""
+    WAITING = "waiting"
+    """A remote system asked for a wait that is longer than a run may take; the work goes on after it."""
     INTERRUPTED = "interrupted"
     """Stopped on request or by the end of its process; the next run finishes the work."""
     FAILED = "failed"
@@ -43,6 +45,7 @@ EXITS = {
     Ending.REJECTED: Exit.REJECTED,
     Ending.HELD: Exit.HELD,
     Ending.UNAVAILABLE: Exit.UNAVAILABLE,
+    Ending.WAITING: Exit.UNAVAILABLE,
     Ending.INTERRUPTED: Exit.INTERRUPTED,
     Ending.FAILED: Exit.ERROR,
     Ending.SKIPPED: Exit.DONE,
@@ -70,3 +73,5 @@ class Result:
     verdicts: tuple[Verdict, ...]
     error: str = ""
     """What went wrong, in words for the operator; empty when nothing did."""
+    wait_s: float | None = None
+    """Seconds that the remote system asked to be left alone, for a run that is waiting."""

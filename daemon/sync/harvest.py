@@ -1,0 +1,39 @@
+"""What one page comes to on its way through the planner, until it is journalled."""
+
+from dataclasses import dataclass, field
+
+from daemon.errors import RefusedError
+from daemon.values import Document, Record
+
+from .change import Change, Link, Reject
+from .counts import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A record that takes part, with its key."""
+
+    key: str
+    record: Record
+    raw: bytes
+    """The raw fingerprint."""
+
+
+@dataclass(slots=True)
+class Harvest:
+    """What one page comes to, until it is journalled."""
+
+    counts: Counts
+    changes: list[Change] = field(default_factory=list)
+    links: list[tuple[Link, Document | None]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+    def reject(self, key: str, reason: str, *, error: RefusedError | None = None) -> None:
+        """Turn a record away, counted; `error` is what the target said, where it was asked."""
+        status, excerpt = (error.status, error.excerpt) if error else (None, "")
+        self.rejects.append(Reject(key, reason, status=status, excerpt=excerpt))
+        self.counts = self.counts.plus(rejected=1)
+
+    def count(self, **more: int) -> None:
+        """Raise the named figures."""
+        self.counts = self.counts.plus(**more)

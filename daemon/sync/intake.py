@@ -1,0 +1,122 @@
+"""From raw records to records that take part: parsed, let in by the filter, with a key that came only once.
+
+What is turned away here is rejected and, where its key is known, seen: it is never deleted by absence.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from daemon.values import Record
+
+from . import canonical
+from .change import Fate, Link, Reject
+from .events import RecordsRejected
+from .harvest import Harvest, Keyed
+from .mapping import JobMapping, UnmappableError
+from .ports import Page, Ports
+from .seen import Seen
+
+DUPLICATE = "another record of this read has the same key; neither is written"
+
+
+class Intake:
+    """Takes in the pages of one read. Not shared between threads."""
+
+    def __init__(self, mapping: JobMapping, ports: Ports, *, seen: Seen, blocked: frozenset[str]) -> None:
+        self._mapping = mapping
+        self._ports = ports
+        self._seen = seen
+        self._blocked = blocked
+        self._doubled: set[str] = set()
+        self.doubts: list[str] = []
+        """Why the read cannot be called complete, as far as its records show."""
+
+    # ---- parse -------------------------------------------------------------------------------------------------
+
+    def parse(self, page: Page, harvest: Harvest) -> list[Keyed]:
+        """Return the page's records that take part, each with its key; reject what has none."""
+        keyed = []
+        for raw in page.records:
+            mark = canonical.raw_fingerprint(raw, self._mapping.seed)
+            try:
+                record = canonical.decode_object(raw)
+            except ValueError as error:
+                self._doubt(f"a record on page {page.number} is unreadable")
+                harvest.reject(f"#{mark.hex()}", f"the record is unreadable: {error}")
+                continue
+            one = self._key(record, mark, page.number, harvest)
+            if one is not None:
+                keyed.append(one)
+        return keyed
+
+    def _key(self, record: Record, mark: bytes, page: int, harvest: Harvest) -> Keyed | None:
+        filtered: UnmappableError | None = None
+        try:
+            if not self._mapping.takes_part(record):
+                harvest.count(skipped=1)
+                return None
+        except UnmappableError as error:
+            filtered = error
+        try:
+            key = self._mapping.key(record)
+        except UnmappableError as error:
+            self._doubt(f"a record on page {page} has no usable key")
+            harvest.reject(f"#{mark.hex()}", str(error))
+            return None
+        if filtered is not None:
+            self._see(key)
+            harvest.reject(key, str(filtered))
+            return None
+        return Keyed(key, record, mark)
+
+    def _see(self, key: str) -> None:
+        """Note that the record of this key was met, so that a rejected one is never deleted by absence."""
+        link = self._ports.links.by_key([key]).get(key)
+        if link is not None:
+            self._seen.add(link.id)
+
+    # ---- recall ------------------------------------------------------------------------------------------------
+
+    def once(self, keyed: list[Keyed], links: Mapping[str, Link], harvest: Harvest) -> list[Keyed]:
+        """Return the records whose key came only once so far; reject both sides of the others.
+
+        All of them are seen from now on.
+        """
+        times = Counter(one.key for one in keyed)
+        known = self._ports.journal.known(list(times))
+        fresh = []
+        for one in keyed:
+            link = links.get(one.key)
+            # A blocked key is known to this run from its recovery, not from a record.
+            met = (one.key in known and one.key not in self._blocked) or (link is not None and self._met(link))
+            if met:
+                self._spoil(one.key, known.get(one.key), harvest, had_row=one.key in known)
+            if met or times[one.key] > 1:
+                self._doubt("two records have the same key")
+                harvest.reject(one.key, DUPLICATE)
+            else:
+                fresh.append(one)
+        for key in times:
+            if (link := links.get(key)) is not None:
+                self._seen.add(link.id)
+        return fresh
+
+    def _met(self, link: Link) -> bool:
+        return link.id in self._seen or link.id > self._seen.highest
+
+    def _spoil(self, key: str, fate: Fate | None, harvest: Harvest, *, had_row: bool) -> None:
+        """Take back the first of two records with one key, as far as that is still possible; once a key."""
+        if key in self._doubled:
+            return
+        self._doubled.add(key)
+        if fate is Fate.PLANNED:
+            reject = Reject(key, DUPLICATE)
+            harvest.count(pending=-1, rejected=1)
+            self._ports.journal.spoil(key, reject, harvest.counts)
+            self._ports.observe(RecordsRejected((reject,)))
+        elif not had_row and harvest.counts.unchanged:
+            harvest.count(unchanged=-1, rejected=1)
+
+    def _doubt(self, doubt: str) -> None:
+        if doubt not in self.doubts:
+            self.doubts.append(doubt)

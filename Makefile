@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := cruds daemon migrations tests bench
 
-.PHONY: demo test check fmt lint types layers cover lock wheel servers bench-client clean help
+.PHONY: demo test check fmt lint types layers cover lock wheel servers bench-client bench-memory clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -64,6 +64,9 @@ wheel: $(VENV)/.dev ## build the wheel into dist/
 
 bench-client: $(VENV)/.run ## measure the client beside bare urllib3, requests, httpx and niquests
 	$(BIN)/python bench/client.py --write
+
+bench-memory: $(VENV)/.run ## measure the memory of a run over 10,000 and over 1,000,000 records
+	$(BIN)/python bench/memory.py --write
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .servers dist build .coverage*

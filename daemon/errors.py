@@ -11,7 +11,8 @@
         ├── AuthError          credentials are refused; a person must look                               exit 1
         ├── TrustError         the system's certificate is not trusted; a person must look           exit 1
         ├── RefusedError       the system will never accept this request (4xx)
-        ├── StaleError         the target record is gone or moved on (404, 412)
+        ├── StaleError         the target record moved on (409, 412, 428); read again, the change may be made
+        │   └── GoneError      there is no such target record any more (404, 410)
         ├── ConflictError      the target has such a record already (409)
         ├── UnknownError       the answer was lost: the write may or may not have been carried out
         ├── StoppedError       nobody's: the work was asked to stop while it waited                  exit 130
@@ -122,7 +123,11 @@ class RefusedError(EndpointError):
 
 
 class StaleError(EndpointError):
-    """The target record is gone, or is not the version we knew."""
+    """The target record is not the version we knew, or the target wants to be told which one we know."""
+
+
+class GoneError(StaleError):
+    """The target has no record of this id any more."""
 
 
 class ConflictError(EndpointError):

@@ -79,14 +79,7 @@ class Body:
 
     def records(self, path: Path | None) -> Content:
         """Return the list at `path` (the body itself if None) as raw records."""
-        if path is not None and path.steps is None:
-            found = path.search(self.whole())
-            raw = None if found is None else _ENCODER.encode(found)
-        else:
-            raw = self._raw_at(path.steps if path is not None and path.steps is not None else ())
-        where = f"the records path {path.text!r}" if path is not None else "the answer"
-        if raw is None:
-            raise MalformedError(f"{self._what}: {where} is not in the answer, which has {self._names()}")
+        raw, where = self._part(path)
         try:
             parts = _LIST.decode(raw)
         except msgspec.DecodeError as error:
@@ -96,6 +89,19 @@ class Body:
                 f"{self._what}: {where} is {_kind(raw)}, not a list; the answer has {self._names()}"
             ) from error
         return Content(tuple(bytes(part) for part in parts), xxhash.xxh3_128_digest(raw))
+
+    def record(self, path: Path | None) -> bytes | None:
+        """Return the one record at `path` (the body itself if None): an object, or the only item of a list.
+
+        None when the list is empty.
+        """
+        raw, where = self._part(path)
+        if raw.lstrip()[:1] != b"[":
+            return raw
+        parts = self.records(path).records
+        if len(parts) > 1:
+            raise MalformedError(f"{self._what}: {where} is a list of {len(parts)}, and one record was asked for")
+        return parts[0] if parts else None
 
     def find(self, path: Path | None) -> Json:
         """Return the value at `path`, None when it is not there."""
@@ -115,6 +121,18 @@ class Body:
             except msgspec.DecodeError as error:
                 raise CutError(f"{self._what}: the answer is not whole: {error}") from error
         return self._whole
+
+    def _part(self, path: Path | None) -> tuple[bytes, str]:
+        """Return the raw value at `path` and what a message calls that place; a path to nothing is an error."""
+        where = f"the records path {path.text!r}" if path is not None else "the answer"
+        if path is not None and path.steps is None:
+            found = path.search(self.whole())
+            raw = None if found is None else _ENCODER.encode(found)
+        else:
+            raw = self._raw_at(path.steps if path is not None and path.steps is not None else ())
+        if raw is None:
+            raise MalformedError(f"{self._what}: {where} is not in the answer, which has {self._names()}")
+        return raw, where
 
     def _raw_at(self, steps: tuple[str, ...]) -> bytes | None:
         raw: Any = self._raw

@@ -16,6 +16,7 @@ from daemon.errors import (
     AuthError,
     ConflictError,
     EndpointError,
+    GoneError,
     MalformedError,
     RefusedError,
     StaleError,
@@ -48,9 +49,15 @@ class Call:
     did not arrive, or carries an idempotency key."""
     writes: bool = False
     creates: bool = False
+    gets: bool = False
+    """Whether it reads the one record of an id, so that 404 says that there is none."""
     ok: frozenset[int] = frozenset()
     """Further statuses that mean success."""
 
+
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_STALE = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED})
+"""What an update or delete gets when it does not fit the record as it is now: RFC 9110 15.5.10, 15.5.13, RFC 6585 3."""
 
 _SAYS_NOTHING_OF_BEFORE = UNPROCESSED | {HTTPStatus.UNAUTHORIZED}
 """What these refuse is the attempt that they answer; one before it may have been carried out all the same."""
@@ -160,9 +167,8 @@ class Exchange:
 
 
 def _refusal(call: Call, status: int) -> type[EndpointError]:
-    if not call.writes:
-        return RefusedError
     if call.creates:
         return ConflictError if status == HTTPStatus.CONFLICT else RefusedError
-    stale = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.PRECONDITION_FAILED}
-    return StaleError if status in stale else RefusedError
+    if status in _GONE and (call.writes or call.gets):
+        return GoneError
+    return StaleError if call.writes and status in _STALE else RefusedError

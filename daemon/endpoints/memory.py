@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from daemon.errors import ConflictError, EndpointError, StaleError
+from daemon.errors import ConflictError, EndpointError, GoneError
 from daemon.sync.canonical import decode, key_text
 from daemon.sync.certificate import End
 from daemon.sync.change import Change
@@ -43,7 +43,13 @@ class MemoryTarget:
     """Records by id, each an object with a `match` field. Safe for several threads."""
 
     def __init__(
-        self, *, match: str = "id", lists: bool = True, looks_up: bool = True, idempotent: bool = False
+        self,
+        *,
+        match: str = "id",
+        lists: bool = True,
+        looks_up: bool = True,
+        gets: bool = False,
+        idempotent: bool = False,
     ) -> None:
         self.records: dict[str, Document] = {}
         self.writes: list[tuple[str, str]] = []
@@ -52,7 +58,7 @@ class MemoryTarget:
         self._ids = itertools.count(1)
         self._answers: dict[str, Written] = {}
         self._lock = threading.Lock()
-        self._lists, self._looks_up, self._idempotent = lists, looks_up, idempotent
+        self._lists, self._looks_up, self._gets, self._idempotent = lists, looks_up, gets, idempotent
 
     @property
     def can_list(self) -> bool:
@@ -63,6 +69,11 @@ class MemoryTarget:
     def can_lookup(self) -> bool:
         """Whether this target can be asked for a key."""
         return self._looks_up
+
+    @property
+    def can_get(self) -> bool:
+        """Whether this target can be asked for an id."""
+        return self._gets
 
     @property
     def has_idempotency(self) -> bool:
@@ -78,6 +89,11 @@ class MemoryTarget:
         """Return the records whose match field is `key`."""
         del document
         return tuple(record for record in self._records() if record.match == key)
+
+    def get(self, target_id: str, key: str, document: Document) -> TargetRecord | None:
+        """Return the record with this id, or None."""
+        del key, document
+        return next((record for record in self._records() if record.id == target_id), None)
 
     def create(self, change: Change) -> Written:
         """Add the document under a new id; a key that is there is a conflict."""
@@ -97,7 +113,7 @@ class MemoryTarget:
         with self._lock:
             target_id = change.target_id or ""
             if target_id not in self.records:
-                raise StaleError(f"{target_id} is not there", status=404)
+                raise GoneError(f"{target_id} is not there", status=404)
             self.records[target_id] = {**self.records[target_id], **_stored(change.changed)}
             self.writes.append(("update", change.key))
             return Written(target_id)

@@ -17,7 +17,9 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 class RequestTemplate:
     """One request of a job. Threads may share it."""
 
-    def __init__(self, request: Request, *, method: Method, writes: bool = False, creates: bool = False) -> None:
+    def __init__(
+        self, request: Request, *, method: Method, writes: bool = False, creates: bool = False, gets: bool = False
+    ) -> None:
         self.request = request
         self._method = request.method or ("PUT" if request.replace else method)
         self._uri = compile_path(request.uri)
@@ -27,6 +29,7 @@ class RequestTemplate:
         self._body = None if is_named else compile_template(request.body)
         self._writes = writes
         self._creates = creates
+        self._gets = gets
         self._ok = frozenset(request.ok)
         self.records = Path(request.records) if request.records else None
         self.id = Path(request.id) if request.id else None
@@ -67,6 +70,7 @@ class RequestTemplate:
                 repeatable=self.repeatable,
                 writes=self._writes,
                 creates=self._creates,
+                gets=self._gets,
                 ok=self._ok,
             )
         except ValueError as error:

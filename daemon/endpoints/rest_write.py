@@ -1,10 +1,12 @@
-"""A job's target over REST: list, look up, create, update, delete."""
+"""A job's target over REST: list, look up, get, create, update, delete."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import cruds
-from daemon.errors import ConfigError, MalformedError, RefusedError, StaleError
+from daemon.errors import ConfigError, GoneError, MalformedError, RefusedError
 from daemon.spec import Target
 from daemon.sync.canonical import decode_object, key_text, readable
 from daemon.sync.certificate import End
@@ -29,6 +31,7 @@ class RestTarget:
         self._lookup = _list(exchange, target.lookup, "look-up")
         self._list_version = Path(target.list.version) if target.list and target.list.version else None
         self._lookup_version = Path(target.lookup.version) if target.lookup and target.lookup.version else None
+        self._get = RequestTemplate(target.get, method="GET", gets=True) if target.get else None
         self._create = (
             RequestTemplate(target.create, method="POST", writes=True, creates=True) if target.create else None
         )
@@ -44,6 +47,11 @@ class RestTarget:
     def can_lookup(self) -> bool:
         """Whether the job declares `lookup`."""
         return self._lookup is not None
+
+    @property
+    def can_get(self) -> bool:
+        """Whether the job declares `get`."""
+        return self._get is not None
 
     @property
     def has_idempotency(self) -> bool:
@@ -72,6 +80,22 @@ class RestTarget:
                 found += (self._record(raw, self._lookup_version) for raw in step.content.records)
         return tuple(record for record in found if record.match == key)
 
+    def get(self, target_id: str, key: str, document: Document) -> TargetRecord | None:
+        """Return the record with this id; None when the answer is 404 or 410, or an empty list."""
+        if self._get is None:
+            raise ConfigError("the job declares no target.get")
+        scope = {"key": readable(key), "document": document, "target": {"id": target_id}}
+        try:
+            response = self._exchange.send(self._get.render(scope))
+        except GoneError:
+            return None
+        raw = Body(response, f"{self._exchange.name}: get").record(self._get.records)
+        if raw is None:
+            return None
+        record = self._record(raw, self._get.version_path)
+        header = self._get.version_header
+        return record if header is None else replace(record, version=response.headers.get(header))
+
     def create(self, change: Change) -> Written:
         """Create the record and return the id that the answer carries."""
         if self._create is None:
@@ -90,11 +114,8 @@ class RestTarget:
         """Remove the record; one that is not there is a success."""
         if self._delete is None:
             raise RefusedError("the job declares no target.delete")
-        try:
+        with suppress(GoneError):
             self._send(self._delete, change, sends_body=False)
-        except StaleError as error:
-            if error.status not in {404, 410}:
-                raise
 
     def _send(self, template: RequestTemplate, change: Change, *, sends_body: bool) -> cruds.Response:
         scope: Mapping[str, Any] = {

@@ -18,7 +18,7 @@ from .grammar import names, parse_expression, parse_template, suggestion
 from .marks import Marks
 from .problems import Path_, Problem
 
-_REQUESTS = ("list", "lookup", "create", "update", "delete")
+_REQUESTS = ("list", "lookup", "get", "create", "update", "delete")
 _RECORD = frozenset({"record"})
 _READ = frozenset({"cursor"})
 _WRITE = frozenset({"record", "document", "changed", "key", "target", "idempotency_key"})

@@ -95,6 +95,10 @@ class Target(Strict):
     match: str | None = Field(default=None, description="Target field that equals the key, for adoption.")
     list: ListRequest | None = Field(default=None, description="Lists the target's records.")
     lookup: ListRequest | None = Field(default=None, description="Finds target records by key or field.")
+    get: Request | None = Field(
+        default=None,
+        description="Reads one target record by its id; `records` names the path to it in the answer.",
+    )
     create: Request | None = None
     update: Request | None = None
     delete: Request | None = None

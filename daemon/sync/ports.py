@@ -1,7 +1,7 @@
 """What the core needs from the world, as small promises. Adapters stand in endpoints/ and store/.
 
-One run is one thread: the core calls every port from that thread, except `Target.lookup`, `create`, `update` and
-`delete`, which it also calls from the threads of the pool it was given.
+One run is one thread: the core calls every port from that thread, except `Target.lookup`, `get`, `create`, `update`
+and `delete`, which it also calls from the threads of the pool it was given.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -72,6 +72,10 @@ class Target(Protocol):
         """Whether the job declares how to find one record."""
 
     @property
+    def can_get(self) -> bool:
+        """Whether the job declares how to read one record by its id."""
+
+    @property
     def has_idempotency(self) -> bool:
         """Whether a create carries an idempotency key, so that it may be repeated."""
 
@@ -80,6 +84,13 @@ class Target(Protocol):
 
     def lookup(self, key: str, document: Document) -> tuple[TargetRecord, ...]:
         """Return the records whose match field equals `key`; several are an ambiguity for the caller to refuse."""
+
+    def get(self, target_id: str, key: str, document: Document) -> TargetRecord | None:
+        """Return the record with this id as the target holds it now; None when it surely has none.
+
+        `key` and `document` are for requests that are made of them; a caller without a document gives an empty one.
+        Raises RefusedError when it cannot be asked for, else as Source.read.
+        """
 
     def create(self, change: Change) -> Written:
         """Create a record.

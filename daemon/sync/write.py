@@ -10,6 +10,7 @@ from daemon.errors import (
     AuthError,
     ConflictError,
     EndpointError,
+    GoneError,
     RefusedError,
     StaleError,
     StoppedError,
@@ -156,14 +157,12 @@ def _bring_in_step(change: Change, target: Target, found: TargetRecord, *, owned
 def _update(change: Change, target: Target, *, may_create: bool) -> Outcome:
     try:
         written = target.update(change)
-    except StaleError as error:
-        if error.status == 412:
-            raise
+    except GoneError as error:
         # The record we knew is gone: match again, once. What this creates stands in the journal as an update, so
         # after a crash only a look-up can find it.
         if not target.can_lookup:
             cure = "declare target.lookup, or set `compare: target`, to have it made again"
-            raise StaleError(f"{error}; {cure}", status=error.status, excerpt=error.excerpt) from error
+            raise GoneError(f"{error}; {cure}", status=error.status, excerpt=error.excerpt) from error
         found = target.lookup(change.key, change.document or {})
         if len(found) == 1:
             return _bring_in_step(change, target, found[0], owned=change.owned)

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from daemon.endpoints.memory import MemoryTarget
-from daemon.errors import ConflictError, StaleError
+from daemon.errors import ConflictError, GoneError
 from daemon.sync.certificate import End
 from daemon.sync.change import Kind
 from daemon.sync.ports import Target, TargetRecord
@@ -37,8 +37,8 @@ class TargetContract(ABC):
         assert written.id is not None
         return written.id
 
-    def test_it_can_list_and_look_up(self, target: Target) -> None:
-        assert (target.can_list, target.can_lookup) == (True, True)
+    def test_it_can_list_look_up_and_get(self, target: Target) -> None:
+        assert (target.can_list, target.can_lookup, target.can_get) == (True, True, True)
 
     def test_an_empty_target_lists_nothing_and_then_its_end(self, target: Target) -> None:
         assert listed(target) == []
@@ -59,6 +59,21 @@ class TargetContract(ABC):
 
     def test_a_key_that_is_not_there_is_found_nowhere(self, target: Target) -> None:
         assert target.lookup("E9", ADA) == ()
+
+    def test_what_was_created_is_read_by_its_id(self, target: Target) -> None:
+        self.made(target, name="Ada")
+        two = self.made(target, "E2", name="Bob")
+
+        record = target.get(two, "E2", {})
+
+        assert record is not None
+        assert (record.id, record.match, record.document["name"]) == (two, "E2", "Bob")
+
+    def test_an_id_that_is_not_there_is_no_record(self, target: Target) -> None:
+        one = self.made(target)
+        target.delete(change(Kind.DELETE, target_id=one))
+
+        assert target.get(one, "E1", {}) is None
 
     def test_a_number_is_found_by_the_text_of_its_key(self, target: Target) -> None:
         target.create(change(key="9007199254740993", document={"external_id": 9007199254740993}))
@@ -110,7 +125,7 @@ class TargetContract(ABC):
         one = self.made(target)
         target.delete(change(Kind.DELETE, target_id=one))
 
-        with pytest.raises(StaleError) as caught:
+        with pytest.raises(GoneError) as caught:
             target.update(change(Kind.UPDATE, target_id=one))
 
         assert caught.value.status == 404
@@ -132,7 +147,7 @@ class TargetContract(ABC):
 class TestMemoryTarget(TargetContract):
     @pytest.fixture
     def target(self) -> Target:
-        return MemoryTarget(match="external_id")
+        return MemoryTarget(match="external_id", gets=True)
 
     def test_a_create_repeated_under_its_key_is_one_record(self) -> None:
         target = MemoryTarget(match="external_id", idempotent=True)
@@ -154,6 +169,7 @@ class TestRestTarget(TargetContract):
                 match="external_id",
                 list={"uri": "users", "records": "users", "paginate": {"type": "page", "param": "page"}},
                 lookup={"uri": "users", "params": {"external_id": "{{ key }}"}, "records": "users"},
+                get="users/{{ target.id }}",
                 create="users",
                 update={"uri": "users/{{ target.id }}", "body": "changed"},
                 delete="users/{{ target.id }}",

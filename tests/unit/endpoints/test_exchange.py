@@ -22,6 +22,7 @@ from daemon.errors import (
     ConflictError,
     CrudsdError,
     EndpointError,
+    GoneError,
     RefusedError,
     StaleError,
     StoppedError,
@@ -40,22 +41,24 @@ PUT = Call("PUT", "people/E1", data=b"{}", writes=True, creates=True)
 UPDATE = Call("PATCH", "people/E1", data=b"{}", writes=True)
 DELETE = Call("DELETE", "people/E1", writes=True)
 CALLS = {"read": READ, "create": CREATE, "keyed create": KEYED, "put": PUT, "update": UPDATE, "delete": DELETE}
-A, C, R, S, U, X = AuthError, ConflictError, RefusedError, StaleError, UnavailableError, UnknownError
+A, C, G, R = AuthError, ConflictError, GoneError, RefusedError
+S, U, X = StaleError, UnavailableError, UnknownError
 
 TABLE: dict[int, tuple[type[EndpointError], ...]] = {
     # status: read, create, keyed create, put, update, delete
     400: (R, R, R, R, R, R),
     401: (A, A, A, A, A, A),
     403: (R, R, R, R, R, R),
-    404: (R, R, R, R, S, S),
+    404: (R, R, R, R, G, G),
     405: (R, R, R, R, R, R),
     408: (U, X, X, U, U, U),
-    409: (R, C, C, C, R, R),
-    410: (R, R, R, R, S, S),
+    409: (R, C, C, C, S, S),
+    410: (R, R, R, R, G, G),
     412: (R, R, R, R, S, S),
     413: (R, R, R, R, R, R),
     422: (R, R, R, R, R, R),
     425: (U, U, U, U, U, U),
+    428: (R, R, R, R, S, S),
     429: (U, U, U, U, U, U),
     500: (U, X, X, R, R, R),
     501: (U, X, X, R, R, R),

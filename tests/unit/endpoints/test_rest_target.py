@@ -201,6 +201,56 @@ def test_a_lookup_believes_the_match_field_and_not_the_filter(server: Misbehavin
     assert [record.match for record in target.lookup("E2", {})] == ["E2"]
 
 
+@pytest.mark.parametrize(
+    ("records", "body"),
+    [
+        (None, '{"id": "u1", "name": "Ada"}'),
+        ("user", '{"user": {"id": "u1", "name": "Ada"}}'),
+        ("users", '{"users": [{"id": "u1", "name": "Ada"}]}'),
+        ("users[?id=='u1']", '{"users": [{"id": "u1", "name": "Ada"}, {"id": "u2"}]}'),
+        (None, '[{"id": "u1", "name": "Ada"}]'),
+    ],
+)
+def test_a_get_finds_the_one_record_in_its_answer(server: MisbehavingServer, records: str | None, body: str) -> None:
+    server.fault(Fault.answer(200, body))
+    target = make(server, get={"uri": "users/{{ target.id }}", "records": records})
+
+    record = target.get("u1", "E1", {})
+
+    assert sent(server).path == "/users/u1"
+    assert record is not None
+    assert (record.id, record.document["name"]) == ("u1", "Ada")
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, "{}"), (410, ""), (200, "[]")])
+def test_a_get_of_what_is_not_there_is_no_record(server: MisbehavingServer, status: int, body: str) -> None:
+    server.fault(Fault.answer(status, body))
+
+    assert make(server, get="users/{{ target.id }}").get("u1", "E1", {}) is None
+
+
+@pytest.mark.parametrize(
+    "body", ["", "null", '{"user": null}', '{"error": "try later"}', '{"user": [{"id": 1}, {"id": 2}]}', "<html>"]
+)
+def test_a_get_that_does_not_show_one_record_proves_nothing(server: MisbehavingServer, body: str) -> None:
+    server.fault(Fault.answer(200, body))
+
+    with pytest.raises(MalformedError):
+        make(server, get={"uri": "users/{{ target.id }}", "records": "user"}).get("u1", "E1", {})
+
+
+@pytest.mark.parametrize(("version", "expected"), [("header:ETag", '"7"'), ("revision", '"5"'), (None, None)])
+def test_a_get_knows_the_version_by_header_or_field(
+    server: MisbehavingServer, version: str | None, expected: str | None
+) -> None:
+    server.fault(Fault.answer(200, '{"id": "u1", "revision": 5}', headers={"ETag": '"7"'}))
+
+    record = make(server, get={"uri": "users/{{ target.id }}", "version": version}).get("u1", "E1", {})
+
+    assert record is not None
+    assert record.version == expected
+
+
 def test_an_id_is_read_where_the_create_says(server: MisbehavingServer) -> None:
     server.fault(Fault.answer(201, '{"result": {"user-id": 9007199254740993}}'))
 

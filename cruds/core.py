@@ -364,6 +364,7 @@ class Client:
             is_authenticated=not any(name.lower() == "authorization" for name in own),
             is_home_only=self._is_home_only,
             receive=receive,
+            judge=options.get("judge"),
         )
 
     def _usual_headers(self, content_type: str | None) -> Mapping[str, str]:

@@ -30,11 +30,12 @@ from .exception import (
     CrudsError,
     DeadlineError,
     RequestError,
-    TLSError,
 )
 from .redirects import REDIRECTS, follow
 from .response import Response
-from .retries import SAFE_METHODS, RetryBudget, RetryPolicy, is_unprocessed, retry_after_of
+from .retries import RetryBudget, RetryPolicy, is_unprocessed, retry_after_of
+from .ruling import Ruling
+from .talk import Talk, where, whole_truth
 from .transport import Body, Transport
 
 
@@ -90,27 +91,10 @@ class Call:
     """Redirects to other origins are refused even for reads."""
     is_redirectable: bool = True
     """False: a redirect is an answer like any other (the token endpoint, RFC 9700 section 4.12)."""
+    judge: Callable[[Response], Ruling | None] | None = None
+    """Asked about each answer before its status is looked at; None: nobody is."""
     receive: Callable[[Response, Body], None] | None = None
     """Handed a success and its body as it comes, and once more if a lost body is asked for again; None: read whole."""
-
-
-class _Talk:
-    """Where a call stands. Belongs to the thread that makes it."""
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.written: Call | None = None
-        """The write whose 303 is being followed: it was carried out, whatever happens now."""
-        self.attempts = 0
-        self.retries = 0
-        self.hops = 0
-        self.has_renewed = False
-        self.may_be_done = False
-        """An earlier attempt may have been carried out."""
-        self.last: Response | None = None
-
-    def note_ambiguity(self, *, sent: bool) -> None:
-        self.may_be_done |= sent and self.call.method not in SAFE_METHODS
 
 
 class Exchange:
@@ -137,7 +121,7 @@ class Exchange:
 
         Raises the errors of `Transport.send`, `RedirectError` and `ClientStoppedError`.
         """
-        talk = _Talk(call)
+        talk = Talk(call)
         try:
             while True:
                 answer = self._turn(talk)
@@ -145,21 +129,21 @@ class Exchange:
                     self._budget.earn()
                     return answer
         except CrudsError as error:
-            lost = _whole_truth(error, talk)
+            lost = whole_truth(error, talk)
             if lost is not None:
                 raise lost from error
             raise
 
-    def _turn(self, talk: _Talk) -> Response | None:
+    def _turn(self, talk: Talk) -> Response | None:
         """Make one attempt; None if the call goes on."""
         if self._stop.is_set():
-            raise ClientStoppedError("stopped", **_where(talk))
+            raise ClientStoppedError("stopped", **where(talk))
         proof = self._credentials.headers() if talk.call.is_authenticated else {}
         headers = proven_headers(talk.call.headers, proof) if proof else talk.call.headers
         if self._cookies is not None:
             headers = merged_headers(self._cookies.headers(talk.call.url), headers)
         if monotonic() >= talk.call.ends_at:
-            raise DeadlineError("the time of the call is used up", **_where(talk))
+            raise DeadlineError("the time of the call is used up", **where(talk))
         talk.attempts += 1
         try:
             answer = self._transport.send(talk.call, headers)
@@ -175,7 +159,7 @@ class Exchange:
             answer = replace(answer, attempts=talk.attempts)
         return self._after_answer(talk, answer, proof)
 
-    def _after_error(self, talk: _Talk, error: RequestError) -> None:
+    def _after_error(self, talk: Talk, error: RequestError) -> None:
         """Wait for the next attempt, or raise the error."""
         talk.note_ambiguity(sent=error.sent)
         wait = self._policy.after_error(
@@ -187,9 +171,34 @@ class Exchange:
         self._tell(EventKind.RETRY, talk, wait=wait, error=error)
         self._wait(talk, wait)
 
-    def _after_answer(self, talk: _Talk, answer: Response, proof: Mapping[str, str]) -> Response | None:
+    def _after_answer(self, talk: Talk, answer: Response, proof: Mapping[str, str]) -> Response | None:
         """Return the answer if it is final; None if the call goes on."""
         talk.last = answer
+        is_followed = answer.status in REDIRECTS and talk.call.is_redirectable
+        ruling = talk.call.judge(answer) if talk.call.judge is not None and not is_followed else None
+        if ruling is not None:
+            return self._on_order(talk, answer, proof, ruling)
+        return self._by_status(talk, answer, proof)
+
+    def _on_order(self, talk: Talk, answer: Response, proof: Mapping[str, str], ruling: Ruling) -> Response | None:
+        """Do with the answer what the caller's judge says."""
+        if ruling is Ruling.RENEW and proof and not talk.has_renewed:
+            talk.has_renewed = True
+            if self._credentials.renew(proof):
+                self._tell(EventKind.RENEWAL, talk, status=answer.status)
+                return None
+        if ruling is Ruling.RETRY:
+            wanted = retry_after_of(answer.headers, utc_now)
+            wait = self._policy.on_order(retry=talk.retries + 1, retry_after=wanted, random=self._random)
+            if wait is not None and self._may_wait(talk, wait):
+                self._tell(EventKind.RETRY, talk, status=answer.status, wait=wait)
+                self._wait(talk, wait)
+                return None
+        self._tell(EventKind.ANSWER, talk, status=answer.status)
+        return answer
+
+    def _by_status(self, talk: Talk, answer: Response, proof: Mapping[str, str]) -> Response | None:
+        """Do with the answer what its status says."""
         status = answer.status
         if status == 401 and self._renews(talk, answer, proof):
             self._tell(EventKind.RENEWAL, talk, status=status)
@@ -220,32 +229,32 @@ class Exchange:
         self._wait(talk, wait)
         return None
 
-    def _renews(self, talk: _Talk, answer: Response, proof: Mapping[str, str]) -> bool:
+    def _renews(self, talk: Talk, answer: Response, proof: Mapping[str, str]) -> bool:
         """Whether another token is at hand after a 401 (RFC 6750 section 3.1); tried once in a call."""
         if talk.has_renewed or not proof or "insufficient_scope" in answer.headers.get("www-authenticate", ""):
             return False
         talk.has_renewed = True
         return self._credentials.renew(proof)
 
-    def _follow(self, talk: _Talk, answer: Response) -> None:
+    def _follow(self, talk: Talk, answer: Response) -> None:
         followed = follow(talk.call, answer, talk.hops)
         if followed.method != talk.call.method:
             talk.written = talk.call
         talk.call, talk.hops = followed, talk.hops + 1
 
-    def _may_wait(self, talk: _Talk, wait: float) -> bool:
+    def _may_wait(self, talk: Talk, wait: float) -> bool:
         """Whether another attempt fits into the deadline and the budget."""
         return monotonic() + wait < talk.call.ends_at and self._budget.spend()
 
-    def _wait(self, talk: _Talk, wait: float) -> None:
+    def _wait(self, talk: Talk, wait: float) -> None:
         talk.retries += 1
         if wait > 0 and self._stop.wait(wait):
-            raise ClientStoppedError("stopped while waiting for the next attempt", **_where(talk))
+            raise ClientStoppedError("stopped while waiting for the next attempt", **where(talk))
 
     def _tell(
         self,
         kind: EventKind,
-        talk: _Talk,
+        talk: Talk,
         *,
         status: int | None = None,
         wait: float | None = None,
@@ -255,32 +264,6 @@ class Exchange:
             name = None if error is None else type(error).__name__
             call = talk.call
             self._on_event(RequestEvent(kind, call.method, bare(call.url), status, talk.attempts, wait, name))
-
-
-def _whole_truth(error: CrudsError, talk: _Talk) -> AnswerLostError | None:
-    """Complete the error's facts, and return another one if it is true of the last attempt only."""
-    if isinstance(error, RequestError):
-        error.attempts, error.last_response = talk.attempts, error.last_response or talk.last
-        error.sent = error.sent or talk.may_be_done or talk.written is not None
-    if talk.written is None and not (talk.may_be_done and _claims_nothing_happened(error)):
-        return None
-    call = talk.written or talk.call
-    return AnswerLostError(
-        f"it may have been carried out, and then: {type(error).__name__}",
-        method=call.method,
-        url=bare(call.url),
-        attempts=talk.attempts,
-        sent=True,
-        last_response=talk.last,
-    )
-
-
-def _claims_nothing_happened(error: CrudsError) -> bool:
-    return isinstance(error, ConnectError | TLSError) or not isinstance(error, RequestError)
-
-
-def _where(talk: _Talk) -> dict[str, Any]:
-    return {"method": talk.call.method, "url": bare(talk.call.url)}
 
 
 def utc_now() -> datetime:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypedDict
+
+from .response import Response
+from .ruling import Ruling
 
 
 class CallOptions(TypedDict, total=False):
@@ -17,6 +20,9 @@ class CallOptions(TypedDict, total=False):
     """Header name and value by which the server recognises a repetition. Makes the call repeatable."""
     repeatable: bool | None
     """None judges by method: GET, HEAD, PUT, DELETE, OPTIONS are, POST and PATCH are not."""
+    judge: Callable[[Response], Ruling | None] | None
+    """Asked about each answer but the redirects that are followed; None leaves it to its status. For services that
+    say by the body what others say by the status. A success that is streamed is shown without its body."""
     max_bytes: int | None
     """The longest body of an answer, decoded, instead of the client's `max_response_bytes`; None: no limit."""
 

@@ -43,7 +43,11 @@ class RetryPolicy:
             return None
         if not repeatable and not is_unprocessed(status, retry_after):
             return None
-        if retry_after is not None and retry_after > self.max_wait:
+        return self.on_order(retry=retry, retry_after=retry_after, random=random)
+
+    def on_order(self, *, retry: int, retry_after: float | None, random: Callable[[], float]) -> float | None:
+        """Return the wait before repetition number `retry` (from 1) of a request that may be repeated, or None."""
+        if retry > self.retries or (retry_after is not None and retry_after > self.max_wait):
             return None
         return max(retry_after or 0.0, self.backoff(retry, random))
 

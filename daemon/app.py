@@ -226,6 +226,7 @@ class App:
                     folder=self.settings.folder,
                     stop=self._stop,
                     on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
+                    warn=lambda name, message: self._log.warning("response.rule", connection=name, message=message),
                 )
                 self._exchanges[name] = connect(name, self.spec.connections[name], around)
             return self._exchanges[name]

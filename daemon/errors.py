@@ -14,6 +14,8 @@
         ├── StaleError         the target record moved on (409, 412, 428); read again, the change may be made
         │   └── GoneError      there is no such target record any more (404, 410)
         ├── ConflictError      the target has such a record already (409)
+        ├── SkippedError       a rule of the job file says that this record is not written
+        ├── FatalError         a rule of the job file says that this answer ends the run
         ├── UnknownError       the answer was lost: the write may or may not have been carried out
         ├── StoppedError       nobody's: the work was asked to stop while it waited                  exit 130
         └── MalformedError     the answer is not what the job file promises: HTML, a missing path, a repeated page
@@ -132,6 +134,14 @@ class GoneError(StaleError):
 
 class ConflictError(EndpointError):
     """The target already has a record that this create would double."""
+
+
+class SkippedError(EndpointError):
+    """The answer is one for which the job file says `then: skip`: the record is left out, and that is no fault."""
+
+
+class FatalError(EndpointError):
+    """The answer is one for which the job file says `then: fail`: nothing more may be sent."""
 
 
 class UnknownError(EndpointError):

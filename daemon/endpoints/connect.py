@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -18,6 +19,7 @@ from daemon.values import Secret
 
 from .blot import Blotter
 from .exchange import Attempts, Exchange
+from .rules import unheard
 from .throttle import Throttle
 
 Resolve = Callable[[SecretRef], Secret]
@@ -35,6 +37,8 @@ class Surroundings:
     stop: threading.Event
     on_event: Callable[[str, RequestEvent], None]
     """Told of each attempt, with the connection's name."""
+    warn: Callable[[str, str], None] = unheard
+    """Told, with the connection's name, what an operator should know."""
 
 
 def connect(name: str, connection: Connection, around: Surroundings) -> Exchange:
@@ -66,7 +70,9 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
         )
     except (ValueError, OSError, cruds.exception.CrudsError) as error:
         raise ConfigError(blot(f"connections.{name}: {error}")) from error
-    return Exchange(name, client, Throttle(connection.quota, stop=around.stop), attempts, blot)
+    return Exchange(
+        name, client, Throttle(connection.quota, stop=around.stop), attempts, blot, warn=partial(around.warn, name)
+    )
 
 
 class EndOfWaits(threading.Event):

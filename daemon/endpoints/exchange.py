@@ -11,22 +11,28 @@ from typing import Any
 
 import cruds
 from cruds import exception as http
-from cruds.exchange import EventKind, RequestEvent
+from cruds.address import bare
+from cruds.exchange import EventKind, RequestEvent, utc_now
+from cruds.retries import retry_after_of
 from daemon.errors import (
     AuthError,
     ConflictError,
     EndpointError,
+    FatalError,
     GoneError,
     MalformedError,
     RefusedError,
+    SkippedError,
     StaleError,
     StoppedError,
     TrustError,
     UnavailableError,
     UnknownError,
 )
+from daemon.spec import Then
 
 from .blot import Blotter
+from .rules import Judge, Rules, Warn, unheard
 from .throttle import Throttle
 
 UNPROCESSED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_EARLY})
@@ -53,11 +59,22 @@ class Call:
     """Whether it reads the one record of an id, so that 404 says that there is none."""
     ok: frozenset[int] = frozenset()
     """Further statuses that mean success."""
+    rules: Rules | None = None
+    """What the job says of answers; asked before their status. None: nothing."""
 
 
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _STALE = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED})
 """What an update or delete gets when it does not fit the record as it is now: RFC 9110 15.5.10, 15.5.13, RFC 6585 3."""
+
+_RULED: Mapping[Then | None, type[EndpointError]] = {
+    Then.SKIP: SkippedError,
+    Then.REJECT: RefusedError,
+    Then.EXISTS: ConflictError,
+    Then.GONE: GoneError,
+    Then.FAIL: FatalError,
+}
+"""What a rule calls an answer, in the core's words."""
 
 _SAYS_NOTHING_OF_BEFORE = UNPROCESSED | {HTTPStatus.UNAUTHORIZED}
 """What these refuse is the attempt that they answer; one before it may have been carried out all the same."""
@@ -82,10 +99,17 @@ class Attempts:
     def begin(self) -> None:
         """Forget what was before: a call begins on this thread."""
         self._here.may_be_done = False
+        self._here.is_excused = False
+
+    def excuse(self) -> None:
+        """Take the operator's word that the attempt just answered may be repeated, whatever its status."""
+        self._here.is_excused = True
 
     def note(self, event: RequestEvent) -> None:
         """Take in an attempt, on the thread that made it."""
-        if event.kind is EventKind.RETRY:
+        if event.kind is EventKind.RETRY and getattr(self._here, "is_excused", False):
+            self._here.is_excused = False
+        elif event.kind is EventKind.RETRY:
             reached = event.status not in UNPROCESSED if event.status is not None else event.error != "ConnectError"
             self._here.may_be_done = self.may_be_done or reached
 
@@ -94,17 +118,26 @@ class Exchange:
     """A connection's client with its quota. Shared by threads; sees that no failure goes by untranslated."""
 
     def __init__(
-        self, name: str, client: cruds.Client, throttle: Throttle, attempts: "Attempts", blot: Blotter
+        self,
+        name: str,
+        client: cruds.Client,
+        throttle: Throttle,
+        attempts: "Attempts",
+        blot: Blotter,
+        *,
+        warn: Warn = unheard,
     ) -> None:
         self.name = name
         self.client = client
         self._throttle = throttle
         self._attempts = attempts
         self._blot = blot
+        self._warn = warn
 
     def send(self, call: Call) -> cruds.Response:
         """Make one call and return its answer, or raise the EndpointError that says what to think of it."""
         self._attempts.begin()
+        judge = None if call.rules is None else Judge(call.rules, self._warn, self._attempts.excuse)
         try:
             with self._throttle.place(in_hand=call.writes):
                 # Said outright, since the library takes False for an order even where there is a key.
@@ -112,16 +145,39 @@ class Exchange:
                 options: cruds.CallOptions = {"headers": call.headers, "repeatable": repeatable}
                 if call.idempotency is not None:
                     options["idempotency_key"] = call.idempotency
-                return self.client.request(call.method, call.uri, params=call.params, data=call.data, **options)
+                if judge is not None:
+                    options["judge"] = judge
+                response = self.client.request(call.method, call.uri, params=call.params, data=call.data, **options)
         except http.HTTPStatusError as error:
-            if error.status in call.ok and error.last_response is not None:
-                return error.last_response
-            raise self._by_status(call, error) from error
+            is_ruled = error.status in call.ok or (judge is not None and judge.then is not None)
+            if error.last_response is None or not is_ruled:
+                raise self._by_status(call, error) from error
+            response = error.last_response
         except http.CrudsError as error:
             raise self._by_kind(call, error) from error
         except ValueError as error:
             said = f"{self.name}: {call.method} {call.uri.partition('?')[0]}: {error}"
             raise RefusedError(self._blot(said)) from error
+        if judge is not None and judge.then not in {None, Then.SUCCESS}:
+            raise self._by_rule(call, judge.then, response)
+        return response
+
+    def _by_rule(self, call: Call, then: Then | None, response: cruds.Response) -> EndpointError:
+        status, excerpt = response.status, self._blot.excerpt(response.body)
+        said = self._blot(
+            f"{self.name}: {response.method} {bare(response.url)} answered with status code {status}, "
+            f"for which on_response says {then}"
+        )
+        if then in _RULED:
+            return _RULED[then](said, status=status, excerpt=excerpt)
+        if call.creates and not call.repeatable and self._attempts.may_be_done:
+            message = f"{said}; an attempt before that may have been carried out"
+            return UnknownError(message, status=status, excerpt=excerpt)
+        if then is Then.REFRESH_AUTH:
+            message = f"{said}, and another token did not help; look at the credentials of connection {self.name}"
+            return AuthError(message, status=status, excerpt=excerpt)
+        wanted = retry_after_of(response.headers, utc_now)
+        return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
 
     def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
         said = self._blot(f"{self.name}: {error}")

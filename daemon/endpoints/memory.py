@@ -11,7 +11,7 @@ from daemon.errors import ConflictError, EndpointError, GoneError
 from daemon.sync.canonical import decode, key_text
 from daemon.sync.certificate import End
 from daemon.sync.change import Change
-from daemon.sync.ports import Page, TargetRecord, Written
+from daemon.sync.ports import Accepted, Page, TargetRecord, Written
 from daemon.values import MISSING, Document, Record
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -49,6 +49,7 @@ class MemoryTarget:
         lists: bool = True,
         looks_up: bool = True,
         gets: bool = False,
+        replaces: bool = False,
         idempotent: bool = False,
     ) -> None:
         self.records: dict[str, Document] = {}
@@ -58,7 +59,8 @@ class MemoryTarget:
         self._ids = itertools.count(1)
         self._answers: dict[str, Written] = {}
         self._lock = threading.Lock()
-        self._lists, self._looks_up, self._gets, self._idempotent = lists, looks_up, gets, idempotent
+        self._lists, self._looks_up, self._gets = lists, looks_up, gets
+        self._replaces, self._idempotent = replaces, idempotent
 
     @property
     def can_list(self) -> bool:
@@ -74,6 +76,11 @@ class MemoryTarget:
     def can_get(self) -> bool:
         """Whether this target can be asked for an id."""
         return self._gets
+
+    @property
+    def replaces(self) -> bool:
+        """Whether an update puts the whole record."""
+        return self._replaces
 
     @property
     def has_idempotency(self) -> bool:
@@ -109,20 +116,22 @@ class MemoryTarget:
             return written
 
     def update(self, change: Change) -> Written:
-        """Set the changed fields."""
+        """Set the changed fields, or put the whole record."""
         with self._lock:
             target_id = change.target_id or ""
             if target_id not in self.records:
                 raise GoneError(f"{target_id} is not there", status=404)
-            self.records[target_id] = {**self.records[target_id], **_stored(change.changed)}
+            kept = {} if self._replaces else self.records[target_id]
+            self.records[target_id] = {**kept, **_stored(change.sent if self._replaces else change.changed)}
             self.writes.append(("update", change.key))
             return Written(target_id)
 
-    def delete(self, change: Change) -> None:
+    def delete(self, change: Change) -> Accepted | None:
         """Remove the record, if it is there."""
         with self._lock:
             if self.records.pop(change.target_id or "", None) is not None:
                 self.writes.append(("delete", change.key))
+        return None
 
     def _records(self) -> Iterator[TargetRecord]:
         for target_id, document in list(self.records.items()):

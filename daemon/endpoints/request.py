@@ -10,6 +10,7 @@ from daemon.values import MISSING, Json
 
 from .envelope import Path, encode
 from .exchange import Call
+from .rules import Rules
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
@@ -31,6 +32,7 @@ class RequestTemplate:
         self._creates = creates
         self._gets = gets
         self._ok = frozenset(request.ok)
+        self._rules = Rules(request.on_response, request.uri.partition("?")[0]) if request.on_response else None
         self.records = Path(request.records) if request.records else None
         self.id = Path(request.id) if request.id else None
         self.version_header, self.version_path = _version(request.version)
@@ -42,20 +44,29 @@ class RequestTemplate:
             return True
         return self._method == "PATCH" and self._body is None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The top-level names that its address, query and headers read."""
+        headers = (template.names for template in self._headers.values())
+        return self._uri.names.union(self._params.names, *headers)
+
     def render(
         self,
         scope: Mapping[str, Any],
         *,
         idempotency_key: str | None = None,
         version: str | None = None,
-        sends_body: bool = False,
+        body: Mapping[str, Any] | None = None,
     ) -> Call:
-        """Return the call for these values. Raises RefusedError, naming the template, when it cannot be made."""
+        """Return the call for these values; `body` has those for its body, None sends none.
+
+        Raises RefusedError, naming the template, when it cannot be made.
+        """
         try:
             rendered = {name: template.render(scope) for name, template in self._headers.items()}
             params: Any = self._params.render(scope) or {}
             headers = {name: str(value) for name, value in rendered.items() if _given(value)}
-            if sends_body:
+            if body is not None:
                 headers.setdefault("Content-Type", "application/json")
             if self.request.if_match and version is not None:
                 headers["If-Match"] = version
@@ -65,13 +76,14 @@ class RequestTemplate:
                 uri=self._uri.render(scope),
                 params={name: value for name, value in params.items() if _given(value)},
                 headers=headers,
-                data=self._data(scope) if sends_body else None,
+                data=self._data(body) if body is not None else None,
                 idempotency=(header, idempotency_key) if header and idempotency_key else None,
                 repeatable=self.repeatable,
                 writes=self._writes,
                 creates=self._creates,
                 gets=self._gets,
                 ok=self._ok,
+                rules=self._rules,
             )
         except ValueError as error:
             where = self.request.uri.partition("?")[0]

@@ -50,6 +50,11 @@ class RestList:
         self._facts = _Facts(request.paginate)
         self._what = what
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The top-level names that its address, query and headers read."""
+        return self._template.names
+
     def pages(self, scope: Mapping[str, Any]) -> Iterator[ListPage | End]:
         """Yield the pages, then one End. Raises an EndpointError for anything that is not a whole, new page."""
         call = self._template.render(scope)

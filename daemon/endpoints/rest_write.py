@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 import cruds
@@ -11,7 +12,7 @@ from daemon.spec import Target
 from daemon.sync.canonical import decode_object, key_text, readable
 from daemon.sync.certificate import End
 from daemon.sync.change import Change
-from daemon.sync.ports import TargetRecord, Written
+from daemon.sync.ports import Accepted, TargetRecord, Written
 from daemon.values import MISSING, Document, Json
 
 from .envelope import Body, Path
@@ -54,6 +55,11 @@ class RestTarget:
         return self._get is not None
 
     @property
+    def replaces(self) -> bool:
+        """Whether `update` puts the whole record, merged into what the target holds."""
+        return self._update is not None and self._update.request.merges
+
+    @property
     def has_idempotency(self) -> bool:
         """Whether `create` carries an idempotency key, or repeats by its method."""
         return self._create is not None and (
@@ -74,10 +80,19 @@ class RestTarget:
         """Return the records whose match field equals `key`."""
         if self._lookup is None:
             raise ConfigError("the job declares no target.lookup")
+        if not document and "document" in self._lookup.names:
+            # Without its filter the look-up might show anything but the record, and prove nothing.
+            raise RefusedError("target.lookup asks for a field of the document, and a delete has none: write {{ key }}")
         found: list[TargetRecord] = []
-        for step in self._lookup.pages({"key": readable(key), "document": document}):
-            if not isinstance(step, End):
-                found += (self._record(raw, self._lookup_version) for raw in step.content.records)
+        pages = self._lookup.pages({"key": readable(key), "document": document})
+        try:
+            for step in pages:
+                if not isinstance(step, End):
+                    found += (self._record(raw, self._lookup_version) for raw in step.content.records)
+        except GoneError as error:
+            # A rule of the job says so; of a list that was begun it would say that there is no more to come.
+            if found:
+                raise MalformedError(f"{error}, in the middle of its pages", status=error.status) from error
         return tuple(record for record in found if record.match == key)
 
     def get(self, target_id: str, key: str, document: Document) -> TargetRecord | None:
@@ -108,14 +123,16 @@ class RestTarget:
         if self._update is None:
             raise RefusedError("the job declares no target.update")
         response = self._send(self._update, change, sends_body=True)
-        return Written(change.target_id, _version_of(response, self._update))
+        return Written(self._renamed(response) or change.target_id, _version_of(response, self._update))
 
-    def delete(self, change: Change) -> None:
-        """Remove the record; one that is not there is a success."""
+    def delete(self, change: Change) -> Accepted | None:
+        """Remove the record; one that is not there is a success, and 202 a promise."""
         if self._delete is None:
             raise RefusedError("the job declares no target.delete")
         with suppress(GoneError):
-            self._send(self._delete, change, sends_body=False)
+            if self._send(self._delete, change, sends_body=False).status == HTTPStatus.ACCEPTED:
+                return Accepted()
+        return None
 
     def _send(self, template: RequestTemplate, change: Change, *, sends_body: bool) -> cruds.Response:
         scope: Mapping[str, Any] = {
@@ -125,10 +142,17 @@ class RestTarget:
             "target": {**(change.before or {}), "id": change.target_id},
             "idempotency_key": change.idempotency_key,
         }
-        call: Call = template.render(
-            scope, idempotency_key=change.idempotency_key, version=change.version, sends_body=sends_body
-        )
+        # What is left out of an update's body may still be needed in its address.
+        body = {**scope, "document": change.sent} if sends_body else None
+        call: Call = template.render(scope, idempotency_key=change.idempotency_key, version=change.version, body=body)
         return self._exchange.send(call)
+
+    def _renamed(self, response: cruds.Response) -> str | None:
+        """Return the id that the answer to an update carries where the job says that it does."""
+        if self._update is None or self._update.id is None or not response.body.strip():
+            return None
+        found = Body(response, f"{self._exchange.name}: update").find(self._update.id)
+        return None if found is None else id_text(found)
 
     def _written(self, response: cruds.Response, template: RequestTemplate) -> Written:
         version = _version_of(response, template)

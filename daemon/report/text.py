@@ -20,7 +20,7 @@ REJECT_LINES = 10
 """Rejects shown at the end. They tend to share a cause, and the first ten show it."""
 
 _PREFIXES = {Kind.CREATE: "+ create", Kind.UPDATE: "~ update", Kind.DELETE: "- delete"}
-_NOTES = {Fate.WITHHELD: "withheld", Fate.UNKNOWN: "answer lost", Fate.DROPPED: "dropped"}
+_NOTES = {Fate.WITHHELD: "withheld", Fate.UNKNOWN: "answer lost", Fate.DROPPED: "dropped", Fate.SKIPPED: "skipped"}
 
 
 def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int = PLAN_LINES) -> Iterator[str]:

@@ -16,7 +16,7 @@ from .expressions import Expression, ExpressionError, compile_expression
 from .job import Field_, Guards, Job, Limit, Mode, Schedule, Source, Target
 from .load import Loaded, load
 from .problems import Problem, SpecError
-from .request import ListRequest, Paginate, Request
+from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import job_revision, job_selection
 from .schema import json_schema
 from .secrets import SecretError, check_secrets, resolve
@@ -47,6 +47,7 @@ __all__ = [
     "Quota",
     "Request",
     "Retry",
+    "Rule",
     "Schedule",
     "SecretError",
     "SecretRef",
@@ -55,6 +56,7 @@ __all__ = [
     "SpecError",
     "Target",
     "Template",
+    "Then",
     "Timeout",
     "Tls",
     "check_secrets",

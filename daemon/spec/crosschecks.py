@@ -14,6 +14,7 @@ from cronsim import CronSim, CronSimError
 from jmespath.exceptions import JMESPathError
 
 from .addresses import address_problems
+from .answers import answer_problems, replace_problems
 from .grammar import names, parse_expression, parse_template, suggestion
 from .marks import Marks
 from .problems import Path_, Problem
@@ -23,6 +24,8 @@ _RECORD = frozenset({"record"})
 _READ = frozenset({"cursor"})
 _WRITE = frozenset({"record", "document", "changed", "key", "target", "idempotency_key"})
 _STOP = frozenset({"page", "body"})
+_RESPONSE = frozenset({"response"})
+_ANSWERS = ("source", "source.read", *(f"target.{name}" for name in _REQUESTS))
 
 _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("jobs.*.key", _RECORD),
@@ -32,6 +35,7 @@ _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("jobs.*.map.*.from", _RECORD),
     ("jobs.*.source.paginate.stop", _STOP),
     *((f"jobs.*.target.{name}.paginate.stop", _STOP) for name in _REQUESTS),
+    *((f"jobs.*.{place}.on_response.*.when", _RESPONSE) for place in _ANSWERS),
 )
 """Where bare expressions stand, with the names they may use."""
 
@@ -47,7 +51,6 @@ _TEMPLATES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
 )
 """Where templates stand, with the names they may use."""
 
-_ANSWERS = ("source", "source.read", *(f"target.{name}" for name in _REQUESTS))
 _JMESPATHS: Final = (
     "jobs.*.target.id",
     *(f"jobs.*.{answer}.{name}" for answer in _ANSWERS for name in ("records", "id", "version")),
@@ -70,7 +73,7 @@ _Finding: TypeAlias = tuple[Path_, str, str | None]
 def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> Iterator[Problem]:
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
-        _expressions, _templates, _nesting, _jmespaths, _times, address_problems,
+        _expressions, _templates, _nesting, _jmespaths, _times, address_problems, answer_problems, replace_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from .request import ListRequest, Paginate, Request
+from .request import ListRequest, Paginate, Request, Rule
 from .types import Duration, Expression, Flag, Name, Percent, Strict, Template, TemplateTree, Whole
 
 
@@ -54,6 +54,9 @@ class Source(Strict):
         default=None, description="JMESPath to the records. A missing path is an error, an empty list is not."
     )
     paginate: Paginate = Paginate(type="none")
+    on_response: list[Rule] = Field(
+        default_factory=list, description="Rules for answers whose status does not say what they mean."
+    )
 
     @property
     def request(self) -> ListRequest:
@@ -67,6 +70,7 @@ class Source(Strict):
             body=read.body,
             records=read.records if read.records is not None else self.records,
             ok=read.ok,
+            on_response=[*read.on_response, *self.on_response],
             paginate=self.paginate,
         )
 

@@ -1,10 +1,66 @@
 """The one grammar of every request, and how a list goes on from page to page."""
 
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from .types import Expression, Flag, Method, Strict, Template, TemplateTree, Whole
+
+
+class Then(StrEnum):
+    """What an answer means. The word in the job file is the value."""
+
+    RETRY = "retry"
+    """Not carried out, and worth another try."""
+    SKIP = "skip"
+    """This record is left out, and that is no fault."""
+    REJECT = "reject"
+    """This record is refused."""
+    SUCCESS = "success"
+    """As 2xx."""
+    EXISTS = "exists"
+    """The target has a record of this key."""
+    GONE = "gone"
+    """As 404: there is no such record."""
+    REFRESH_AUTH = "refresh_auth"
+    """The token is not good any more."""
+    FAIL = "fail"
+    """The run ends here."""
+
+
+Status: TypeAlias = (
+    Annotated[int, Field(strict=True, ge=100, le=599)] | Annotated[str, Field(pattern=r"^[1-5]xx$", examples=["4xx"])]
+)
+"""A status, or a class of them."""
+
+
+class Rule(Strict):
+    """What one kind of answer means, where its status alone does not say it. The first rule that fits decides."""
+
+    status: Status | list[Status] | None = Field(
+        default=None, description="Status, class or a list of them (example: 400, 4xx, [400, 422]). Default: any."
+    )
+    when: Expression | None = Field(
+        default=None,
+        description="Only answers for which this is true (knows `response.status`, `response.body`, "
+        "`response.headers`).",
+    )
+    then: Then = Field(description="What such an answer means.")
+
+    @model_validator(mode="after")
+    def _fits_something(self) -> "Rule":
+        if self.status is None and self.when is None:
+            raise ValueError("say which answers are meant: status, when, or both (example: status: 422)")
+        return self
+
+    def takes(self, status: int) -> bool:
+        """Say whether the rule is for answers of this status."""
+        if self.status is None:
+            return True
+        return bool(
+            {status, f"{status // 100}xx"}.intersection(self.status if isinstance(self.status, list) else [self.status])
+        )
 
 
 class Request(Strict):
@@ -24,8 +80,16 @@ class Request(Strict):
         default=None, description="Where the answer carries the record's version: `header:ETag` or a JMESPath."
     )
     if_match: Flag = Field(default=False, description="Send the version we know as If-Match (RFC 9110 13.1.1).")
-    replace: Flag = Field(default=False, description="Update by PUT of the whole document instead of PATCH.")
+    replace: Flag = Field(
+        default=False,
+        description="Update by PUT of the whole record, merged into what the target holds, instead of PATCH. With "
+        "`body: document` the document is the whole record, and nothing is read first.",
+    )
     ok: list[Whole] = Field(default_factory=list, description="Further statuses that mean success.")
+    on_response: list[Rule] = Field(
+        default_factory=list,
+        description="Rules for answers whose status does not say what they mean; the first that fits decides.",
+    )
     idempotency_header: str | None = Field(
         default=None, description="Header that carries one key per change, stable over retries and restarts."
     )
@@ -34,6 +98,11 @@ class Request(Strict):
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"uri": value} if isinstance(value, str) else value
+
+    @property
+    def merges(self) -> bool:
+        """Whether it puts the whole record, of which the document is only a part: the rest is read first."""
+        return self.replace and not ("body" in self.model_fields_set and self.body == "document")
 
 
 class Paginate(Strict):

@@ -29,7 +29,7 @@ from .change_rows import (
 from .columns import moment_text
 from .database import Database
 from .leases import Lease, hold
-from .links import forget_links, keep_links
+from .links import doubt_links, forget_links, keep_links
 from .rejects import keep_rejects, settle_rejects
 from .runs import store_counts
 from .statements import execute, look_up
@@ -174,8 +174,11 @@ class SqlJournal:
         self._keep(
             connection, [(_link(one), one.change.document) for one in done if one.change.kind is not Kind.DELETE]
         )
-        forget_links(connection, self._job, [one.change.key for one in done if one.change.kind is Kind.DELETE])
-        settle_rejects(connection, self._job, [one.change.key for one in done])
+        deletes = [one for one in done if one.change.kind is Kind.DELETE]
+        forget_links(connection, self._job, [one.change.key for one in deletes if not one.is_doubtful])
+        doubt_links(connection, self._job, [one.change.key for one in deletes if one.is_doubtful])
+        settled = [one.change.key for one in outcomes if one.fate in {Fate.DONE, Fate.SKIPPED}]
+        settle_rejects(connection, self._job, settled)
         rejects = [
             Reject(one.change.key, one.reason, one.status, one.excerpt, one.change.kind)
             for one in outcomes

@@ -104,3 +104,10 @@ def keep_links(connection: Connection, job: str, links: Sequence[tuple[Link, Doc
 def forget_links(connection: Connection, job: str, keys: Sequence[str]) -> None:
     """Remove the links of these keys, and with them their documents, inside the journal's transaction."""
     many(connection, "DELETE FROM links WHERE job = ? AND key = ?", [(job, key) for key in keys])
+
+
+def doubt_links(connection: Connection, job: str, keys: Sequence[str]) -> None:
+    """Note that what the target holds for these keys is not known, inside the journal's transaction."""
+    none = b""
+    sql = "UPDATE links SET fingerprint = ?, raw = ? WHERE job = ? AND key = ?"
+    many(connection, sql, [(none, none, job, key) for key in keys])

@@ -14,6 +14,7 @@ from daemon.errors import EndpointError
 from .change import Change, Fate, Kind, Outcome
 from .counts import DONE_AS, Counts
 from .events import ChangesSettled
+from .permits import Permits
 from .ports import Ports
 from .write import RunStopError, carry_out
 
@@ -35,7 +36,7 @@ def apply(
     counts: Counts,
     *,
     window: int,
-    may_create: bool,
+    permits: Permits,
     stopping: Callable[[], bool],
 ) -> Applied:
     """Carry out the planned changes of these kinds in order of seq, at most `window` under way at once.
@@ -58,7 +59,7 @@ def apply(
             ports.journal.commit(sent=fresh, outcomes=outcomes, counts=applied.counts)
         if outcomes:
             ports.observe(ChangesSettled(outcomes, applied.counts))
-        running |= {ports.pool.submit(carry_out, change, ports.target, may_create) for change in fresh}
+        running |= {ports.pool.submit(carry_out, change, ports.target, permits) for change in fresh}
         if not running and not fresh:
             applied.finished = not stop
             return applied
@@ -79,7 +80,9 @@ def tally(counts: Counts, outcomes: Iterable[Outcome]) -> Counts:
         if outcome.fate is Fate.DROPPED:
             continue  # still pending: the run is ending, and the next one plans it anew
         figure = DONE_AS[outcome.change.kind]
-        if outcome.fate is not Fate.DONE:
+        if outcome.fate is Fate.SKIPPED:
+            figure = "kept" if is_delete else "skipped"
+        elif outcome.fate is not Fate.DONE:
             figure = "deletes_rejected" if is_delete else "rejected"
         counts = counts.plus(**{figure: 1, "deletes_pending" if is_delete else "pending": -1})
     return counts

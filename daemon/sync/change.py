@@ -1,6 +1,6 @@
 """A change: one intended write, from plan to fate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from daemon.values import Document
@@ -23,6 +23,8 @@ class Fate(StrEnum):
     """Committed as sent before the first byte leaves. Found after a crash, it is unknown."""
     DONE = "done"
     """The target confirmed it."""
+    SKIPPED = "skipped"
+    """The target's answer was one that the job says to leave the record out for."""
     FAILED = "failed"
     """The target refused it; kept as a reject."""
     UNKNOWN = "unknown"
@@ -35,10 +37,11 @@ class Fate(StrEnum):
 
 MOVES: dict[Fate, frozenset[Fate]] = {
     Fate.PLANNED: frozenset({Fate.SENT, Fate.FAILED, Fate.WITHHELD, Fate.DROPPED}),
-    Fate.SENT: frozenset({Fate.DONE, Fate.FAILED, Fate.UNKNOWN, Fate.DROPPED}),
-    Fate.UNKNOWN: frozenset({Fate.DONE, Fate.FAILED, Fate.DROPPED}),
+    Fate.SENT: frozenset({Fate.DONE, Fate.SKIPPED, Fate.FAILED, Fate.UNKNOWN, Fate.DROPPED}),
+    Fate.UNKNOWN: frozenset({Fate.DONE, Fate.SKIPPED, Fate.FAILED, Fate.DROPPED}),
     Fate.WITHHELD: frozenset({Fate.DROPPED}),
     Fate.DONE: frozenset(),
+    Fate.SKIPPED: frozenset(),
     Fate.FAILED: frozenset(),
     Fate.DROPPED: frozenset(),
 }
@@ -64,7 +67,8 @@ class Change:
     fields: tuple[str, ...]
     """The document's fields that differ, sorted; empty for a delete, all of them for a create."""
     fingerprint: bytes
-    """Of the canonical document; empty for a delete."""
+    """Of the canonical document; for a delete, of the one the target was last known to hold, empty when it may be gone
+    already."""
     raw: bytes
     """Of the record's raw bytes under the job's revision; empty for a delete."""
     owned: bool
@@ -74,12 +78,28 @@ class Change:
     fate: Fate = Fate.PLANNED
     reason: str = ""
     """Why it failed or was withheld, in words for the operator."""
+    body: Document | None = None
+    """What a request sends in place of the document: without what is set once, or merged into the whole record. Made
+    when it is sent, and not journalled."""
+
+    @property
+    def again(self) -> "Change":
+        """The change for a further request of another content, under an idempotency key of its own.
+
+        A server that saw the first key with another body would refuse it, or replay the first answer.
+        """
+        return replace(self, idempotency_key=f"{self.idempotency_key}-again")
+
+    @property
+    def sent(self) -> Document:
+        """What a request's body is made of."""
+        return (self.document or {}) if self.body is None else self.body
 
     @property
     def changed(self) -> Document:
-        """The part of the document that differs."""
-        document = self.document or {}
-        return {name: document[name] for name in self.fields if name in document}
+        """The part of what is sent that differs."""
+        sent = self.sent
+        return {name: sent[name] for name in self.fields if name in sent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ class Outcome:
 
     change: Change
     fate: Fate
-    """DONE, FAILED, UNKNOWN, or DROPPED when it surely never reached the target."""
+    """DONE, SKIPPED, FAILED, UNKNOWN, or DROPPED when it surely never reached the target."""
     target_id: str | None = None
     version: str | None = None
     owned: bool = True
@@ -97,6 +117,9 @@ class Outcome:
     """The HTTP status that decided it, None where there was no answer."""
     excerpt: str = ""
     """The beginning of the answer's body, cut and redacted; empty when there is nothing to show."""
+    is_doubtful: bool = False
+    """For a delete that is done: the target only said that it will. The link stays, with an empty fingerprint, and the
+    next run that misses the record looks whether it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +131,7 @@ class Link:
     key: str
     target_id: str
     fingerprint: bytes
-    """Of the document the target was last known to hold; empty when that is not known."""
+    """Of the document the target was last known to hold; empty when that is not known, or a delete is under way."""
     raw: bytes
     """Of the raw record it came from; empty when not known. Equal means unchanged without further work."""
     version: str | None

@@ -18,7 +18,7 @@ class Counts:
     updated: int = 0
     unchanged: int = 0
     skipped: int = 0
-    """Left out by `where`, or not this mode's business."""
+    """Left out by `where`, or by a rule for the target's answer, or not this mode's business."""
     rejected: int = 0
     """Records that could not be carried out; each is kept with its reason."""
     withheld: int = 0
@@ -32,7 +32,8 @@ class Counts:
     deletes_withheld: int = 0
     deletes_rejected: int = 0
     kept: int = 0
-    """Gone from the source but not ours to delete: adopted, and `delete_adopted` is not set."""
+    """Gone from the source but not to be deleted: adopted, and `delete_adopted` is not set, or left by a rule for the
+    target's answer."""
 
     def plus(self, **more: int) -> "Counts":
         """Return the counts with each named figure raised by its value (which may be negative)."""

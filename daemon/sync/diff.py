@@ -12,6 +12,7 @@ from daemon.values import Document
 from .canonical import agrees
 from .change import Kind, Link
 from .ports import TargetRecord
+from .trees import FieldPath, pruned
 
 
 class Verb(StrEnum):
@@ -68,7 +69,7 @@ class Decision:
     reason: str = ""
 
 
-def decide(mode: Mode, wanted: Wanted, known: Known, *, set_once: frozenset[str] = frozenset()) -> Decision:
+def decide(mode: Mode, wanted: Wanted, known: Known, *, set_once: frozenset[FieldPath] = frozenset()) -> Decision:
     """Return the decision for one record."""
     if len(known.found) > 1:
         # The target holds several records for one key: choosing the first would be a guess about people's data.
@@ -88,7 +89,7 @@ def decide(mode: Mode, wanted: Wanted, known: Known, *, set_once: frozenset[str]
     return Decision(Verb.CREATE, fields=tuple(sorted(wanted.document)))
 
 
-def _decide_linked(mode: Mode, wanted: Wanted, known: Known, link: Link, set_once: frozenset[str]) -> Decision:
+def _decide_linked(mode: Mode, wanted: Wanted, known: Known, link: Link, set_once: frozenset[FieldPath]) -> Decision:
     found = known.found[0] if known.found else None
     linked = Decision(
         Verb.LINK,
@@ -108,7 +109,7 @@ def _decide_linked(mode: Mode, wanted: Wanted, known: Known, link: Link, set_onc
     return replace(linked, verb=Verb.UPDATE if fields else Verb.LINK, before=before, fields=fields)
 
 
-def _decide_adopted(mode: Mode, wanted: Wanted, found: TargetRecord, set_once: frozenset[str]) -> Decision:
+def _decide_adopted(mode: Mode, wanted: Wanted, found: TargetRecord, set_once: frozenset[FieldPath]) -> Decision:
     untouched = mode in {Mode.CREATE_ONLY, Mode.APPEND}
     fields = () if untouched else differing(wanted.document, found.document, without=set_once)
     return Decision(
@@ -122,15 +123,18 @@ def _decide_adopted(mode: Mode, wanted: Wanted, found: TargetRecord, set_once: f
     )
 
 
-def differing(wanted: Document, before: Document | None, *, without: frozenset[str] = frozenset()) -> tuple[str, ...]:
+def differing(
+    wanted: Document, before: Document | None, *, without: frozenset[FieldPath] = frozenset()
+) -> tuple[str, ...]:
     """Return the top-level fields of `wanted` that `before` does not hold, sorted; all of them if it is None.
 
-    A nested object is sent whole when any part of it differs, since many servers replace nested objects.
+    A nested object is sent whole when any part of it differs, since many servers replace nested objects; but for the
+    fields that are left out.
     """
-    names = (name for name in wanted if name not in without)
+    wanted = pruned(wanted, without)
     if before is None:
-        return tuple(sorted(names))
-    return tuple(sorted(name for name in names if name not in before or not agrees(wanted[name], before[name])))
+        return tuple(sorted(wanted))
+    return tuple(sorted(name for name in wanted if name not in before or not agrees(wanted[name], before[name])))
 
 
 def kind_of(verb: Verb) -> Kind:

@@ -22,6 +22,7 @@ from .intake import Intake
 from .judgement import Judgement
 from .mapping import JobMapping
 from .outcome import Ending, Phase, Result, Verdict
+from .permits import Permits
 from .planner import Planner
 from .ports import Page, Ports
 from .recovery import recover
@@ -64,6 +65,7 @@ class _Run:
         self._ports = ports
         self._options = options
         self._mapping = JobMapping(job)
+        self._permits = Permits.of(job.mode, self._mapping.set_once)
         self._seen = Seen(0)
         self._known = 0
         self._certificate = Certificate(end=None)
@@ -90,7 +92,7 @@ class _Run:
         unresolved = ports.journal.unresolved() if self._options.writes else ()
         finder = Finder(self._job, ports, check_stop=self._check_stop)
         finder.list_at_start(unresolved)
-        blocked = recover(unresolved, ports, index=finder.index)
+        blocked = recover(unresolved, ports, index=finder.index, permits=self._permits)
         remembered = ports.links.count()
         self._seen = Seen(remembered.highest)
         self._known = max(remembered.links, finder.index.count() if finder.index is not None else 0)
@@ -179,7 +181,7 @@ class _Run:
             ports,
             self._counts,
             window=options.window,
-            may_create=self._job.mode is not Mode.UPDATE_ONLY,
+            permits=self._permits,
             stopping=options.stopping,
         )
         self._counts = applied.counts

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from daemon.errors import MalformedError, RefusedError
+from daemon.errors import MalformedError, RefusedError, SkippedError
 from daemon.spec import Job
 
 from .certificate import End, certify
@@ -27,6 +27,8 @@ class Found:
     """By key; None where the target was not asked, several where it has several."""
     refused: Mapping[str, RefusedError]
     """Keys whose look-up the target refused; they are not in `records`."""
+    skipped: frozenset[str] = frozenset()
+    """Keys that a rule for the look-up's answer leaves out; they are not in `records`."""
 
 
 class Finder:
@@ -102,10 +104,14 @@ class Finder:
             (one.key, pool.submit(target.lookup, one.key, one.document)) for one in unlinked
         ]
         refused: dict[str, RefusedError] = {}
+        skipped: set[str] = set()
         for key, future in asked:
             try:
                 records[key] = future.result()
             except RefusedError as error:
                 refused[key] = error
                 del records[key]
-        return Found(records, refused)
+            except SkippedError:
+                skipped.add(key)
+                del records[key]
+        return Found(records, refused, frozenset(skipped))

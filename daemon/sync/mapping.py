@@ -45,7 +45,7 @@ class JobMapping:
                 for name, field in job.map.items()
             )
         )
-        self.set_once = frozenset(name.split(".")[0] for name, field in (job.map or {}).items() if field.set_once)
+        self.set_once = frozenset(tuple(name.split(".")) for name, field in (job.map or {}).items() if field.set_once)
         self.revision = job_revision(job)
         self.selection = job_selection(job)
         """Digest of what the job picks: source, key and filter."""

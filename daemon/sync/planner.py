@@ -6,6 +6,7 @@ exactly one fate in the counts.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from daemon.spec import Job
 
@@ -58,6 +59,7 @@ class Planner:
         found = self._finder.find(wanted, links)
         for key, error in found.refused.items():
             harvest.reject(key, f"the look-up was refused: {error}", error=error)
+        harvest.count(skipped=len(found.skipped))
         self._decide([one for one in wanted if one.key in found.records], links, found.records, harvest)
         self._ports.journal.plan(harvest.changes, links=harvest.links, rejects=harvest.rejects, counts=harvest.counts)
         self.pending += len(harvest.changes)
@@ -67,7 +69,8 @@ class Planner:
 
     def deletion(self, link: Link) -> Change:
         """Return the delete of a record that is gone from the source."""
-        return self._change(Kind.DELETE, link.key, target_id=link.target_id, version=link.version, owned=link.owned)
+        change = self._change(Kind.DELETE, link.key, target_id=link.target_id, version=link.version, owned=link.owned)
+        return replace(change, fingerprint=link.fingerprint)
 
     # ---- map ---------------------------------------------------------------------------------------------------
 

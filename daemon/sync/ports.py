@@ -49,6 +49,11 @@ class Written:
     version: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The target took a delete on, and carries it out later (202)."""
+
+
 class Source(Protocol):
     """Where records come from."""
 
@@ -76,6 +81,10 @@ class Target(Protocol):
         """Whether the job declares how to read one record by its id."""
 
     @property
+    def replaces(self) -> bool:
+        """Whether an update puts the whole record, so that it is to be merged into what the target holds."""
+
+    @property
     def has_idempotency(self) -> bool:
         """Whether a create carries an idempotency key, so that it may be repeated."""
 
@@ -100,13 +109,16 @@ class Target(Protocol):
         """
 
     def update(self, change: Change) -> Written:
-        """Set the changed fields. Safe to repeat.
+        """Set the changed fields, or put `change.sent` where it `replaces`. Safe to repeat.
 
-        Raises StaleError when the record is gone or moved on, else as create.
+        Raises GoneError when there is no such record, StaleError when it moved on, else as create.
         """
 
-    def delete(self, change: Change) -> None:
-        """Remove a record. Safe to repeat; a record that is not there is a success. Raises as update."""
+    def delete(self, change: Change) -> Accepted | None:
+        """Remove a record; Accepted when the target says that it will do so later.
+
+        Safe to repeat; a record that is not there is a success. Raises StaleError when it moved on, else as create.
+        """
 
 
 class Pool(Protocol):
@@ -181,8 +193,9 @@ class Journal(Protocol):
     def commit(self, *, sent: Sequence[Change], outcomes: Sequence[Outcome], counts: Counts) -> None:
         """Mark `sent` as sent and record `outcomes`, with their links, documents, rejects and counts.
 
-        A done create or update stores its link and document; a done delete removes them; a failed or unknown change
-        is kept as a reject; success removes the key's reject. StateError for a move that `MOVES` does not allow.
+        A done create or update stores its link and document; a done delete removes them, a doubtful one leaves its
+        link with an empty fingerprint; a failed or unknown change is kept as a reject; success, or a skip, removes the
+        key's reject. StateError for a move that `MOVES` does not allow.
         """
 
     def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:

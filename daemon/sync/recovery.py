@@ -6,6 +6,7 @@ from dataclasses import replace
 from .change import Change, Fate, Kind, Outcome
 from .counts import Counts
 from .events import Resolved
+from .permits import Permits
 from .ports import Journal, Links, Ports, Target, TargetIndex
 from .write import RunStopError, looked_up, resolve
 
@@ -18,7 +19,9 @@ def needs_list(unresolved: Sequence[Change], target: Target) -> bool:
     return Kind.DELETE in kinds or (Kind.CREATE in kinds and not target.has_idempotency)
 
 
-def recover(unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | None) -> frozenset[str]:
+def recover(
+    unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | None, permits: Permits
+) -> frozenset[str]:
     """Resolve these changes of earlier runs and return the keys that must not be created again.
 
     These are the keys whose create nobody could clear up. `index` is the target's own list, where it was read whole.
@@ -29,7 +32,7 @@ def recover(unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | 
         if change.kind is not Kind.CREATE:
             _doubt_link(change, ports.links, ports.journal)
         try:
-            outcome = _resolve(change, ports.target, index)
+            outcome = _resolve(change, ports.target, index, permits)
         except RunStopError as stop:
             raise stop.cause from stop
         ports.journal.resolve([outcome])
@@ -39,7 +42,7 @@ def recover(unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | 
     return frozenset(blocked)
 
 
-def _resolve(change: Change, target: Target, index: TargetIndex | None) -> Outcome:
+def _resolve(change: Change, target: Target, index: TargetIndex | None, permits: Permits) -> Outcome:
     if change.kind is Kind.CREATE and index is not None and not target.has_idempotency:
         return looked_up(change, index.by_match([change.key]).get(change.key, ()))
     if (
@@ -48,7 +51,7 @@ def _resolve(change: Change, target: Target, index: TargetIndex | None) -> Outco
         and change.target_id not in index.by_id([change.target_id or ""])
     ):
         return Outcome(change, Fate.DONE, reason="looked: the target has no such record any more")
-    return resolve(change, target)
+    return resolve(change, target, permits)
 
 
 def _doubt_link(change: Change, links: Links, journal: Journal) -> None:

@@ -1,30 +1,30 @@
 """Carry out one change at the target, and say what became of it.
 
 Called from the pool's threads; touches nothing but the target. A create is never repeated blindly: after a lost
-answer it is looked up, or repeated under its idempotency key, or left unknown for a person.
+answer it is looked up, or repeated under its idempotency key, or left unknown for a person. An update or delete that
+does not fit the record as it is now is made once more, after a look at it; a second refusal is a reject.
 """
 
 from dataclasses import replace
 
 from daemon.errors import (
-    AuthError,
     ConflictError,
     EndpointError,
+    FatalError,
     GoneError,
     RefusedError,
+    SkippedError,
     StaleError,
-    StoppedError,
-    TrustError,
-    UnavailableError,
     UnknownError,
 )
 
+from .asking import PASSED_ON, STOPPERS, read_again, read_whole
 from .change import Change, Fate, Kind, Outcome
+from .delete import delete
 from .diff import differing
+from .permits import Permits
 from .ports import Target, TargetRecord, Written
-
-STOPPERS = (UnavailableError, AuthError, TrustError, StoppedError)
-"""What makes it pointless to go on with other changes: the system as a whole does not do business now."""
+from .trees import merged
 
 
 class RunStopError(Exception):
@@ -36,31 +36,28 @@ class RunStopError(Exception):
         self.outcome = outcome
 
 
-def carry_out(change: Change, target: Target, may_create: bool) -> Outcome:  # noqa: FBT001 - pools take positions
-    """Make one write. Raises RunStopError when going on with other changes is pointless.
-
-    `may_create` says whether a stale link may end in a new record; update_only jobs say no.
-    """
+def carry_out(change: Change, target: Target, permits: Permits) -> Outcome:
+    """Make one write. Raises RunStopError when going on with other changes is pointless."""
     try:
         if change.kind is Kind.CREATE:
-            return _create(change, target)
+            return _create(change, target, permits)
         if change.kind is Kind.UPDATE:
-            return _update(change, target, may_create=may_create)
-        target.delete(change)
-        return Outcome(change, Fate.DONE, target_id=change.target_id)
+            return _update(change, target, permits)
+        return delete(change, target)
+    except SkippedError as error:
+        return _failed(change, Fate.SKIPPED, error)
     except (RefusedError, ConflictError, StaleError) as error:
-        # A 5xx says nothing of how far the write got, so it may have been carried out.
-        return _failed(change, Fate.UNKNOWN if (error.status or 0) >= 500 else Fate.FAILED, error)
+        return _failed(change, _refused(error), error)
     except UnknownError as error:
         return _failed(change, Fate.UNKNOWN, error)
     except STOPPERS as error:
-        raise RunStopError(error, _failed(change, Fate.DROPPED, error)) from error
+        raise RunStopError(error, _failed(change, _stopped(error), error)) from error
     except EndpointError as error:
         # An answer that is not what the job file promises: the write may well have happened.
         return _failed(change, Fate.UNKNOWN, error)
 
 
-def resolve(change: Change, target: Target) -> Outcome:
+def resolve(change: Change, target: Target, permits: Permits) -> Outcome:
     """Find out what became of a change whose answer was lost, here or in a run before this one.
 
     DONE: the target holds it. DROPPED: it surely does not, so it may be planned anew. UNKNOWN: nobody can tell.
@@ -69,22 +66,28 @@ def resolve(change: Change, target: Target) -> Outcome:
     if change.kind is not Kind.CREATE:
         return Outcome(change, Fate.DROPPED, reason="may be repeated; planned anew")
     try:
-        return _resolve_create(change, target)
+        return _resolve_create(change, target, permits)
+    except SkippedError as error:
+        return _failed(change, Fate.SKIPPED, error)
     except STOPPERS as error:
         raise RunStopError(error, _failed(change, Fate.UNKNOWN, error)) from error
     except EndpointError as error:
         return _failed(change, Fate.UNKNOWN, error)
 
 
-def _resolve_create(change: Change, target: Target) -> Outcome:
+def _resolve_create(change: Change, target: Target, permits: Permits) -> Outcome:
     if target.has_idempotency:
         try:
             return _created(change, target.create(change))
-        except ConflictError as error:
-            return _adopt(change, target, error)
-        except RefusedError:
+        except (ConflictError, RefusedError) as error:
+            # A conflict may be with the record that the lost create made, or with its key under another body: only a
+            # look can tell, and without one the create must not be planned anew.
             if not target.can_lookup:
                 raise
+            found = target.lookup(change.key, change.document or {})
+            if isinstance(error, ConflictError) and len(found) == 1:
+                return _adopt(change, target, permits, error)
+            return looked_up(change, found)
     if target.can_lookup:
         return looked_up(change, target.lookup(change.key, change.document or {}))
     return Outcome(
@@ -95,13 +98,16 @@ def _resolve_create(change: Change, target: Target) -> Outcome:
     )
 
 
-def _create(change: Change, target: Target) -> Outcome:
+# ---- create ------------------------------------------------------------------------------------------------------
+
+
+def _create(change: Change, target: Target, permits: Permits) -> Outcome:
     try:
         written = target.create(change)
     except ConflictError as error:
-        return _adopt(change, target, error)
+        return _adopt(change, target, permits, error)
     except UnknownError as error:
-        settled = resolve(change, target)
+        settled = resolve(change, target, permits)
         if settled.fate is Fate.DROPPED:
             # The look-up proved that it never arrived: this second try is the first.
             written = target.create(change)
@@ -122,54 +128,37 @@ def _created(change: Change, written: Written) -> Outcome:
     return Outcome(change, Fate.DONE, target_id=written.id, version=written.version)
 
 
-def _adopt(change: Change, target: Target, conflict: ConflictError) -> Outcome:
+def _adopt(change: Change, target: Target, permits: Permits, conflict: ConflictError) -> Outcome:
     """Find the record that the target already has by its key, and bring it in step."""
     try:
         found = target.lookup(change.key, change.document or {}) if target.can_lookup else ()
         if len(found) != 1:
             return _failed(change, Fate.FAILED, conflict)
-        return _bring_in_step(change, target, found[0], owned=False)
-    except STOPPERS:
+        if not permits.may_update:
+            # Linked, so that it is not created again, as a record of which nobody knows what it holds.
+            known = replace(change, fingerprint=b"", raw=b"")
+            return Outcome(known, Fate.DONE, target_id=found[0].id, version=found[0].version, owned=False)
+        return _in_step(change, target, permits, _whole(change, target, found[0]), owned=False)
+    except PASSED_ON:
         raise
     except EndpointError as error:
         # Nothing was created, and the update may be repeated: the next run finds the record and adopts it.
         return _failed(change, Fate.FAILED, error)
 
 
-def _bring_in_step(change: Change, target: Target, found: TargetRecord, *, owned: bool) -> Outcome:
-    document = change.document or {}
-    fields = differing(document, found.document)
-    outcome = Outcome(change, Fate.DONE, target_id=found.id, version=found.version, owned=owned)
-    if not fields:
-        return outcome
-    update = replace(
-        change,
-        kind=Kind.UPDATE,
-        target_id=found.id,
-        version=found.version,
-        before=found.document,
-        fields=fields,
-    )
-    written = target.update(update)
-    return replace(outcome, version=written.version)
+# ---- update ------------------------------------------------------------------------------------------------------
 
 
-def _update(change: Change, target: Target, *, may_create: bool) -> Outcome:
+def _update(change: Change, target: Target, permits: Permits) -> Outcome:
     try:
-        written = target.update(change)
+        if target.replaces:
+            found = read_whole(change, target)
+            return _in_step(change, target, permits, found, owned=change.owned, is_first=True)
+        written = target.update(replace(change, body=permits.updatable(change.document)))
     except GoneError as error:
-        # The record we knew is gone: match again, once. What this creates stands in the journal as an update, so
-        # after a crash only a look-up can find it.
-        if not target.can_lookup:
-            cure = "declare target.lookup, or set `compare: target`, to have it made again"
-            raise GoneError(f"{error}; {cure}", status=error.status, excerpt=error.excerpt) from error
-        found = target.lookup(change.key, change.document or {})
-        if len(found) == 1:
-            return _bring_in_step(change, target, found[0], owned=change.owned)
-        if found or not may_create:
-            raise
-        created = _create(replace(change, kind=Kind.CREATE, target_id=None, version=None), target)
-        return replace(created, change=replace(created.change, kind=Kind.UPDATE))
+        return _match_again(change, target, permits, error)
+    except StaleError as error:
+        return _update_again(change, target, permits, error)
     return Outcome(
         change,
         Fate.DONE,
@@ -177,6 +166,66 @@ def _update(change: Change, target: Target, *, may_create: bool) -> Outcome:
         version=written.version,
         owned=change.owned,
     )
+
+
+def _update_again(change: Change, target: Target, permits: Permits, refusal: StaleError) -> Outcome:
+    """Compare with the record as it is now and send what still differs, once."""
+    try:
+        found = read_again(change, target, refusal)
+    except GoneError as error:
+        return _match_again(change, target, permits, error)
+    return _in_step(change, target, permits, found, owned=change.owned)
+
+
+def _match_again(change: Change, target: Target, permits: Permits, error: GoneError) -> Outcome:
+    """Find the record of this key in place of the one that is gone, or make it.
+
+    What this creates stands in the journal as an update, so after a crash only a look-up can find it.
+    """
+    if not target.can_lookup:
+        cure = "declare target.lookup, or set `compare: target`, to have it made again"
+        raise GoneError(f"{error}; {cure}", status=error.status, excerpt=error.excerpt) from error
+    found = target.lookup(change.key, change.document or {})
+    if len(found) == 1:
+        return _in_step(change, target, permits, _whole(change, target, found[0]), owned=change.owned)
+    if found or not permits.may_create:
+        raise error
+    anew = replace(change.again, kind=Kind.CREATE, target_id=None, version=None)
+    created = _create(anew, target, permits)
+    known = replace(created.change, kind=Kind.UPDATE, idempotency_key=change.idempotency_key)
+    return replace(created, change=known)
+
+
+def _in_step(
+    change: Change, target: Target, permits: Permits, found: TargetRecord, *, owned: bool, is_first: bool = False
+) -> Outcome:
+    """Send what `found` lacks; nothing, when it lacks nothing. `is_first`: no other request was made for the change."""
+    wanted = permits.updatable(change.document)
+    fields = differing(wanted, found.document)
+    outcome = Outcome(change, Fate.DONE, target_id=found.id, version=found.version, owned=owned)
+    if not fields:
+        return outcome
+    update = replace(
+        change if is_first else change.again,
+        kind=Kind.UPDATE,
+        target_id=found.id,
+        version=found.version,
+        before=found.document,
+        fields=fields,
+        body=merged(found.document, wanted) if target.replaces else wanted,
+    )
+    written = target.update(update)
+    return replace(outcome, target_id=written.id or found.id, version=written.version)
+
+
+def _whole(change: Change, target: Target, found: TargetRecord) -> TargetRecord:
+    """Return the record to merge into: a look-up may show a summary, and a PUT would keep no more than that."""
+    if not (target.replaces and target.can_get):
+        return found
+    return read_whole(replace(change, target_id=found.id), target)
+
+
+# ---- what became of it -------------------------------------------------------------------------------------------
 
 
 def looked_up(change: Change, found: tuple[TargetRecord, ...]) -> Outcome:
@@ -189,6 +238,16 @@ def looked_up(change: Change, found: tuple[TargetRecord, ...]) -> Outcome:
         # It is there, but not as we sent it: remembered as not known, it is brought in step like any other.
         change = replace(change, fingerprint=b"", raw=b"")
     return Outcome(change, Fate.DONE, target_id=found[0].id, version=found[0].version)
+
+
+def _refused(error: EndpointError) -> Fate:
+    # A 5xx says nothing of how far the write got, so it may have been carried out.
+    return Fate.UNKNOWN if (error.status or 0) >= 500 else Fate.FAILED
+
+
+def _stopped(error: EndpointError) -> Fate:
+    # A rule that ends the run speaks of this very answer; what else stops a run left the change undone.
+    return _refused(error) if isinstance(error, FatalError) else Fate.DROPPED
 
 
 def _failed(change: Change, fate: Fate, error: EndpointError) -> Outcome:

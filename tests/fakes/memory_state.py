@@ -155,8 +155,9 @@ class MemoryJournal:
         for outcome in outcomes:
             change = outcome.change
             self._move(change, outcome.fate, outcome.reason)
-            if outcome.fate is Fate.DONE:
+            if outcome.fate in {Fate.DONE, Fate.SKIPPED}:
                 self._state.rejects.pop(change.key, None)
+            if outcome.fate is Fate.DONE:
                 self._remember(outcome)
             elif outcome.fate in {Fate.FAILED, Fate.UNKNOWN}:
                 self._rejected.add(change.key)
@@ -166,6 +167,10 @@ class MemoryJournal:
 
     def _remember(self, outcome: Outcome) -> None:
         change = outcome.change
+        if change.kind is Kind.DELETE and outcome.is_doubtful:
+            if (link := self._state.links.get(change.key)) is not None:
+                self._state.links[change.key] = replace(link, fingerprint=b"", raw=b"")
+            return
         if change.kind is Kind.DELETE:
             self._state.links.pop(change.key, None)
             self._state.documents.pop(change.key, None)

@@ -82,7 +82,7 @@ def deletions(counts: Counts) -> str:
             (counts.deletes_withheld, "withheld"),
             (counts.deletes_rejected, "rejected"),
             (counts.deletes_pending, "not carried out"),
-            (counts.kept, "kept: gone from the source, but not created by this job"),
+            (counts.kept, "kept: gone from the source, but not this job's to delete"),
         ]
         if number
     ]
@@ -157,7 +157,7 @@ def _changes(subject: Plan, limit: int) -> Iterator[str]:
 
 def _left_out(counts: Counts) -> str:
     skipped = f", {counts.skipped} skipped" if counts.skipped else ""
-    kept = f", {counts.kept} kept (gone from the source, but not created by this job)" if counts.kept else ""
+    kept = f", {counts.kept} kept (gone from the source, but not this job's to delete)" if counts.kept else ""
     return skipped + kept
 
 

@@ -38,7 +38,7 @@ Status: TypeAlias = (
 class Rule(Strict):
     """What one kind of answer means, where its status alone does not say it. The first rule that fits decides."""
 
-    status: Status | list[Status] | None = Field(
+    status: Status | Annotated[list[Status], Field(min_length=1)] | None = Field(
         default=None, description="Status, class or a list of them (example: 400, 4xx, [400, 422]). Default: any."
     )
     when: Expression | None = Field(

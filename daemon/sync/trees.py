@@ -24,7 +24,7 @@ def pruned(document: Document, paths: frozenset[FieldPath]) -> Document:
             continue
         if inner and isinstance(value, Mapping):
             part = pruned(value, inner)
-            if not part:
+            if value and not part:
                 continue
             value = part  # noqa: PLW2901 - the same field, less what is left out
         kept[name] = value

@@ -211,6 +211,32 @@ class JournalContract:
         assert world.rejects() == {"k1": (reject, 1)}
         assert world.links().by_key(["k1"]) == {}
 
+    def test_a_delete_that_was_only_promised_leaves_a_link_in_doubt(self, world: World, journal: Journal) -> None:
+        journal.plan((), links=[(a_link("k1", version="v1"), {"name": "Ada"})], rejects=(), counts=Counts())
+        change = a_change(1, Kind.DELETE)
+        send(journal, change)
+
+        settle(journal, Outcome(change, Fate.DONE, target_id="t1", is_doubtful=True))
+
+        link = world.links().by_key(["k1"])["k1"]
+        assert (link.target_id, link.version, link.owned) == ("t-k1", "v1", True)
+        assert (link.fingerprint, link.raw) == (b"", b"")
+
+    def test_a_skipped_change_leaves_link_and_document_as_they_were_and_no_reject(
+        self, world: World, journal: Journal
+    ) -> None:
+        journal.plan((), links=[(a_link("k1"), {"name": "Ada"})], rejects=[Reject("k1", "before")], counts=Counts())
+        change = a_change(1, Kind.UPDATE)
+        send(journal, change)
+
+        settle(journal, Outcome(change, Fate.SKIPPED, reason="the job says so"))
+
+        link = world.links().by_key(["k1"])["k1"]
+        assert (link.target_id, link.fingerprint) == ("t-k1", b"f" * 16)
+        assert world.links().documents([link.id]) == {link.id: {"name": "Ada"}}
+        assert world.rejects() == {}
+        assert journal.tally() == {(Kind.UPDATE, Fate.SKIPPED): 1}
+
     def test_success_removes_the_reject(self, world: World, journal: Journal) -> None:
         send(journal, a_change(1))
         settle(journal, Outcome(a_change(1), Fate.FAILED, reason="no"))

@@ -95,11 +95,14 @@ class MisbehavingServer:
         id_field: str = "id",
         normalise: Mapping[str, Normalise] | None = None,
         chosen_ids: bool = False,
+        needs_if_match: bool = False,
+        deletes_later: bool = False,
     ) -> Collection:
         """A new, empty collection at `/name` (which may have slashes in it); `page_size` is also the largest.
 
         `normalise` changes fields as they are written (`{"email": str.lower}`). `chosen_ids`: PUT to an id that is
-        not there creates the record.
+        not there creates the record. `needs_if_match`: a change without it gets 428. `deletes_later`: a delete gets
+        202, and is carried out by `finish_deletes()`.
         """
         made = Collection(
             name=name,
@@ -110,12 +113,22 @@ class MisbehavingServer:
             id_field=id_field,
             normalise=normalise or {},
             chosen_ids=chosen_ids,
+            needs_if_match=needs_if_match,
+            deletes_later=deletes_later,
             seed=self.seed,
             base_url=self.url,
             lock=self._lock,
         )
         self._collections[name] = made
         return made
+
+    def finish_deletes(self, collection: Collection) -> None:
+        """Carry out the deletes that were only taken on."""
+        with self._lock:
+            for record_id in sorted(collection.leaving):
+                self._note("delete", collection, record_id)
+                collection.drop(record_id)
+            collection.leaving.clear()
 
     # ---- what goes wrong ----
 
@@ -277,6 +290,9 @@ class MisbehavingServer:
         if_match = seen.headers.get("if-match")
         if if_match not in {None, "*"} and collection.get(record_id) and if_match != collection.etag(record_id):
             raise RefusedError(412, "precondition_failed", existing=collection.get(record_id))
+        is_change = seen.method in {"PATCH", "PUT", "DELETE"}
+        if collection.needs_if_match and is_change and if_match is None and collection.get(record_id):
+            raise RefusedError(428, "precondition_required")
         match seen.method:
             case "GET" | "HEAD":
                 collection.get(record_id)
@@ -285,6 +301,10 @@ class MisbehavingServer:
                 there = collection.change(record_id, _fields(seen), whole=seen.method == "PUT")
                 self._note("update" if there else "create", collection, record_id)
                 return _record_reply(200 if there else 201, collection, record_id)
+            case "DELETE" if collection.deletes_later:
+                collection.get(record_id)
+                collection.leaving.add(record_id)
+                return Reply(202)
             case "DELETE":
                 collection.get(record_id)
                 self._note("delete", collection, record_id)

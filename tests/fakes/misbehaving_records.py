@@ -51,6 +51,12 @@ class Collection:
     base_url: str
     lock: threading.RLock = field(repr=False)
     """The server's: a test may look or change things while requests come in."""
+    needs_if_match: bool = False
+    """Whether a change of a record without If-Match gets 428."""
+    deletes_later: bool = False
+    """Whether a delete is only taken on, with 202, until `finish_deletes()`."""
+    leaving: set[str] = field(default_factory=set)
+    """The ids whose delete was taken on and is not carried out yet."""
     _records: dict[str, Record] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)
     _index: dict[str, dict[Any, str]] = field(default_factory=dict)

@@ -24,6 +24,7 @@ def exchange(
     *,
     stop: threading.Event | None = None,
     on_event: Callable[[str, RequestEvent], None] = lambda name, event: None,
+    warn: Callable[[str, str], None] = lambda name, message: None,
     **connection: Any,
 ) -> Exchange:
     """Return the exchange of a connection called `api`. One attempt, unless `retry` says more."""
@@ -33,6 +34,7 @@ def exchange(
         folder=Path(),
         stop=stop or threading.Event(),
         on_event=on_event,
+        warn=warn,
     )
     return connect("api", Connection.model_validate({"host": url, "retry": QUICK, **connection}), around)
 

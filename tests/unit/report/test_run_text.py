@@ -58,7 +58,7 @@ def test_withheld_and_kept_deletes_are_told_beside_the_deleted() -> None:
 
     assert text.deletions(counts) == (
         "1 deleted (2 withheld, 3 rejected, 4 not carried out, "
-        "5 kept: gone from the source, but not created by this job)"
+        "5 kept: gone from the source, but not this job's to delete)"
     )
 
 

@@ -1,9 +1,10 @@
 """The one grammar of every request, and how a list goes on from page to page."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from .types import Expression, Flag, Method, Strict, Template, TemplateTree, Whole
 
@@ -29,16 +30,36 @@ class Then(StrEnum):
     """The run ends here."""
 
 
-Status: TypeAlias = (
-    Annotated[int, Field(strict=True, ge=100, le=599)] | Annotated[str, Field(pattern=r"^[1-5]xx$", examples=["4xx"])]
-)
-"""A status, or a class of them."""
+_CLASS = re.compile(r"[1-5]xx")
+
+
+def _statuses(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _status(value: Any) -> Any:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599
+    if not (is_number or (isinstance(value, str) and _CLASS.fullmatch(value))):
+        raise ValueError("a status is a number or a class of them (example: 422 or 4xx)")
+    return value
+
+
+_NUMBER = {"type": "integer", "minimum": 100, "maximum": 599}
+_ONE_STATUS = {"anyOf": [_NUMBER, {"type": "string", "pattern": "^[1-5]xx$", "examples": ["4xx"]}]}
+
+Statuses: TypeAlias = Annotated[
+    list[Annotated[int | str, BeforeValidator(_status)]],
+    Field(min_length=1),
+    BeforeValidator(_statuses),
+    WithJsonSchema({"anyOf": [_ONE_STATUS, {"type": "array", "items": _ONE_STATUS, "minItems": 1}]}),
+]
+"""Statuses and classes of them; one of them may stand without its brackets."""
 
 
 class Rule(Strict):
     """What one kind of answer means, where its status alone does not say it. The first rule that fits decides."""
 
-    status: Status | Annotated[list[Status], Field(min_length=1)] | None = Field(
+    status: Statuses | None = Field(
         default=None, description="Status, class or a list of them (example: 400, 4xx, [400, 422]). Default: any."
     )
     when: Expression | None = Field(
@@ -58,9 +79,7 @@ class Rule(Strict):
         """Say whether the rule is for answers of this status."""
         if self.status is None:
             return True
-        return bool(
-            {status, f"{status // 100}xx"}.intersection(self.status if isinstance(self.status, list) else [self.status])
-        )
+        return status in self.status or f"{status // 100}xx" in self.status
 
 
 class Request(Strict):

@@ -94,7 +94,7 @@ def rule(text: str) -> tuple[str, str]:
     ("text", "place", "message"),
     [
         ("{status: 400, then: rety}", "[0].then", "'rety' is not one of"),
-        ("{status: 4x, then: skip}", "[0].status", "4x"),
+        ("{status: 4x, then: skip}", "[0].status", "422 or 4xx"),
         ("{status: 40, then: skip}", "[0].status", ""),
         ("{status: [], then: skip}", "[0].status", ""),
         ("{then: skip}", "[0]", "say which answers are meant"),
@@ -122,7 +122,7 @@ def test_each_request_takes_the_words_that_make_sense_for_it_and_no_others(
     block = f"{{uri: 'users/{{{{ key }}}}', on_response: [{rules}]}}"
     change = {
         ("source",): (READ, f"{READ}, on_response: [{rules}]"),
-        ("source", "read"): (READ, f"read: {block}"),
+        ("source", "read"): (READ, f"read: {block}".replace("{{ key }}", "all")),
         ("target", "create"): ("create: users", f"create: {block}, {LOOKUP}"),
         ("target", "update"): (UPDATE, f"update: {block}"),
     }.get(place, (UPDATE, f"{UPDATE}, match: no, {place[-1]}: {block}"))

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.endpoints.memory import MemorySource, MemoryTarget
-from daemon.errors import RefusedError, UnavailableError, UnknownError
+from daemon.errors import RefusedError, StaleError, UnavailableError, UnknownError
 from daemon.sync import engine
 from daemon.sync.change import Change, Fate
 from daemon.sync.counts import Counts
 from daemon.sync.guards import Allowance
 from daemon.sync.mapping import JobMapping
 from daemon.sync.outcome import Ending, Result
-from daemon.sync.ports import Ports, Written
+from daemon.sync.ports import Accepted, Ports, Written
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
 from tests.unit.sync.harness import InlinePool, job, person
 
@@ -47,6 +47,9 @@ class Shape:
     looks_up: bool
     idempotent: bool
     compare: Literal["links", "target"] = "links"
+    gets: bool = False
+    replaces: bool = False
+    """Whether an update is a PUT of the whole record."""
 
     @property
     def sees(self) -> bool:
@@ -63,6 +66,8 @@ class Trouble:
     loses: frozenset[str] = frozenset()
     """Keys whose create, update or delete is carried out and not answered, once."""
     refuses: frozenset[str] = frozenset()
+    moves: frozenset[str] = frozenset()
+    """Keys whose record somebody edits just before each first update or delete, which gets 412."""
     fades_after: int | None = None
     """Writes until the target is unavailable."""
     stops_after: int | None = None
@@ -108,6 +113,7 @@ TROUBLES = st.one_of(
     st.just(Trouble()),
     st.builds(Trouble, loses=KEYS),
     st.builds(Trouble, refuses=KEYS, loses=KEYS),
+    st.builds(Trouble, moves=KEYS, loses=KEYS),
     st.builds(Trouble, breaks_at=st.integers(1, 4)),
     st.builds(Trouble, fades_after=st.integers(0, 6), loses=KEYS),
     st.builds(Trouble, stops_after=st.integers(0, 6), loses=KEYS),
@@ -153,6 +159,8 @@ SHAPES = st.sampled_from(
         Shape(lists=True, looks_up=False, idempotent=False),
         Shape(lists=True, looks_up=False, idempotent=False, compare="target"),
         Shape(lists=False, looks_up=True, idempotent=False),
+        Shape(lists=True, looks_up=True, idempotent=False, gets=True),
+        Shape(lists=False, looks_up=True, idempotent=True, gets=True, replaces=True),
         Shape(lists=False, looks_up=False, idempotent=True),
     ]
 )
@@ -172,7 +180,14 @@ class Desk(MemoryTarget):
     """A target with moods, which notes what must never be asked of it."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__(match="no", lists=shape.lists, looks_up=shape.looks_up, idempotent=shape.idempotent)
+        super().__init__(
+            match="no",
+            lists=shape.lists,
+            looks_up=shape.looks_up,
+            gets=shape.gets,
+            replaces=shape.replaces,
+            idempotent=shape.idempotent,
+        )
         self.trouble = Trouble()
         self.employed: frozenset[str] = frozenset()
         self.is_certain = True
@@ -182,11 +197,13 @@ class Desk(MemoryTarget):
         self.wrongs: list[str] = []
         self.asked = 0
         self._lost: set[str] = set()
+        self._moved: set[str] = set()
 
     def begin(self, trouble: Trouble, employed: frozenset[str], *, is_certain: bool) -> None:
         self.trouble, self.employed, self.is_certain = trouble, employed, is_certain
         self.asked = 0
         self._lost = set()
+        self._moved = set()
 
     def create(self, change: Change) -> Written:
         self._arrive(change)
@@ -200,12 +217,14 @@ class Desk(MemoryTarget):
 
     def update(self, change: Change) -> Written:
         self._arrive(change)
+        self._move_on(change)
         written = super().update(change)
         self._answer(change)
         return written
 
-    def delete(self, change: Change) -> None:
+    def delete(self, change: Change) -> Accepted | None:
         self._arrive(change)
+        self._move_on(change)
         if change.key in self.employed:
             self.wrongs.append(f"a delete of {change.key}, who is in the source")
         if not self.is_certain:
@@ -214,6 +233,7 @@ class Desk(MemoryTarget):
             self.wrongs.append(f"a delete of {change.key}, which somebody else had made")
         super().delete(change)
         self._answer(change)
+        return None
 
     def _arrive(self, change: Change) -> None:
         if self.trouble.fades_after is not None and self.asked >= self.trouble.fades_after:
@@ -221,6 +241,11 @@ class Desk(MemoryTarget):
         self.asked += 1
         if change.key in self.trouble.refuses:
             raise RefusedError("answered with status code 422", status=422)
+
+    def _move_on(self, change: Change) -> None:
+        if change.key in self.trouble.moves - self._moved:
+            self._moved.add(change.key)
+            raise StaleError("the record is another version by now", status=412)
 
     def _answer(self, change: Change) -> None:
         if change.key in self.trouble.loses - self._lost:

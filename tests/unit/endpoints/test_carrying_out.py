@@ -114,6 +114,18 @@ def test_a_record_that_a_look_up_does_not_show_is_neither_put_nor_doubled(
     assert server.writes() == []
 
 
+def test_a_record_that_is_adopted_by_put_is_read_whole_since_a_look_up_may_show_a_summary(
+    server: MisbehavingServer, users: Collection
+) -> None:
+    summary = '{"users": [{"id": "u1", "external_id": "E1"}]}'
+    server.fault(Fault.answer(200, summary), method="GET", path="^/users$")
+
+    outcome = done(change(document={"external_id": "E1", "name": "Lovelace"}), make(server, update=PUT))
+
+    assert (outcome.fate, outcome.owned) == (Fate.DONE, False)
+    assert users.by_key()["E1"] == {"id": "u1", "external_id": "E1", "name": "Lovelace", "note": "by hand"}
+
+
 def test_a_put_that_cannot_read_sends_nothing(server: MisbehavingServer, users: Collection) -> None:
     server.fault(Fault.html(), method="GET")
 

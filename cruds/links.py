@@ -1,9 +1,13 @@
-"""The Link header (RFC 8288): where the server says the next page is."""
+"""Where the server says the next page is: the Link header (RFC 8288), and how a next address is read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from .address import Host, origin_of
+from .exception import AddressError
 
 # <target> ; name = token ; name = "quoted \" text" ... ; quoted strings may hold commas and semicolons.
 _TARGET = re.compile(r"[\s,]*<([^>]*)>")
@@ -40,3 +44,22 @@ def next_link(header: str | None) -> str | None:
         if "next" in parameters.get("rel", "").lower().split() and "anchor" not in parameters:
             return target
     return None
+
+
+def next_address(said: str, page_url: str, host: Host) -> str | None:
+    """Return the absolute address of a next page, or None when it is not on the host's origin.
+
+    Absolute as it is; with a slash in front a path on the origin if it begins with the host's path, else below the
+    host; otherwise relative to the page it was given on.
+    """
+    if said.startswith("/") and not said.startswith("//"):
+        path = urlsplit(said).path
+        is_whole = path == host.base or path.startswith(f"{host.base}/")
+        target = host.origin + ("" if is_whole else host.base) + said
+    else:
+        target = urljoin(page_url, said)
+    try:
+        is_ours = origin_of(target) == host.origin and "@" not in urlsplit(target).netloc
+    except AddressError:
+        is_ours = False
+    return urldefrag(target).url if is_ours else None

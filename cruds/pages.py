@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urljoin
 
-from .address import Host, bare, origin_of, without_params
-from .exception import AddressError, PageError
-from .links import next_link
+from .address import Host, bare, without_params
+from .exception import PageError
+from .links import next_address, next_link
 
 
 class PageType(StrEnum):
@@ -127,7 +127,7 @@ class End:
     records: int
     """As many as were counted, from the page this pager began with."""
     total: int | None
-    """What the service last said; None if it did not, or the read was resumed in the middle."""
+    """What the service last said; None if it did not, or the read was resumed without its counts."""
 
     @property
     def agrees(self) -> bool | None:
@@ -149,9 +149,10 @@ class Pager:
         self._param = paging.param or str(paging.type)
         self._uri, self._params = "", dict[str, Any]()
         self._position = 0
-        self._pages, self._records = 0, 0
-        self._total: int | None = None
-        self._is_resumed = False
+        self.pages, self.records = 0, 0
+        self.total: int | None = None
+        """What the service last said; with `pages` and `records`, what `resume` needs to count on."""
+        self._counts_all = True
         self._tokens: dict[str, int] = {}
         self._fingerprints: dict[bytes, int] = {}
 
@@ -164,28 +165,41 @@ class Pager:
             return self._counted()
         return PageRequest(self._uri, self._params, token="", opaque=False)
 
-    def resume(self, uri: str, params: Mapping[str, Any] | None, token: str) -> PageRequest:
+    def resume(
+        self,
+        uri: str,
+        params: Mapping[str, Any] | None,
+        token: str,
+        *,
+        pages: int = 0,
+        records: int = 0,
+        total: int | None = None,
+    ) -> PageRequest:
         """Return the request for the page of an opaque `token` that an earlier pager gave.
 
-        Raises ValueError for page and offset: their numbers mean other records by now, so the read starts again.
+        With that pager's `pages`, `records` and `total` the counts go on and the end tells of the whole read. Tokens
+        are remembered from here on, so a cycle through the pages before is noticed a round later. Raises ValueError
+        for page and offset: their numbers mean other records by now, so the read starts again; PageError for an
+        address that is not on the base's origin.
         """
         if self._paging.type.is_counted or self._paging.type is PageType.NONE or not token:
             raise ValueError(f"a read by {self._paging.type} starts again; it cannot be resumed")
         self._begin(uri, params)
-        self._is_resumed = True
-        return self._tokened(json.loads(token))
+        self.pages, self.records, self.total, self._counts_all = pages, records, total, pages > 0
+        said = json.loads(token)
+        return self._tokened(said if self._paging.type is PageType.CURSOR else self._address(said, self._host.base))
 
     def after(self, facts: PageFacts) -> PageRequest | End:
         """Return the request for the page after this one, or why there is none. Raises `PageError`."""
-        self._pages += 1
-        self._records += facts.count
-        self._total = _sane_total(facts.total, self._total)
+        self.pages += 1
+        self.records += facts.count
+        self.total = _sane_total(facts.total, self.total)
         self._refuse_repetition(facts)
         reason = self._reason(facts)
         if reason is not None:
-            return End(reason, self._pages, self._records, None if self._is_resumed else self._total)
+            return End(reason, self.pages, self.records, self.total if self._counts_all else None)
         request = self._next(facts)
-        if self._paging.max_pages is not None and self._pages >= self._paging.max_pages:
+        if self._paging.max_pages is not None and self.pages >= self._paging.max_pages:
             raise self._error(f"max_pages is {self._paging.max_pages}, and there are more")
         return request
 
@@ -216,7 +230,7 @@ class Pager:
         return None
 
     def _counted_reason(self, facts: PageFacts) -> EndReason | None:
-        if self._paging.total and self._total is not None and self._records >= self._total:
+        if self._paging.total and self.total is not None and self.records >= self.total:
             return EndReason.TOTAL_REACHED
         return EndReason.EMPTY_PAGE if facts.count == 0 and not facts.has_more else None
 
@@ -232,7 +246,7 @@ class Pager:
             raise self._error(f"the next page is given as {type(said).__name__}; a text or a number is needed")
         if self._paging.type is PageType.CURSOR:
             return self._tokened(said)
-        if self._pages == 1:
+        if self.pages == 1:
             self._tokens.setdefault(json.dumps(facts.url), 1)
         return self._tokened(self._address(str(said), facts.url))
 
@@ -249,37 +263,27 @@ class Pager:
     def _unseen(self, value: str | int) -> str:
         """Return the token of a place in the read, which must not have been visited."""
         token = json.dumps(value)
-        page = self._tokens.setdefault(token, self._pages + 1)
-        if page != self._pages + 1:
+        page = self._tokens.setdefault(token, self.pages + 1)
+        if page != self.pages + 1:
             raise self._error(f"it leads back to page {page}: its next was given before")
         return token
 
     def _address(self, said: str, page_url: str) -> str:
         """Return the absolute address of a next page, which is on our origin."""
-        base = self._host
-        if said.startswith("/") and not said.startswith("//"):
-            path = urlsplit(said).path
-            is_whole = path == base.base or path.startswith(f"{base.base}/")
-            target = base.origin + ("" if is_whole else base.base) + said
-        else:
-            target = urljoin(page_url, said)
-        try:
-            is_ours = origin_of(target) == base.origin and "@" not in urlsplit(target).netloc
-        except AddressError:
-            is_ours = False
-        if not is_ours:
-            raise self._error(f"its next address is not on {base.origin}: {bare(target)}")
-        return urldefrag(target).url
+        target = next_address(said, page_url, self._host)
+        if target is None:
+            raise self._error(f"its next address is not on {self._host.origin}: {bare(urljoin(page_url, said))}")
+        return target
 
     def _refuse_repetition(self, facts: PageFacts) -> None:
         if facts.count == 0 or not facts.fingerprint:
             return
-        page = self._fingerprints.setdefault(facts.fingerprint, self._pages)
-        if page != self._pages:
+        page = self._fingerprints.setdefault(facts.fingerprint, self.pages)
+        if page != self.pages:
             raise self._error(f"it holds the same records as page {page}")
 
     def _error(self, message: str) -> PageError:
-        return PageError(message, page=self._pages)
+        return PageError(message, page=self.pages)
 
 
 def _sane_total(said: Any, before: int | None) -> int | None:

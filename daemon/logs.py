@@ -23,8 +23,11 @@ from .sync.events import (
     PageDone,
     PhaseBegan,
     ReadEnded,
+    ReadRestarted,
+    ReadResumed,
     Resolved,
     TargetListed,
+    TriedAgain,
 )
 from .sync.outcome import Ending, Result
 
@@ -151,6 +154,17 @@ class LogObserver:
             case Resolved():
                 # DEBUG: there may be as many as the process that died had under way.
                 self._changes("change.resolved", (event.outcome,))
+            case _:
+                self._once_more(event)
+
+    def _once_more(self, event: Event) -> None:
+        match event:
+            case ReadResumed():
+                self._log.info("read.resumed", page=event.page, seen=event.counts.seen)
+            case ReadRestarted():
+                self._log.warning("read.restarted", reason=event.reason)
+            case TriedAgain():
+                self._log.debug("changes.tried_again", changes=event.changes)
 
     def _changes(self, name: str, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:

@@ -18,25 +18,52 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class MemorySource:
-    """Records in a list. `breaks_at` names the page that raises `error` in place of arriving."""
+    """Records in a list. `breaks_at` names the page that raises `error` in place of arriving.
 
-    def __init__(self, records: Iterable[Record] = (), *, page_size: int = 100, total: int | None = None) -> None:
+    `resumes`: its pages can be taken up, by the last record before them and not by their number. `refuses_resume` is
+    what a read that wants that gets to hear.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[Record] = (),
+        *,
+        page_size: int = 100,
+        total: int | None = None,
+        resumes: bool = False,
+    ) -> None:
         self.records: list[Any] = list(records)
         self.page_size = page_size
         self.total = total
+        self.resumes = resumes
         self.breaks_at: int | None = None
         self.error: EndpointError | None = None
+        self.refuses_resume: EndpointError | None = None
+        self.asked: list[int] = []
+        """The numbers of the pages that were asked for, in order: the oracle of tests."""
+        self._places: dict[int, tuple[Any, int]] = {}
+        """By identity: each record, kept so that its identity is not given again, and its place in order of arrival."""
 
-    def read(self) -> Iterator[Page | End]:
-        """Yield the pages, then one End."""
-        number = 0
-        starts = range(0, len(self.records), self.page_size)
-        for number, start in enumerate(starts, start=1):
-            batch = self.records[start : start + self.page_size]
+    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+        """Yield the pages, from the one that `resume` leads to or the first, then one End."""
+        if resume is not None and self.refuses_resume is not None:
+            raise self.refuses_resume
+        number, count, after = map(int, resume.split(":")) if resume is not None else (0, 0, 0)
+        records = [record for record in self.records if not self.resumes or self._place(record) > after]
+        for start in range(0, len(records), self.page_size):
+            batch = records[start : start + self.page_size]
+            number += 1
+            self.asked.append(number)
             if number == self.breaks_at and self.error is not None:
                 raise self.error
-            yield Page(number, tuple(_ENCODER.encode(record) for record in batch))
-        yield End("no next page", max(number, 1), len(self.records), self.total)
+            count += len(batch)
+            is_last = start + len(batch) == len(records)
+            leads_on = f"{number}:{count}:{self._place(batch[-1])}" if self.resumes and not is_last else None
+            yield Page(number, tuple(_ENCODER.encode(record) for record in batch), leads_on)
+        yield End("no next page", max(number, 1), count, self.total)
+
+    def _place(self, record: Any) -> int:
+        return self._places.setdefault(id(record), (record, len(self._places) + 1))[1]
 
 
 class MemoryTarget:

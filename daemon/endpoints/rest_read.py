@@ -1,9 +1,12 @@
 """Reading lists over REST, page by page."""
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 import cruds
 from cruds.exception import PageError
@@ -29,6 +32,8 @@ REASONS = {
 """The declared reasons for an end, in the certificate's words."""
 
 
+_DIGITS = re.compile(r"\d+")
+
 PAGE_ATTEMPTS = 3
 """How often a page is asked for whose JSON breaks off although its length is what was announced."""
 
@@ -39,6 +44,20 @@ class ListPage:
 
     number: int
     content: Content
+    resume: str | None
+    """What `RestList.pages` takes up the next page by; None where there is none, or only a number may lead to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a list goes on, and what came before; as JSON it is the text by which a read is taken up."""
+
+    host: str
+    """The tokens of one host say nothing to another."""
+    token: str
+    pages: int
+    records: int
+    total: int | None
 
 
 class RestList:
@@ -55,21 +74,51 @@ class RestList:
         """The top-level names that its address, query and headers read."""
         return self._template.names
 
-    def pages(self, scope: Mapping[str, Any]) -> Iterator[ListPage | End]:
-        """Yield the pages, then one End. Raises an EndpointError for anything that is not a whole, new page."""
+    def pages(self, scope: Mapping[str, Any], resume: str | None = None) -> Iterator[ListPage | End]:
+        """Yield the pages, from the one that `resume` leads to or the first, then one End for all of them.
+
+        Raises an EndpointError for anything that is not a whole, new page, or that cannot be taken up.
+        """
         call = self._template.render(scope)
         pager = Pager(self._facts.paging, base=self._exchange.client.host)
-        step: PageRequest | ListEnd = pager.first(call.uri, call.params)
-        number = 0
+        step: PageRequest | ListEnd = self._begin(pager, call, resume)
         while isinstance(step, PageRequest):
-            number += 1
-            content, facts = self._page(call, step, number)
+            here = step.token
+            content, facts = self._page(call, step, pager.pages + 1)
             try:
                 step = pager.after(facts)
             except PageError as error:
                 raise MalformedError(f"{self._exchange.name}: {self._what}: {error}") from error
-            yield ListPage(number, content)
+            yield ListPage(pager.pages, content, self._resume(pager, step, here))
         yield End(REASONS[step.reason], step.pages, step.records, step.total)
+
+    def _begin(self, pager: Pager, call: Call, resume: str | None) -> PageRequest:
+        if resume is None:
+            return pager.first(call.uri, call.params)
+        said = f"{self._exchange.name}: {self._what}: cannot be taken up"
+        try:
+            place = msgspec.json.decode(resume, type=_Place)
+            request = pager.resume(
+                call.uri, call.params, place.token, pages=place.pages, records=place.records, total=place.total
+            )
+        except (ValueError, PageError) as error:
+            raise MalformedError(f"{said}: {error}") from error
+        if place.host != self._exchange.client.host:
+            raise MalformedError(f"{said}: its token is from {place.host}")
+        return request
+
+    def _resume(self, pager: Pager, step: PageRequest | ListEnd, here: str) -> str | None:
+        """Return the text by which the next page is taken up, where its token is more than a number.
+
+        Many a next address, and many a cursor, is a page number or an offset in disguise: then it differs from the one
+        before in nothing but digits. After a row before it has gone, it would pass over another one.
+        """
+        if not isinstance(step, PageRequest) or not step.opaque or not here:
+            return None
+        if _DIGITS.sub("#", step.token) == _DIGITS.sub("#", here):
+            return None
+        place = _Place(self._exchange.client.host, step.token, pager.pages, pager.records, pager.total)
+        return msgspec.json.encode(place).decode()
 
     def _page(self, call: Call, step: PageRequest, number: int) -> tuple[Content, PageFacts]:
         """Fetch and open one page; one whose JSON breaks off is asked for again before it is believed."""
@@ -147,7 +196,7 @@ class RestSource:
     def __init__(self, exchange: Exchange, request: ListRequest) -> None:
         self._list = RestList(exchange, request, what=f"read {request.uri.partition('?')[0]}")
 
-    def read(self) -> Iterator[Page | End]:
-        """Yield the pages, then one End."""
-        for step in self._list.pages({}):
-            yield step if isinstance(step, End) else Page(step.number, step.content.records)
+    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+        """Yield the pages, from the one that `resume` leads to or the first, then one End."""
+        for step in self._list.pages({}, resume):
+            yield step if isinstance(step, End) else Page(step.number, step.content.records, step.resume)

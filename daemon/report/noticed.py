@@ -24,6 +24,9 @@ class Noticed:
         if isinstance(event, RecordsRejected):
             rejects = event.rejects
         elif isinstance(event, ChangesSettled):
+            # One that was refused and is tried again has only its last outcome.
+            settled = {outcome.change.key for outcome in event.outcomes}
+            self._rejects = [one for one in self._rejects if one.kind is None or one.key not in settled]
             rejects = tuple(_reject(outcome) for outcome in event.outcomes if outcome.fate in _FATES)
         elif isinstance(event, Resolved) and event.outcome.fate in _FATES:
             rejects = (_reject(event.outcome),)

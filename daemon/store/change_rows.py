@@ -1,6 +1,6 @@
 """A change as a row of the table `changes`, both ways, and its moves from fate to fate."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection
 
@@ -8,7 +8,7 @@ from daemon.errors import StateError
 from daemon.sync.change import MOVES, Change, Fate, Kind, Outcome, Reject
 
 from .columns import document_of, document_text, from_json, to_json
-from .statements import Stored, Values, execute, many
+from .statements import Stored, Values, execute, many, marks
 
 # Fates are written into the statements where an index of few rows is meant: SQLite uses it only then.
 
@@ -24,6 +24,22 @@ PLANNED = (
 ALL = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
     "fate, reason FROM changes WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+)
+FAILED = (
+    "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
+    "fate, reason FROM changes WHERE run = ? AND seq > ? AND fate = 'failed' AND kind = ? AND status IN (?*) "
+    "ORDER BY seq LIMIT ?"
+)
+MEND = (
+    "UPDATE changes SET fate = 'planned', reason = '', status = NULL, kind = ?, target_id = ?, version = ?, "
+    "before = ?, fields = ?, idempotency_key = ?, updated_at = ? WHERE run = ? AND seq = ? AND fate = 'failed'"
+)
+AGAIN = (
+    "UPDATE changes SET fate = 'planned', reason = '', status = NULL, idempotency_key = run || '-' || seq || ?, "
+    "updated_at = ? WHERE run = ? AND seq > ? AND fate = 'failed' AND kind = ? AND status IN (?*) "
+    # A key that came twice has another reject by now: neither of its records is written.
+    "AND EXISTS (SELECT 1 FROM rejects WHERE rejects.job = changes.job AND rejects.key = changes.key "
+    "AND rejects.run = changes.run AND rejects.kind = changes.kind AND rejects.status = changes.status)"
 )
 UNRESOLVED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
@@ -95,6 +111,42 @@ def spoil_planned(connection: Connection, run: str, reject: Reject, key: str, at
     ).rowcount
     if failed != 1:
         raise StateError("the journal: the key has no planned change to take back (this is a bug: please report it)")
+
+
+def failed_after(
+    connection: Connection, run: str, seq: int, kind: Kind, statuses: Collection[int], limit: int
+) -> Sequence[Change]:
+    """Return the next failed changes of a kind and some statuses, in order of seq."""
+    sql = FAILED.replace("(?*)", marks(statuses))
+    return tuple(change_of(row) for row in execute(connection, sql, (run, seq, kind.value, *statuses, limit)))
+
+
+def mend_failed(connection: Connection, run: str, changes: Sequence[Change], at: str) -> None:
+    """Put failed changes back to planned as they are given. Raises StateError when one of them is not failed."""
+    rows: list[Values] = [
+        (
+            one.kind.value,
+            one.target_id,
+            one.version,
+            document_text(one.before),
+            to_json(one.fields),
+            one.idempotency_key,
+            at,
+            run,
+            one.seq,
+        )
+        for one in changes
+    ]
+    if many(connection, MEND, rows) != len(rows):
+        raise StateError("the journal: a change that is to be mended has not failed (this is a bug: please report it)")
+
+
+def plan_again(
+    connection: Connection, run: str, kind: Kind, statuses: Collection[int], *, after: int, attempt: int, at: str
+) -> int:
+    """Put the failed changes of a kind and some statuses back to planned, and return how many they are."""
+    sql = AGAIN.replace("(?*)", marks(statuses))
+    return execute(connection, sql, (f".{attempt}", at, run, after, kind.value, *statuses)).rowcount
 
 
 def _moves(to: Fate, origins: Values, rows: Iterable[tuple[Outcome, str, Values]]) -> Iterator[Values]:

@@ -4,7 +4,7 @@ Every method that writes is one transaction, durable on return, that first makes
 `MOVES` allows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from sqlalchemy import Connection
@@ -13,15 +13,19 @@ from daemon.clock import Clock
 from daemon.errors import StateError
 from daemon.sync.change import Change, Fate, Kind, Link, Outcome, Reject
 from daemon.sync.counts import Counts
+from daemon.sync.mark import Mark
 from daemon.values import Document
 
 from .change_rows import (
     BY_IDEMPOTENCY_KEY,
     BY_SEQ,
     changes_after,
+    failed_after,
     insert_changes,
     marked,
+    mend_failed,
     move,
+    plan_again,
     planned_after,
     spoil_planned,
     unresolved,
@@ -30,6 +34,7 @@ from .columns import moment_text
 from .database import Database
 from .leases import Lease, hold
 from .links import doubt_links, forget_links, keep_links
+from .reads import forget_mark, has_mark, load_mark, rejected_behind, save_mark, take_up_mark
 from .rejects import keep_rejects, settle_rejects
 from .runs import store_counts
 from .statements import execute, look_up
@@ -63,6 +68,8 @@ class SqlJournal:
         self._lease = lease
         self._links_are_kept = links_are_kept
         self._documents_are_kept = documents_are_kept
+        self._is_marked = True
+        """Whether the job may have a mark."""
 
     def plan(
         self,
@@ -129,6 +136,67 @@ class SqlJournal:
                 move(connection, BY_SEQ, fate, ((one, at, (self._run, one.change.seq)) for one in some))
             self._remember(connection, outcomes)
             store_counts(connection, self._run, counts)
+
+    # ---- tried again ---------------------------------------------------------------------------------------------
+
+    def failed(self, kind: Kind, statuses: Collection[int], *, after: int, limit: int) -> Sequence[Change]:
+        """Return up to `limit` of this run's failed changes of a kind and these statuses, in order of seq > `after`."""
+        with self._database.read() as connection:
+            return failed_after(connection, self._run, after, kind, statuses, limit)
+
+    def mend(self, changes: Sequence[Change], counts: Counts) -> None:
+        """Put failed changes of this run back to planned as they are given now."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            mend_failed(connection, self._run, changes, self._at())
+            store_counts(connection, self._run, counts)
+
+    def again(self, statuses: Mapping[Kind, Collection[int]], *, after: int, attempt: int, counts: Counts) -> Counts:
+        """Put all failed changes of these kinds and statuses with seq > `after` back to planned; return the counts."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            moved = {
+                kind: plan_again(connection, self._run, kind, some, after=after, attempt=attempt, at=self._at())
+                for kind, some in statuses.items()
+            }
+            counts = counts.reopened(moved)
+            store_counts(connection, self._run, counts)
+        return counts
+
+    # ---- marks ---------------------------------------------------------------------------------------------------
+
+    def last_mark(self, revision: str) -> Mark | None:
+        """Return the mark that this run may take up, None when there is none."""
+        with self._database.read() as connection:
+            self._is_marked = has_mark(connection, self._job)
+            return load_mark(connection, self._job, revision, self._clock()) if self._is_marked else None
+
+    def behind_mark(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of these keys whose record was rejected before the mark, and still is."""
+        with self._database.read() as connection:
+            return rejected_behind(connection, self._job, keys)
+
+    def mark(self, mark: Mark) -> None:
+        """Save a mark in place of the one before it, covering the rejects that this run has kept so far."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            save_mark(connection, self._job, self._run, mark, self._clock())
+        self._is_marked = True
+
+    def take_up(self) -> None:
+        """Make the mark this run's own, and the rejects before it."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            take_up_mark(connection, self._job, self._run)
+
+    def unmark(self) -> None:
+        """Forget the mark, if there is one. Without one, nothing is written."""
+        if self._is_marked:
+            with self._database.write() as connection:
+                self._hold(connection)
+                forget_mark(connection, self._job)
+
+    # ---- guarded -------------------------------------------------------------------------------------------------
 
     def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:
         """Make all planned changes of these kinds withheld."""

@@ -142,6 +142,7 @@ rejects = Table(
     Column("run", Text, nullable=False),
     Column("retry", Text, nullable=False, server_default="each_run"),  # when it may be tried again
     Column("fingerprint", LargeBinary),  # of the document that was refused; null for none
+    Column("marked_by", Text),  # the run whose mark covers it, if that is the latest that met it; see reads
     PrimaryKeyConstraint("job", "key"),
 )
 

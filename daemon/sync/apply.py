@@ -5,7 +5,7 @@ next changes as sent; only then are these handed to the pool. So durability cost
 as were settled meanwhile (group commit), and no byte leaves before its change is a committed row.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 
@@ -28,6 +28,20 @@ class Applied:
         """Why the target could take no more; None when it could."""
         self.finished = False
         """Whether every planned change was settled."""
+        self.done = 0
+        """Changes that succeeded."""
+        self._refusals: set[tuple[Kind, int]] = set()
+
+    def refused(self, statuses: Mapping[Kind, Collection[int]]) -> bool:
+        """Say whether any change was refused with one of these statuses for its kind."""
+        return any(status in statuses.get(kind, ()) for kind, status in self._refusals)
+
+    def note(self, outcomes: Iterable[Outcome]) -> None:
+        """Take in outcomes."""
+        for outcome in outcomes:
+            self.done += outcome.fate is Fate.DONE
+            if outcome.fate is Fate.FAILED and outcome.status is not None:
+                self._refusals.add((outcome.change.kind, outcome.status))
 
 
 def apply(
@@ -56,6 +70,7 @@ def apply(
         fresh = [] if stop else list(islice(planned, window - len(running)))
         if outcomes or fresh:
             applied.counts = tally(applied.counts, outcomes)
+            applied.note(outcomes)
             ports.journal.commit(sent=fresh, outcomes=outcomes, counts=applied.counts)
         if outcomes:
             ports.observe(ChangesSettled(outcomes, applied.counts))

@@ -42,10 +42,19 @@ MOVES: dict[Fate, frozenset[Fate]] = {
     Fate.WITHHELD: frozenset({Fate.DROPPED}),
     Fate.DONE: frozenset(),
     Fate.SKIPPED: frozenset(),
-    Fate.FAILED: frozenset(),
+    Fate.FAILED: frozenset({Fate.PLANNED}),
     Fate.DROPPED: frozenset(),
 }
-"""The lawful moves. SENT to DROPPED: asked for, and proven never to have reached the target."""
+"""The lawful moves. SENT to DROPPED: asked for, and proven never to have reached the target. FAILED to PLANNED: refused
+for what another change of the same run may have mended."""
+
+AGAIN: dict[Kind, frozenset[int]] = {
+    Kind.CREATE: frozenset({400, 404, 409, 412, 422, 424}),
+    Kind.UPDATE: frozenset({400, 404, 409, 412, 422, 424}),
+    Kind.DELETE: frozenset({400, 409, 422}),
+}
+"""The statuses by which a target may refuse a change of each kind only because another one has to come before it: the
+manager before the report, the old holder of a value before the new one, the child's delete before the parent's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The ledger of a run, which must balance."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from .change import Kind
@@ -38,6 +39,12 @@ class Counts:
     def plus(self, **more: int) -> "Counts":
         """Return the counts with each named figure raised by its value (which may be negative)."""
         return replace(self, **{name: getattr(self, name) + value for name, value in more.items()})
+
+    def reopened(self, changes: Mapping[Kind, int]) -> "Counts":
+        """Return the counts after so many rejected changes of each kind are to be tried again."""
+        deletes = changes.get(Kind.DELETE, 0)
+        others = sum(changes.values()) - deletes
+        return self.plus(rejected=-others, pending=others, deletes_rejected=-deletes, deletes_pending=deletes)
 
     @property
     def balanced(self) -> bool:

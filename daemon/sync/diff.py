@@ -51,6 +51,8 @@ class Known:
     """What the target's list or look-up shows for the key; several are ambiguous."""
     looked: bool
     """Whether the target was asked: only then does an empty `found` mean that there is no such record."""
+    missed: bool = False
+    """Whether the target's list alone says that the linked record is gone; a list may lag behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def decide(mode: Mode, wanted: Wanted, known: Known, *, set_once: frozenset[Fiel
         return Decision(
             Verb.REJECT, reason=f"ambiguous: the target has {len(known.found)} records for this key ({ids})"
         )
+    if known.link is not None and known.missed:
+        return _decide_missed(mode, wanted, known.link, set_once)
     if known.link is not None and not (known.looked and not known.found):
         # We wrote or adopted it before, and nothing says it is gone.
         return _decide_linked(mode, wanted, known, known.link, set_once)
@@ -107,6 +111,14 @@ def _decide_linked(mode: Mode, wanted: Wanted, known: Known, link: Link, set_onc
     before = found.document if found is not None else remembered
     fields = differing(wanted.document, before, without=set_once)
     return replace(linked, verb=Verb.UPDATE if fields else Verb.LINK, before=before, fields=fields)
+
+
+def _decide_missed(mode: Mode, wanted: Wanted, link: Link, set_once: frozenset[FieldPath]) -> Decision:
+    """Ask by writing: under its id the record is there, and set right, or it is not, and is made again after that."""
+    decision = Decision(Verb.UPDATE, target_id=link.target_id, version=link.version, owned=link.owned)
+    if mode in {Mode.CREATE_ONLY, Mode.APPEND}:
+        return replace(decision, verb=Verb.SKIP, reason="created before; the target's list does not show it")
+    return replace(decision, fields=differing(wanted.document, None, without=set_once))
 
 
 def _decide_adopted(mode: Mode, wanted: Wanted, found: TargetRecord, set_once: frozenset[FieldPath]) -> Decision:

@@ -1,35 +1,42 @@
-"""One run, in the order of its phases: resolve, list, read (a slice at a time: plan, guard, apply), delete.
+"""One run, in the order of its phases: resolve, list, read (a slice at a time: plan, guard, apply, mark), delete.
 
 `plan` and `run` are the same walk; a plan stops before apply. The engine decides and calls ports; it owns no clock,
 socket, file or thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from daemon.errors import EndpointError, StoppedError, UnavailableError
 from daemon.spec import Job, Mode
 
-from .apply import apply
 from .certificate import Certificate, End, certify
 from .change import Kind
 from .counts import Counts
 from .events import PageDone, PhaseBegan, ReadEnded
 from .finder import Finder
 from .gone import gone, plan_deletes
-from .guards import Allowance, Facts
-from .intake import Intake
+from .guards import Allowance, Facts, withheld_kinds
 from .judgement import Judgement
 from .mapping import JobMapping
+from .mark import Mark
 from .outcome import Ending, Phase, Result, Verdict
 from .permits import Permits
-from .planner import Planner
 from .ports import Page, Ports
+from .reading import Reading, take_up
 from .recovery import recover
-from .seen import Seen
+from .relink import Relinker
+from .rounds import Rounds
 
 SLICE_CHANGES = 50_000
 """Changes that are journalled before they are guarded and applied: bounds journal and memory of a long first load."""
+
+SLICE_PAGES = 1_000
+"""Pages after which a slice ends as well, where the source can be taken up after it, so that a long read in which
+little changes makes progress too."""
+
+WRITES = (Kind.CREATE, Kind.UPDATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class Options:
     window: int = 4
     """Changes under way at once."""
     slice_changes: int = SLICE_CHANGES
+    slice_pages: int = SLICE_PAGES
     allowance: Allowance = field(default_factory=Allowance)
     stopping: Callable[[], bool] = lambda: False
     """Turns true when the run should start nothing new and come to an end."""
@@ -66,11 +74,11 @@ class _Run:
         self._options = options
         self._mapping = JobMapping(job)
         self._permits = Permits.of(job.mode, self._mapping.set_once)
-        self._seen = Seen(0)
-        self._known = 0
         self._certificate = Certificate(end=None)
         self._judgement = Judgement(job, ports, options.allowance)
         self._counts = Counts()
+        self._settled = 0
+        """The seq of the last change that was settled."""
 
     def result(self) -> Result:
         error: EndpointError | None = None
@@ -89,81 +97,123 @@ class _Run:
 
     def _walk(self) -> None:
         ports = self._ports
-        unresolved = ports.journal.unresolved() if self._options.writes else ()
+        journal = ports.journal
+        unresolved = journal.unresolved() if self._options.writes else ()
+        mark = journal.last_mark(self._mapping.revision) if self._options.writes else None
+        behind = journal.behind_mark([change.key for change in unresolved]) if mark else ()
         finder = Finder(self._job, ports, check_stop=self._check_stop)
-        finder.list_at_start(unresolved)
+        finder.list_at_start(unresolved, as_before=mark is not None and mark.listed)
         blocked = recover(unresolved, ports, index=finder.index, permits=self._permits)
-        remembered = ports.links.count()
-        self._seen = Seen(remembered.highest)
-        self._known = max(remembered.links, finder.index.count() if finder.index is not None else 0)
-        intake = Intake(self._mapping, ports, seen=self._seen, blocked=blocked)
-        planner = Planner(
-            self._job, self._mapping, ports, run=self._options.run, finder=finder, intake=intake, blocked=blocked
+        self._rounds = Rounds(
+            ports,
+            Relinker(self._permits, ports, finder),
+            window=self._options.window,
+            permits=self._permits,
+            stopping=self._options.stopping,
         )
-        self._read(planner, intake)
+        begin = partial(Reading, self._job, self._mapping, ports, run=self._options.run, finder=finder, blocked=blocked)
+        reading = self._read(begin, mark, behind)
         deletes = self._job.mode is Mode.MIRROR and self._certificate.issued
-        self._settle_slice(planner, over=not deletes)
+        self._settle_slice(reading, over=not deletes, last=True)
+        if self._options.writes:
+            journal.unmark()
         if deletes:
-            self._delete(planner)
+            self._delete(reading)
         elif self._job.mode is Mode.MIRROR:
-            self._withhold_for_certificate()
+            self._withhold_for_certificate(reading)
 
-    def _read(self, planner: Planner, intake: Intake) -> None:
+    def _read(self, begin: "partial[Reading]", mark: Mark | None, behind: Sequence[str]) -> Reading:
         """Walk the source's pages, a slice at a time, and certify the read.
 
-        A read that breaks off ends the run: slices that were applied stay applied, the rest is planned anew next time.
+        A read that breaks off ends the run: slices that were applied stay applied. The next run goes on at the last
+        mark, or reads anew.
         """
         self._ports.observe(PhaseBegan(Phase.READ))
         end: End | None = None
         broke = ["the read was interrupted"]
+        reading = begin(mark=mark, behind=behind)
         try:
-            for step in self._ports.source.read():
+            steps = take_up(mark, reading.intake, self._ports) if mark is not None else None
+            if mark is not None and steps is None:
+                reading = begin()
+            self._counts = reading.counts
+            for step in self._until_trouble(steps or self._ports.source.read(), reading):
                 if isinstance(step, End):
                     end, broke = step, []
                 else:
-                    self._page(planner, step)
-                    self._check_stop()
+                    self._page(reading, step)
         except EndpointError as error:
             broke = [f"the read broke off: {error}"]
             raise
         finally:
-            self._certificate = certify(end, (*broke, *intake.doubts))
+            self._certificate = certify(end, (*broke, *reading.intake.doubts))
             self._ports.observe(ReadEnded(self._certificate))
+        return reading
 
-    def _page(self, planner: Planner, page: Page) -> None:
-        self._counts = planner.page(page, self._counts)
+    def _page(self, reading: Reading, page: Page) -> None:
+        self._counts = reading.page(page, self._counts)
         self._ports.observe(PageDone(page.number, self._counts))
-        if self._options.writes and planner.pending >= self._options.slice_changes:
-            self._settle_slice(planner, over=False)
+        is_long = page.resume is not None and reading.pages >= self._options.slice_pages
+        if self._options.writes and (is_long or reading.planner.pending >= self._options.slice_changes):
+            self._settle_slice(reading, over=False)
+            self._mark(reading)
+        if self._options.stopping():
+            self._mark(reading)
+        self._check_stop()
 
-    def _settle_slice(self, planner: Planner, *, over: bool) -> None:
-        """Guard what is planned so far and apply what may pass."""
-        self._judge(planner, deletes=0, over=over)
-        self._apply([Kind.CREATE, Kind.UPDATE], Phase.APPLY)
-        planner.pending = 0
+    def _until_trouble(self, steps: Iterator[Page | End], reading: Reading) -> Iterator[Page | End]:
+        """Yield the steps. When the source becomes unavailable after many pages, settle and mark them first.
 
-    def _delete(self, planner: Planner) -> None:
-        """Plan, guard and apply the deletes: last, once, and only after a read that is proven complete."""
+        Few pages are read again instead: the guards judge the better the more they see at once.
+        """
+        try:
+            yield from steps
+        except UnavailableError:
+            if self._options.writes and reading.resume and reading.pages * 10 >= self._options.slice_pages:
+                self._settle_slice(reading, over=False)
+            self._mark(reading)
+            raise
+
+    def _mark(self, reading: Reading) -> None:
+        """Save where the read stands, if all before it is settled, and nothing of it withheld.
+
+        What is withheld is for a person to see as a whole, so the next run plans it anew.
+        """
+        if self._options.writes and not reading.planner.pending and not self._judgement.tripped:
+            reading.save(self._counts)
+
+    def _settle_slice(self, reading: Reading, *, over: bool, last: bool = False) -> None:
+        """Guard what is planned so far and apply what may pass; with the last slice, try all that was refused again."""
+        self._judge(reading, deletes=0, over=over)
+        self._apply(WRITES, Phase.APPLY, again=WRITES, after=0 if last else self._settled)
+        self._settled = reading.planner.seq
+        reading.planner.pending = reading.pages = 0
+
+    def _delete(self, reading: Reading) -> None:
+        """Plan, guard and apply the deletes: last, once, and only after a read that is proven complete.
+
+        A new record may have waited for the value of one that is deleted, so what was refused is tried again.
+        """
         self._counts = plan_deletes(
-            self._job, self._ports, planner, self._seen, self._counts, check_stop=self._check_stop
+            self._job, self._ports, reading.planner, reading.seen, self._counts, check_stop=self._check_stop
         )
-        self._judge(planner, deletes=self._counts.deletes_pending, over=True)
-        self._apply([Kind.DELETE], Phase.DELETE)
+        self._judge(reading, deletes=self._counts.deletes_pending, over=True)
+        self._apply([Kind.DELETE], Phase.DELETE, again=list(Kind), after=0)
 
-    def _withhold_for_certificate(self) -> None:
+    def _withhold_for_certificate(self, reading: Reading) -> None:
         """Say how many records are not in the source but may not be deleted, since that is not proven."""
-        number = sum(len(links) for links in gone(self._ports, self._seen, check_stop=self._check_stop))
+        number = sum(len(links) for links in gone(self._ports, reading.seen, check_stop=self._check_stop))
         if number:
             self._counts = self._counts.plus(deletes_withheld=number)
             message = f"{number} records did not appear in the source, but the read is {self._certificate}"
             self._judgement.note(Verdict("certificate", tripped=True, message=message))
 
-    def _judge(self, planner: Planner, *, deletes: int, over: bool) -> None:
+    def _judge(self, reading: Reading, *, deletes: int, over: bool) -> None:
         facts = Facts(
-            creates=planner.creates,
-            updates=planner.updates,
+            creates=reading.planner.creates,
+            updates=reading.planner.updates,
             deletes=deletes,
-            known=self._known,
+            known=reading.known,
             seen=self._counts.seen,
             seen_before=self._ports.links.last_seen(),
             selection_changed=self._ports.links.last_selection() not in {None, self._mapping.selection},
@@ -171,19 +221,13 @@ class _Run:
         )
         self._counts = self._judgement.judge(facts, self._counts)
 
-    def _apply(self, kinds: list[Kind], phase: Phase) -> None:
-        options, ports = self._options, self._ports
-        if not options.writes:
+    def _apply(self, kinds: Sequence[Kind], phase: Phase, *, again: Sequence[Kind], after: int) -> None:
+        if not self._options.writes:
             return
-        ports.observe(PhaseBegan(phase))
-        applied = apply(
-            kinds,
-            ports,
-            self._counts,
-            window=options.window,
-            permits=self._permits,
-            stopping=options.stopping,
-        )
+        self._ports.observe(PhaseBegan(phase))
+        withheld = withheld_kinds(self._judgement.verdicts)
+        again = [kind for kind in again if kind not in withheld]
+        applied = self._rounds.carry_out(kinds, self._counts, again=again, after=after)
         self._counts = applied.counts
         if applied.stopped_by is not None:
             raise applied.stopped_by

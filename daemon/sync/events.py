@@ -40,6 +40,30 @@ class RecordsRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadResumed:
+    """The read of a run that was cut off goes on."""
+
+    page: int
+    """The first page that was asked for."""
+    counts: Counts
+    """What the run before had come to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRestarted:
+    """A read could not be taken up where it was cut off, and begins anew."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriedAgain:
+    """Changes that the target refused are sent again, now that others have gone through."""
+
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadEnded:
     """The source's list ended, or broke off."""
 
@@ -69,6 +93,16 @@ class Resolved:
 
 
 Event: TypeAlias = (
-    PhaseBegan | TargetListed | PageDone | RecordsRejected | ReadEnded | Judged | ChangesSettled | Resolved
+    PhaseBegan
+    | TargetListed
+    | ReadResumed
+    | ReadRestarted
+    | PageDone
+    | RecordsRejected
+    | ReadEnded
+    | Judged
+    | ChangesSettled
+    | TriedAgain
+    | Resolved
 )
 Observe: TypeAlias = Callable[[Event], None]

@@ -6,6 +6,7 @@ target can be asked.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 from daemon.errors import MalformedError, RefusedError, SkippedError
@@ -29,6 +30,8 @@ class Found:
     """Keys whose look-up the target refused; they are not in `records`."""
     skipped: frozenset[str] = frozenset()
     """Keys that a rule for the look-up's answer leaves out; they are not in `records`."""
+    missed: frozenset[str] = frozenset()
+    """Keys with a link whose record the target's list does not show, where nothing else can be asked."""
 
 
 class Finder:
@@ -46,12 +49,25 @@ class Finder:
         """The target's own list; None while it was not read whole."""
         return self._ports.index if self._listed else None
 
-    def list_at_start(self, unresolved: Sequence[Change]) -> None:
-        """Read the target's own list if this run needs it from the start."""
+    def list_at_start(self, unresolved: Sequence[Change], *, as_before: bool = False) -> None:
+        """Read the target's own list if this run needs it from the start.
+
+        `as_before`: the run whose read this one goes on with has read it, and what is left is matched the same way.
+        """
         target = self._ports.target
-        is_first = self._ports.links.count().links == 0
+        is_first = as_before or self._ports.links.count().links == 0
         if target.can_list and (is_first or self._compares_target or needs_list(unresolved, target)):
             self._read_list()
+
+    def list_late(self) -> TargetIndex | None:
+        """Return the target's own list, read now if it was not yet; None when it is not to be had whole.
+
+        Raises the endpoint's error when the target does not do business now.
+        """
+        if not self._listed and self._ports.target.can_list:
+            with suppress(RefusedError, MalformedError):
+                self._read_list()
+        return self.index
 
     def find(self, wanted: Sequence[Wanted], links: Mapping[str, Link]) -> Found:
         """Return what the target holds for the records of one page, as far as it has to be asked."""
@@ -64,9 +80,7 @@ class Finder:
         if self._listed:
             by_match = self._ports.index.by_match([one.key for one in unlinked])
             records.update({one.key: by_match.get(one.key, ()) for one in unlinked})
-            if self._compares_target:
-                records.update(self._by_id(wanted, links))
-            return Found(records, {})
+            return self._compare(wanted, links, records) if self._compares_target else Found(records, {})
         return self._look_up(unlinked, records) if target.can_lookup else Found(records, {})
 
     def _read_list(self) -> None:
@@ -88,6 +102,20 @@ class Finder:
             raise MalformedError(f"the target's list is {certificate}; without it records could be doubled")
         self._listed = certificate.issued
 
+    def _compare(
+        self, wanted: Sequence[Wanted], links: Mapping[str, Link], records: dict[str, tuple[TargetRecord, ...] | None]
+    ) -> Found:
+        """Find the linked records as well. A list may lag behind: one that it lacks is asked for."""
+        linked = self._by_id(wanted, links)
+        records.update(linked)
+        absent = [one for one in wanted if one.key in linked and not linked[one.key]]
+        target = self._ports.target
+        if target.can_get:
+            return self._ask(lambda one: self._get(one, links[one.key]), absent, records)
+        if target.can_lookup:
+            return self._look_up(absent, records)
+        return Found(records, {}, missed=frozenset(one.key for one in absent))
+
     def _by_id(self, wanted: Sequence[Wanted], links: Mapping[str, Link]) -> Mapping[str, tuple[TargetRecord, ...]]:
         """Find linked records by their id; one that is gone is matched again by its key."""
         linked = {one.key: links[one.key].target_id for one in wanted if one.key in links}
@@ -98,10 +126,23 @@ class Finder:
             for key, target_id in linked.items()
         }
 
+    def _get(self, one: Wanted, link: Link) -> tuple[TargetRecord, ...]:
+        record = self._ports.target.get(link.target_id, one.key, one.document)
+        return () if record is None else (record,)
+
     def _look_up(self, unlinked: Sequence[Wanted], records: dict[str, tuple[TargetRecord, ...] | None]) -> Found:
-        target, pool = self._ports.target, self._ports.pool
+        return self._ask(lambda one: self._ports.target.lookup(one.key, one.document), unlinked, records)
+
+    def _ask(
+        self,
+        question: Callable[[Wanted], tuple[TargetRecord, ...]],
+        about: Sequence[Wanted],
+        records: dict[str, tuple[TargetRecord, ...] | None],
+    ) -> Found:
+        """Ask the target about some of the page's records, several at once."""
+        pool = self._ports.pool
         asked: list[tuple[str, Future[tuple[TargetRecord, ...]]]] = [
-            (one.key, pool.submit(target.lookup, one.key, one.document)) for one in unlinked
+            (one.key, pool.submit(question, one)) for one in about
         ]
         refused: dict[str, RefusedError] = {}
         skipped: set[str] = set()

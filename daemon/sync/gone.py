@@ -17,7 +17,7 @@ BATCH = 1_000
 def gone(ports: Ports, seen: Seen, *, check_stop: Callable[[], None]) -> Iterator[list[Link]]:
     """Yield the links whose record the read did not meet, in batches, in the order in which they came to be."""
     after = 0
-    while batch := ports.links.range(after, seen.highest, BATCH):
+    while batch := ports.links.range(after, seen.judged, BATCH):
         after = batch[-1].id
         check_stop()
         yield [link for link in batch if link.id not in seen]

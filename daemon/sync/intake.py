@@ -4,12 +4,13 @@ What is turned away here is rejected and, where its key is known, seen: it is ne
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from daemon.values import Record
 
 from . import canonical
 from .change import Fate, Link, Reject
+from .counts import Counts
 from .events import RecordsRejected
 from .harvest import Harvest, Keyed
 from .mapping import JobMapping, UnmappableError
@@ -22,13 +23,21 @@ DUPLICATE = "another record of this read has the same key; neither is written"
 class Intake:
     """Takes in the pages of one read. Not shared between threads."""
 
-    def __init__(self, mapping: JobMapping, ports: Ports, *, seen: Seen, blocked: frozenset[str]) -> None:
+    def __init__(
+        self,
+        mapping: JobMapping,
+        ports: Ports,
+        *,
+        seen: Seen,
+        blocked: frozenset[str],
+        doubts: Iterable[str] = (),
+    ) -> None:
         self._mapping = mapping
         self._ports = ports
         self._seen = seen
         self._blocked = blocked
         self._doubled: set[str] = set()
-        self.doubts: list[str] = []
+        self.doubts = list(doubts)
         """Why the read cannot be called complete, as far as its records show."""
 
     # ---- parse -------------------------------------------------------------------------------------------------
@@ -100,6 +109,11 @@ class Intake:
             if (link := links.get(key)) is not None:
                 self._seen.add(link.id)
         return fresh
+
+    def has_met(self, page: Page) -> bool:
+        """Say whether a record of this page was met before, as far as it has a link. The page is not taken in."""
+        keyed = self.parse(page, Harvest(Counts()))
+        return any(self._met(link) for link in self._ports.links.by_key([one.key for one in keyed]).values())
 
     def _met(self, link: Link) -> bool:
         return link.id in self._seen or link.id > self._seen.highest

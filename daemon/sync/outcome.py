@@ -53,6 +53,11 @@ EXITS = {
 """The exit code of each ending."""
 
 
+TAKEN_UP = frozenset({Ending.INTERRUPTED, Ending.UNAVAILABLE, Ending.WAITING})
+"""The endings after which the next run goes on with the read; after the others something was wrong with it, or it was
+over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one guard says of a plan."""

@@ -15,11 +15,11 @@ from .change import Change, Kind, Link
 from .counts import Counts
 from .diff import Decision, Known, Verb, Wanted, decide, kind_of
 from .events import RecordsRejected
-from .finder import Finder
+from .finder import Finder, Found
 from .harvest import Harvest, Keyed
 from .intake import Intake
 from .mapping import JobMapping, UnmappableError
-from .ports import Page, Ports, TargetRecord
+from .ports import Page, Ports
 
 
 class Planner:
@@ -60,12 +60,17 @@ class Planner:
         for key, error in found.refused.items():
             harvest.reject(key, f"the look-up was refused: {error}", error=error)
         harvest.count(skipped=len(found.skipped))
-        self._decide([one for one in wanted if one.key in found.records], links, found.records, harvest)
+        self._decide([one for one in wanted if one.key in found.records], links, found, harvest)
         self._ports.journal.plan(harvest.changes, links=harvest.links, rejects=harvest.rejects, counts=harvest.counts)
         self.pending += len(harvest.changes)
         if harvest.rejects:
             self._ports.observe(RecordsRejected(tuple(harvest.rejects)))
         return harvest.counts
+
+    @property
+    def seq(self) -> int:
+        """The seq of the last change, 0 before the first."""
+        return self._seq
 
     def deletion(self, link: Link) -> Change:
         """Return the delete of a record that is gone from the source."""
@@ -98,18 +103,19 @@ class Planner:
         self,
         wanted: list[Wanted],
         links: Mapping[str, Link],
-        found: Mapping[str, tuple[TargetRecord, ...] | None],
+        found: Found,
         harvest: Harvest,
     ) -> None:
-        differing = [links[one.key].id for one in wanted if one.key in links and not found[one.key]]
+        differing = [links[one.key].id for one in wanted if one.key in links and not found.records[one.key]]
         remembered = self._ports.links.documents(differing) if differing else {}
         for one in wanted:
-            link, records = links.get(one.key), found[one.key]
+            link, records = links.get(one.key), found.records[one.key]
             known = Known(
                 link=link,
                 remembered=remembered.get(link.id) if link is not None else None,
                 found=records or (),
                 looked=records is not None,
+                missed=one.key in found.missed,
             )
             decision = decide(self._job.mode, one, known, set_once=self._mapping.set_once)
             self._take(one, decision, harvest)

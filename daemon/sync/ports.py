@@ -4,7 +4,7 @@ One run is one thread: the core calls every port from that thread, except `Targe
 and `delete`, which it also calls from the threads of the pool it was given.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from .certificate import End
 from .change import Change, Fate, Kind, Link, Outcome, Reject
 from .counts import Counts
 from .events import Observe
+from .mark import Mark
 
 T = TypeVar("T")
 
@@ -27,6 +28,9 @@ class Page:
     """From 1."""
     records: tuple[bytes, ...]
     """Each the bytes of one JSON value, as the source sent them."""
+    resume: str | None = None
+    """What `Source.read` takes up the next page by, opaque to everybody else; None where the API has only page
+    numbers or offsets, under which other records stand by then, and on the last page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,12 @@ class Accepted:
 class Source(Protocol):
     """Where records come from."""
 
-    def read(self) -> Iterator[Page | End]:
-        """Yield the pages from the beginning, then exactly one End.
+    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+        """Yield the pages from the beginning, or from the page that `resume` leads to, then exactly one End.
 
-        Raises an EndpointError when a page does not arrive whole or is not what the job promises; what was yielded
-        before stays true. Without an End nothing may be concluded from what is absent.
+        `resume` is what a page of an earlier read said; numbers and counts go on from there, so that the End tells
+        of the whole read. Raises an EndpointError when a page does not arrive whole or is not what the job promises;
+        what was yielded before stays true. Without an End nothing may be concluded from what is absent.
         """
 
 
@@ -160,7 +165,30 @@ class Links(Protocol):
         """Return the digest of what the job picked in its last complete read; None when there was none."""
 
 
-class Journal(Protocol):
+class Marks(Protocol):
+    """Where the read of this job stands. Kept with the journal, and under its laws."""
+
+    def last_mark(self, revision: str) -> Mark | None:
+        """Return the mark that this run may take up, None when there is none.
+
+        It was saved under this revision of the job, not long ago, by a run that was cut off or could not go on
+        (`TAKEN_UP`).
+        """
+
+    def behind_mark(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of these keys whose record was rejected before the mark, and still is."""
+
+    def mark(self, mark: Mark) -> None:
+        """Save a mark in place of the one before it. It covers the rejects that this run has kept so far."""
+
+    def take_up(self) -> None:
+        """Make the mark this run's own, and the rejects before it: they count as met by this run."""
+
+    def unmark(self) -> None:
+        """Forget the mark, if there is one: the read is over."""
+
+
+class Journal(Marks, Protocol):
     """The plan of this run, written before anything is sent. Every method is one transaction, durable on return.
 
     Every method raises LeaseLostError, and commits nothing, when this run no longer holds its lease; StateError
@@ -196,6 +224,23 @@ class Journal(Protocol):
         A done create or update stores its link and document; a done delete removes them, a doubtful one leaves its
         link with an empty fingerprint; a failed or unknown change is kept as a reject; success, or a skip, removes the
         key's reject. StateError for a move that `MOVES` does not allow.
+        """
+
+    def failed(self, kind: Kind, statuses: Collection[int], *, after: int, limit: int) -> Sequence[Change]:
+        """Return up to `limit` of this run's failed changes of a kind and these statuses, in order of seq > `after`."""
+
+    def mend(self, changes: Sequence[Change], counts: Counts) -> None:
+        """Put failed changes of this run back to planned as they are given now: kind, target, fields, idempotency key.
+
+        Their rejects stay until they succeed. StateError when one of them is not failed.
+        """
+
+    def again(self, statuses: Mapping[Kind, Collection[int]], *, after: int, attempt: int, counts: Counts) -> Counts:
+        """Put all failed changes of these kinds and statuses with seq > `after` back to planned; return the counts.
+
+        Each gets a new idempotency key, `<run>-<seq>.<attempt>`: the refused attempt was surely not carried out, and
+        some servers repeat a refusal under the same key. Only changes whose reject is still the one of that refusal
+        are moved; it stays until they succeed.
         """
 
     def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:

@@ -2,11 +2,17 @@
 
 
 class Seen:
-    """A set of link ids from 1 to `highest`."""
+    """A set of link ids from 1 to `highest`.
 
-    def __init__(self, highest: int) -> None:
+    `judged` is the highest link that was there when the read began: only of these may absence be concluded. In a run
+    that takes up a read, links between the two were made since then by the run that was cut off.
+    """
+
+    def __init__(self, highest: int, *, judged: int | None = None, bits: bytes = b"") -> None:
         self.highest = highest
+        self.judged = highest if judged is None else judged
         self._bits = bytearray(highest // 8 + 1)
+        self._bits[: len(bits)] = bits
 
     def add(self, link_id: int) -> None:
         """Note that this link's record was met. Ids above `highest` belong to this run and are ignored."""
@@ -15,3 +21,14 @@ class Seen:
 
     def __contains__(self, link_id: int) -> bool:
         return link_id <= self.highest and bool(self._bits[link_id >> 3] & 1 << (link_id & 7))
+
+    def bits(self, upto: int) -> bytes:
+        """Return the set as bytes, with the links of this run's own making, up to `upto`, in it: it met them all."""
+        grown = bytearray(self._bits)
+        grown.extend(bytes(max(upto // 8 + 1 - len(grown), 0)))
+        begin, end = self.highest + 1, upto + 1
+        whole = range(-(-begin // 8), end // 8)
+        grown[whole.start : whole.stop] = b"\xff" * len(whole)
+        for link_id in (*range(begin, min(whole.start * 8, end)), *range(max(whole.stop * 8, begin), end)):
+            grown[link_id >> 3] |= 1 << (link_id & 7)
+        return bytes(grown)

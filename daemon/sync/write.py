@@ -182,6 +182,8 @@ def _match_again(change: Change, target: Target, permits: Permits, error: GoneEr
 
     What this creates stands in the journal as an update, so after a crash only a look-up can find it.
     """
+    if not target.can_lookup and target.can_list:
+        raise error  # matched again in the list at the end of the slice
     if not target.can_lookup:
         cure = "declare target.lookup, or set `compare: target`, to have it made again"
         raise GoneError(f"{error}; {cure}", status=error.status, excerpt=error.excerpt) from error

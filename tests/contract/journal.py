@@ -8,8 +8,10 @@ from typing import Any, Protocol
 import pytest
 
 from daemon.errors import StateError
-from daemon.sync.change import Change, Fate, Kind, Link, Outcome, Reject
+from daemon.sync.change import AGAIN, Change, Fate, Kind, Link, Outcome, Reject
 from daemon.sync.counts import Counts
+from daemon.sync.mark import Mark
+from daemon.sync.outcome import TAKEN_UP, Ending
 from daemon.sync.ports import Journal, LinkCount, Links, TargetIndex, TargetRecord
 
 WRITES = [Kind.CREATE, Kind.UPDATE]
@@ -51,6 +53,23 @@ class World(Protocol):
         """Return the rejects by key, each with its attempts."""
 
     def counts(self, run: str) -> Counts: ...
+
+    def end(self, run: str, ending: Ending) -> None:
+        """Let a run be over."""
+
+
+A_MARK = Mark(
+    revision="r1",
+    resume='{"token": "✓"}',
+    counts=Counts(seen=7, created=7),
+    creates=7,
+    updates=0,
+    known=3,
+    listed=True,
+    doubts=("two records have the same key",),
+    seen=b"\x00\xff",
+    judged=9,
+)
 
 
 def plan(journal: Journal, *changes: Change) -> None:
@@ -315,6 +334,176 @@ class JournalContract:
         send(journal, a_change(1))
         with pytest.raises(StateError):
             settle(journal, Outcome(a_change(1), Fate.DONE))
+
+    # ---- tried again ----
+
+    def refuse(self, journal: Journal, *changes: Change, status: int | None = 409) -> None:
+        send(journal, *changes)
+        settle(journal, *(Outcome(change, Fate.FAILED, reason="refused", status=status) for change in changes))
+
+    def test_refused_changes_are_planned_again_under_a_new_key(self, world: World, journal: Journal) -> None:
+        self.refuse(journal, a_change(1), a_change(2, Kind.UPDATE))
+        before = Counts(seen=2, rejected=2)
+
+        after = journal.again(AGAIN, after=0, attempt=2, counts=before)
+
+        assert after == Counts(seen=2, pending=2) == world.counts("run1")
+        first, second = journal.planned(WRITES)
+        assert first == replace(a_change(1), idempotency_key="run1-1.2")
+        assert second == replace(a_change(2, Kind.UPDATE), idempotency_key="run1-2.2")
+
+    def test_a_delete_that_is_planned_again_counts_as_a_delete(self, journal: Journal) -> None:
+        self.refuse(journal, a_change(1, Kind.DELETE))
+        after = journal.again(AGAIN, after=0, attempt=2, counts=Counts(deletes_rejected=1))
+        assert after == Counts(deletes_pending=1)
+
+    def test_a_reject_stays_until_its_change_succeeds(self, world: World, journal: Journal) -> None:
+        self.refuse(journal, a_change(1))
+        journal.again(AGAIN, after=0, attempt=2, counts=Counts(rejected=1))
+        assert world.rejects()["k1"][1] == 1
+        (change,) = journal.planned(WRITES)
+        journal.commit(sent=[change], outcomes=(), counts=Counts())
+        settle(journal, Outcome(change, Fate.DONE, target_id="t1"))
+        assert not world.rejects()
+        assert journal.tally() == {(Kind.CREATE, Fate.DONE): 1}
+
+    def test_a_second_refusal_in_one_run_is_not_a_second_attempt(self, world: World, journal: Journal) -> None:
+        self.refuse(journal, a_change(1))
+        journal.again(AGAIN, after=0, attempt=2, counts=Counts(rejected=1))
+        (change,) = journal.planned(WRITES)
+        journal.commit(sent=[change], outcomes=(), counts=Counts())
+        settle(journal, Outcome(change, Fate.FAILED, reason="still", status=422))
+        assert [(reject.reason, attempts) for reject, attempts in world.rejects().values()] == [("still", 1)]
+
+    @pytest.mark.parametrize(
+        ("after", "status"), [(1, 409), (0, 403), (0, None)], ids=["of a slice before", "forbidden", "not sent"]
+    )
+    def test_what_no_order_explains_is_not_planned_again(
+        self, journal: Journal, after: int, status: int | None
+    ) -> None:
+        self.refuse(journal, a_change(1), status=status)
+        counts = Counts(seen=1, rejected=1)
+        assert journal.again(AGAIN, after=after, attempt=2, counts=counts) == counts
+        assert journal.tally() == {(Kind.CREATE, Fate.FAILED): 1}
+
+    def test_an_unknown_end_is_never_planned_again(self, journal: Journal) -> None:
+        send(journal, a_change(1))
+        settle(journal, Outcome(a_change(1), Fate.UNKNOWN, reason="lost", status=409))
+        assert journal.again(AGAIN, after=0, attempt=2, counts=Counts()) == Counts()
+
+    def test_a_key_that_came_twice_since_is_not_planned_again(self, journal: Journal) -> None:
+        self.refuse(journal, a_change(1))
+        journal.plan((), links=(), rejects=[Reject("k1", "two records have the same key")], counts=Counts())
+        assert journal.again(AGAIN, after=0, attempt=2, counts=Counts()) == Counts()
+
+    def test_another_runs_failures_are_left_alone(self, world: World, journal: Journal) -> None:
+        self.refuse(journal, a_change(1))
+        later = world.journal("run2")
+        assert later.again(AGAIN, after=0, attempt=2, counts=Counts()) == Counts()
+        assert list(later.failed(Kind.CREATE, {409}, after=0, limit=10)) == []
+
+    def test_failed_changes_are_walked_in_order(self, journal: Journal) -> None:
+        self.refuse(journal, *(a_change(seq, Kind.UPDATE) for seq in (1, 2, 3)), status=404)
+        self.refuse(journal, a_change(4, Kind.UPDATE), status=410)
+        self.refuse(journal, a_change(5), status=404)
+        found = journal.failed(Kind.UPDATE, {404, 410}, after=1, limit=2)
+        assert [change.seq for change in found] == [2, 3]
+        assert [change.seq for change in journal.failed(Kind.UPDATE, {404, 410}, after=3, limit=2)] == [4]
+
+    def test_a_mended_change_is_planned_as_it_is_given(self, world: World, journal: Journal) -> None:
+        self.refuse(journal, a_change(1, Kind.UPDATE), a_change(2, Kind.UPDATE, version="v"), status=404)
+        other = a_change(1, Kind.UPDATE, target_id="t9", version="v9", before={"n": 0}, fields=("n",))
+        made = a_change(2, target_id=None, version=None, idempotency_key="run1-2.2")
+
+        journal.mend([other, made], Counts(pending=2))
+
+        assert list(journal.planned(WRITES)) == [other, made]
+        assert world.counts("run1") == Counts(pending=2)
+
+    def test_only_what_failed_can_be_mended(self, journal: Journal) -> None:
+        plan(journal, a_change(1, Kind.UPDATE))
+        with pytest.raises(StateError):
+            journal.mend([a_change(1, Kind.UPDATE, target_id="t9")], Counts())
+        assert list(journal.planned(WRITES)) == [a_change(1, Kind.UPDATE)]
+
+    # ---- marks ----
+
+    def test_a_mark_comes_back_whole_to_the_run_after_one_that_was_cut_off(
+        self, world: World, journal: Journal
+    ) -> None:
+        journal.mark(A_MARK)
+        world.end("run1", Ending.INTERRUPTED)
+        assert world.journal("run2").last_mark("r1") == A_MARK
+
+    @pytest.mark.parametrize("ending", Ending)
+    def test_only_a_run_that_could_not_go_on_leaves_its_mark(
+        self, world: World, journal: Journal, ending: Ending
+    ) -> None:
+        journal.mark(A_MARK)
+        world.end("run1", ending)
+        assert (world.journal("run2").last_mark("r1") is not None) == (ending in TAKEN_UP)
+
+    def test_another_revision_has_no_use_for_a_mark(self, world: World, journal: Journal) -> None:
+        journal.mark(A_MARK)
+        world.end("run1", Ending.INTERRUPTED)
+        assert world.journal("run2").last_mark("r2") is None
+
+    def test_a_later_mark_takes_the_place_of_the_one_before(self, world: World, journal: Journal) -> None:
+        journal.mark(A_MARK)
+        journal.mark(replace(A_MARK, resume="later"))
+        world.end("run1", Ending.UNAVAILABLE)
+        found = world.journal("run2").last_mark("r1")
+        assert found is not None
+        assert found.resume == "later"
+
+    def test_without_a_mark_there_is_none(self, world: World, journal: Journal) -> None:
+        assert journal.last_mark("r1") is None
+        journal.unmark()
+        journal.mark(A_MARK)
+        journal.unmark()
+        world.end("run1", Ending.INTERRUPTED)
+        assert world.journal("run2").last_mark("r1") is None
+
+    def test_the_rejects_before_a_mark_become_those_of_the_run_that_takes_it_up(
+        self, world: World, journal: Journal
+    ) -> None:
+        journal.plan((), links=(), rejects=[Reject("before", "bad")], counts=Counts())
+        journal.mark(A_MARK)
+        journal.plan((), links=(), rejects=[Reject("after", "bad")], counts=Counts())
+        world.end("run1", Ending.INTERRUPTED)
+        second = world.journal("run2")
+        assert list(second.behind_mark(["before", "after", "none"])) == ["before"]
+        assert second.known(["before", "after"]) == {}
+
+        second.take_up()
+
+        assert second.known(["before", "after"]) == {"before": None}
+        assert world.rejects()["before"][1] == 1
+
+    def test_a_mark_that_was_taken_up_may_be_taken_up_again(self, world: World, journal: Journal) -> None:
+        journal.plan((), links=(), rejects=[Reject("before", "bad")], counts=Counts())
+        journal.mark(A_MARK)
+        world.end("run1", Ending.INTERRUPTED)
+        second = world.journal("run2")
+        second.take_up()
+        second.plan((), links=(), rejects=[Reject("after", "bad")], counts=Counts())
+        world.end("run2", Ending.INTERRUPTED)
+        third = world.journal("run3")
+        assert third.last_mark("r1") == A_MARK
+        third.take_up()
+        assert third.known(["before", "after"]) == {"before": None}
+
+    def test_a_reject_of_long_ago_is_not_before_the_mark(self, world: World, journal: Journal) -> None:
+        journal.plan((), links=(), rejects=[Reject("old", "bad")], counts=Counts())
+        journal.mark(A_MARK)
+        world.end("run1", Ending.DONE)
+        second = world.journal("run2")
+        second.mark(A_MARK)
+        second.plan((), links=(), rejects=[Reject("old", "bad")], counts=Counts())
+        world.end("run2", Ending.INTERRUPTED)
+        third = world.journal("run3")
+        third.take_up()
+        assert third.known(["old"]) == {}
 
     # ---- after a crash ----
 

@@ -4,12 +4,15 @@ Passes the same contract suite as the SQL store.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from daemon.errors import StateError
 from daemon.sync.change import MOVES, Change, Fate, Kind, Link, Outcome, Reject
 from daemon.sync.counts import Counts
+from daemon.sync.mark import Mark
+from daemon.sync.outcome import TAKEN_UP, Ending
 from daemon.sync.ports import LinkCount, TargetRecord
 from daemon.values import Document
 
@@ -21,10 +24,21 @@ class MemoryState:
     links: dict[str, Link] = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
     rejects: dict[str, Reject] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    """How many runs met each reject."""
+    met_by: dict[str, str] = field(default_factory=dict)
+    """The latest run that met each reject."""
     changes: dict[tuple[str, int], Change] = field(default_factory=dict)
     highest: int = 0
     seen: int | None = None
     selection: str | None = None
+    mark: Mark | None = None
+    marked_by: str = ""
+    """The run whose mark it is."""
+    marked: set[str] = field(default_factory=set)
+    """Keys of the rejects before the mark."""
+    endings: dict[str, Ending] = field(default_factory=dict)
+    """Of runs that came to an end by themselves; the others were cut off."""
 
     def put(self, link: Link, document: Document | None) -> None:
         known = self.links.get(link.key)
@@ -74,6 +88,7 @@ class MemoryJournal:
         self._writes = writes
         self._mine: dict[int, Change] = {}
         self._rejected: set[str] = set()
+        self._statuses: dict[int, int | None] = {}
         self.counts = Counts()
         self.commits = 0
 
@@ -85,14 +100,16 @@ class MemoryJournal:
         rejects: Sequence[Reject],
         counts: Counts,
     ) -> None:
+        seqs = [change.seq for change in changes]
+        if len(set(seqs)) < len(seqs) or not self._mine.keys().isdisjoint(seqs):
+            raise StateError("a seq is given once")
         for change in changes:
             self._keep(change)
         for link, document in links:
             if self._writes:
                 self._state.put(link, document)
         for reject in rejects:
-            self._rejected.add(reject.key)
-            self._state.rejects[reject.key] = reject
+            self._reject(reject)
         self.counts = counts
 
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:
@@ -101,11 +118,12 @@ class MemoryJournal:
         return {key: by_key[key] for key in keys if key in by_key}
 
     def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
-        for change in list(self._mine.values()):
-            if change.key == key and change.fate is Fate.PLANNED:
-                self._move(change, Fate.FAILED, reject.reason)
-        self._rejected.add(key)
-        self._state.rejects[key] = reject
+        planned = [one for one in self._mine.values() if one.key == key and one.fate is Fate.PLANNED]
+        if len(planned) != 1:
+            raise StateError(f"{key} has no planned change")
+        self._move(planned[0], Fate.FAILED, reject.reason)
+        self._statuses[planned[0].seq] = None
+        self._reject(reject)
         self.counts = counts
 
     def planned(self, kinds: Iterable[Kind]) -> Iterator[Change]:
@@ -117,10 +135,79 @@ class MemoryJournal:
 
     def commit(self, *, sent: Sequence[Change], outcomes: Sequence[Outcome], counts: Counts) -> None:
         self.commits += 1
-        self._settle(outcomes)
-        for change in sent:
-            self._move(change, Fate.SENT, "")
+        before = self._copy()
+        try:
+            for change in sent:
+                self._move(change, Fate.SENT, "")
+            self._settle(outcomes)
+        except StateError:
+            vars(self._state).update(before[0])
+            self._mine = before[1]
+            raise
         self.counts = counts
+
+    def _copy(self) -> tuple[dict[str, Any], dict[int, Change]]:
+        state = vars(self._state)
+        return {name: dict(one) if isinstance(one, dict) else one for name, one in state.items()}, dict(self._mine)
+
+    def failed(self, kind: Kind, statuses: Collection[int], *, after: int, limit: int) -> Sequence[Change]:
+        return [self._mine[seq] for seq in self._failed(kind, statuses, after)][:limit]
+
+    def mend(self, changes: Sequence[Change], counts: Counts) -> None:
+        if any(self._mine[change.seq].fate is not Fate.FAILED for change in changes):
+            raise StateError("not failed")
+        for change in changes:
+            self._keep(replace(change, fate=Fate.PLANNED, reason=""))
+        self.counts = counts
+
+    def again(self, statuses: Mapping[Kind, Collection[int]], *, after: int, attempt: int, counts: Counts) -> Counts:
+        moved: Counter[Kind] = Counter()
+        for kind, some in statuses.items():
+            for seq in self._failed(kind, some, after):
+                change = self._mine[seq]
+                reject = self._state.rejects.get(change.key)
+                if reject is not None and (reject.kind, reject.status) == (kind, self._statuses[seq]):
+                    key = f"{self._run}-{seq}.{attempt}"
+                    self._keep(replace(change, fate=Fate.PLANNED, reason="", idempotency_key=key))
+                    moved[kind] += 1
+        self.counts = counts.reopened(moved)
+        return self.counts
+
+    def _reject(self, reject: Reject) -> None:
+        state, key = self._state, reject.key
+        before = state.attempts.get(key, 0) if key in state.rejects else 0
+        state.attempts[key] = before if before and state.met_by.get(key) == self._run else before + 1
+        state.met_by[key] = self._run
+        state.rejects[key] = reject
+        self._rejected.add(key)
+
+    def _failed(self, kind: Kind, statuses: Collection[int], after: int) -> list[int]:
+        return [
+            seq
+            for seq, change in sorted(self._mine.items())
+            if change.kind is kind and change.fate is Fate.FAILED and seq > after and self._statuses[seq] in statuses
+        ]
+
+    def last_mark(self, revision: str) -> Mark | None:
+        mark = self._state.mark
+        ending = self._state.endings.get(self._state.marked_by, Ending.INTERRUPTED)
+        return mark if mark is not None and mark.revision == revision and ending in TAKEN_UP else None
+
+    def behind_mark(self, keys: Sequence[str]) -> Sequence[str]:
+        return [key for key in keys if key in self._state.marked and key in self._state.rejects]
+
+    def mark(self, mark: Mark) -> None:
+        self._state.mark, self._state.marked_by = mark, self._run
+        self._state.marked = {key for key in self._rejected if key in self._state.rejects}
+
+    def take_up(self) -> None:
+        self._state.marked_by = self._run
+        taken = {key for key in self._state.marked if key in self._state.rejects}
+        self._rejected |= taken
+        self._state.met_by.update(dict.fromkeys(taken, self._run))
+
+    def unmark(self) -> None:
+        self._state.mark = None
 
     def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:
         for change in list(self.planned(kinds)):
@@ -128,42 +215,42 @@ class MemoryJournal:
         self.counts = counts
 
     def tally(self) -> Mapping[tuple[Kind, Fate], int]:
-        return Counter((change.kind, change.fate) for change in self._mine.values())
+        changes = self._state.changes.items()
+        return Counter((change.kind, change.fate) for (run, _), change in changes if run == self._run)
 
     def unresolved(self) -> Sequence[Change]:
         open_fates = {Fate.SENT, Fate.UNKNOWN}
-        return [c for (run, _), c in self._state.changes.items() if run != self._run and c.fate in open_fates]
+        return tuple(c for (run, _), c in self._state.changes.items() if run != self._run and c.fate in open_fates)
 
     def resolve(self, outcomes: Sequence[Outcome]) -> None:
-        self._settle(outcomes)
+        self._settle(outcomes, may_stay=True)
 
     def _keep(self, change: Change) -> None:
         self._mine[change.seq] = change
         self._state.changes[self._run, change.seq] = change
 
-    def _move(self, change: Change, fate: Fate, reason: str) -> None:
+    def _move(self, change: Change, fate: Fate, reason: str, *, may_stay: bool = False) -> None:
         place = next(place for place, one in self._state.changes.items() if _same(one, change))
         before = self._state.changes[place]
-        if fate not in MOVES[before.fate] and fate is not before.fate:
+        stays = may_stay and fate is before.fate is Fate.UNKNOWN
+        if fate not in MOVES[before.fate] and not stays:
             raise StateError(f"{change.key}: {before.fate} to {fate} is not lawful")
         after = replace(before, fate=fate, reason=reason)
         self._state.changes[place] = after
         if place[0] == self._run:
             self._mine[change.seq] = after
 
-    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, outcomes: Sequence[Outcome], *, may_stay: bool = False) -> None:
         for outcome in outcomes:
             change = outcome.change
-            self._move(change, outcome.fate, outcome.reason)
+            self._move(change, outcome.fate, outcome.reason, may_stay=may_stay)
             if outcome.fate in {Fate.DONE, Fate.SKIPPED}:
                 self._state.rejects.pop(change.key, None)
             if outcome.fate is Fate.DONE:
                 self._remember(outcome)
             elif outcome.fate in {Fate.FAILED, Fate.UNKNOWN}:
-                self._rejected.add(change.key)
-                self._state.rejects[change.key] = Reject(
-                    change.key, outcome.reason, outcome.status, outcome.excerpt, change.kind
-                )
+                self._statuses[change.seq] = outcome.status
+                self._reject(Reject(change.key, outcome.reason, outcome.status, outcome.excerpt, change.kind))
 
     def _remember(self, outcome: Outcome) -> None:
         change = outcome.change
@@ -175,10 +262,13 @@ class MemoryJournal:
             self._state.links.pop(change.key, None)
             self._state.documents.pop(change.key, None)
             return
+        target_id = outcome.target_id or change.target_id
+        if target_id is None:
+            raise StateError(f"{change.key}: done without an id")
         link = Link(
             id=0,
             key=change.key,
-            target_id=outcome.target_id or change.target_id or "",
+            target_id=target_id,
             fingerprint=change.fingerprint,
             raw=change.raw,
             version=outcome.version,

@@ -17,6 +17,7 @@ from daemon.errors import RefusedError, StaleError, UnavailableError, UnknownErr
 from daemon.sync import engine
 from daemon.sync.change import Change, Fate
 from daemon.sync.counts import Counts
+from daemon.sync.events import Event, ReadResumed
 from daemon.sync.guards import Allowance
 from daemon.sync.mapping import JobMapping
 from daemon.sync.outcome import Ending, Result
@@ -98,6 +99,7 @@ class Step:
     slice_changes: int
     window: int
     page_size: int
+    slice_pages: int
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Story:
     staff: frozenset[int]
     there_before: frozenset[int]
     steps: tuple[Step, ...]
+    resumes: bool
+    """Whether a read that was cut off may be gone on with."""
 
 
 KEYS = st.frozensets(NUMBERS.map("E{}".format), max_size=4)
@@ -151,6 +155,7 @@ STEPS = st.builds(
     slice_changes=st.integers(1, 5) | st.just(50_000),
     window=st.integers(1, 4),
     page_size=st.integers(1, 4),
+    slice_pages=st.integers(1, 3) | st.just(1_000),
 )
 SHAPES = st.sampled_from(
     [
@@ -170,7 +175,39 @@ STORIES = st.builds(
     staff=st.frozensets(NUMBERS),
     there_before=st.frozensets(NUMBERS, max_size=4),
     steps=st.lists(STEPS, min_size=1, max_size=5).map(tuple),
+    resumes=st.booleans(),
 )
+
+
+CUT_OFF = st.one_of(
+    st.builds(Trouble, breaks_at=st.integers(2, 7), loses=KEYS, refuses=KEYS),
+    st.builds(Trouble, stops_after=st.integers(1, 6), loses=KEYS, refuses=KEYS),
+    st.builds(Trouble, crash_at=st.integers(4, 25), crash_commits=st.booleans(), loses=KEYS, refuses=KEYS),
+    st.builds(Trouble, fades_after=st.integers(1, 6), loses=KEYS),
+)
+LONG_READS = st.builds(
+    Story,
+    shape=SHAPES,
+    staff=st.frozensets(NUMBERS, min_size=3),
+    there_before=st.frozensets(NUMBERS, max_size=2),
+    steps=st.lists(
+        st.builds(
+            Step,
+            edits=st.lists(EDITS, max_size=3).map(tuple),
+            trouble=CUT_OFF,
+            is_plan=st.just(False),
+            allowed=st.sampled_from([True, True, False]),
+            slice_changes=st.integers(1, 3),
+            window=st.integers(1, 3),
+            page_size=st.integers(1, 2),
+            slice_pages=st.integers(1, 2),
+        ),
+        min_size=1,
+        max_size=5,
+    ).map(tuple),
+    resumes=st.just(True),
+)
+"""Reads of many pages that are cut off again and again, and gone on with."""
 
 
 # ---- where it happens ----
@@ -276,6 +313,25 @@ class MortalJournal(MemoryJournal):
     def resolve(self, *arguments: Any) -> None:
         self._mortally(lambda: super(MortalJournal, self).resolve(*arguments))
 
+    def mend(self, *arguments: Any) -> None:
+        self._mortally(lambda: super(MortalJournal, self).mend(*arguments))
+
+    def again(self, *arguments: Any, counts: Counts, **more: Any) -> Counts:
+        reopened = [counts]
+        self._mortally(
+            lambda: reopened.append(super(MortalJournal, self).again(*arguments, counts=counts, **more)),
+        )
+        return reopened[-1]
+
+    def mark(self, *arguments: Any) -> None:
+        self._mortally(lambda: super(MortalJournal, self).mark(*arguments))
+
+    def take_up(self) -> None:
+        self._mortally(super().take_up)
+
+    def unmark(self) -> None:
+        self._mortally(super().unmark)
+
     def _mortally(self, work: Callable[[], None]) -> None:
         self._calls += 1
         dies = self._calls == self._trouble.crash_at
@@ -304,6 +360,8 @@ class World:
     made, and who comes back after it is a case for a person."""
     runs: int = 0
     others: int = 0
+    went_on: bool = False
+    """Whether the last run went on with the read of another."""
 
     def __post_init__(self) -> None:
         self.target = Desk(self.shape)
@@ -409,8 +467,9 @@ class World:
             journal=MortalJournal(self.state if writes else MemoryState(), run, trouble, writes=writes),
             index=MemoryIndex(),
             pool=InlinePool(),
-            observe=lambda event: None,
+            observe=self._note_resumed,
         )
+        self.went_on = False
         stops = trouble.stops_after
         result = dying_is_none(
             lambda: engine.run(
@@ -428,7 +487,12 @@ class World:
         if result is not None and writes and result.certificate.issued:
             self.state.seen = result.counts.seen
             self.state.selection = JobMapping(self.job).selection
+        if result is not None:
+            self.state.endings[run] = result.ending
         return result
+
+    def _note_resumed(self, event: Event) -> None:
+        self.went_on = self.went_on or isinstance(event, ReadResumed)
 
 
 def dying_is_none(work: Callable[[], T]) -> T | None:
@@ -444,6 +508,16 @@ def dying_is_none(work: Callable[[], T]) -> T | None:
 @settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STORIES)
 def test_whatever_happens_nothing_is_doubled_or_wrongly_deleted_and_one_good_run_mends_it(story: Story) -> None:
+    the_laws_hold(story)
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(LONG_READS)
+def test_a_read_that_is_cut_off_and_gone_on_with_keeps_the_same_laws(story: Story) -> None:
+    the_laws_hold(story)
+
+
+def the_laws_hold(story: Story) -> None:
     world = beginning(story)
     for step in story.steps:
         for edit in step.edits:
@@ -455,6 +529,7 @@ def test_whatever_happens_nothing_is_doubled_or_wrongly_deleted_and_one_good_run
             writes=not step.is_plan,
             allowance=EVERYTHING if step.allowed else Allowance(),
             slice_changes=step.slice_changes,
+            slice_pages=step.slice_pages,
             window=step.window,
         )
         assert result is None or result.counts.balanced, result
@@ -463,8 +538,14 @@ def test_whatever_happens_nothing_is_doubled_or_wrongly_deleted_and_one_good_run
 
     world.tidy()
     last = world.run(Trouble())
+    if world.went_on:
+        # What changed before the place where it was taken up is for the run after it.
+        assert last is not None
+        it_is_safe(world)
+        last = world.run(Trouble())
 
     assert last is not None
+    assert not world.went_on
     assert last.ending in {Ending.DONE, Ending.HELD}, last
     it_is_settled(last.counts)
     it_is_safe(world)
@@ -480,6 +561,7 @@ def test_whatever_happens_nothing_is_doubled_or_wrongly_deleted_and_one_good_run
 
 def beginning(story: Story) -> World:
     world = World(story.shape)
+    world.source.resumes = story.resumes
     for number in sorted(story.staff):
         world.put(number)
     for number in sorted(story.there_before if story.shape.sees else ()):

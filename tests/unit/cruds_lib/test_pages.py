@@ -277,6 +277,24 @@ def test_an_opaque_read_is_taken_up_where_it_was() -> None:
     assert (end.records, end.total, end.agrees) == (2, None, None)
 
 
+def test_a_read_that_is_told_what_came_before_counts_on() -> None:
+    one = pager("cursor")
+    one.first("x", {})
+    token = asked(one.after(facts(2, "A", next=17, total=5))).token
+    again = pager("cursor")
+    again.resume("x", {}, token, pages=one.pages, records=one.records, total=one.total)
+    end = ended(again.after(facts(3, "B", next=None)))
+    assert (end.pages, end.records, end.total, end.agrees) == (2, 5, 5, True)
+
+
+@pytest.mark.parametrize(
+    "token", ['"https://elsewhere.test/users?p=2"', '"//elsewhere.test/x"', '"https://u@api.test/v1/x"']
+)
+def test_a_next_address_on_another_host_is_not_taken_up(token: str) -> None:
+    with pytest.raises(PageError, match="not on"):
+        pager("link").resume("x", {}, token)
+
+
 def test_a_next_address_is_taken_up_without_the_first_parameters() -> None:
     one = pager("link")
     one.first("x", {"a": 1})

@@ -169,3 +169,48 @@ def test_params_of_the_source_go_with_every_page(server: MisbehavingServer) -> N
     assert {seen.query["n_since"] for seen in server.requests} == {"0"}
     assert not any("skip" in seen.query for seen in server.requests)
     assert {seen.headers["x-who"] for seen in server.requests} == {"crudsd"}
+
+
+# ---- taken up ----
+
+
+def marks(server: MisbehavingServer, **said: Any) -> list[str | None]:
+    """Return what each page of a read says about the next one."""
+    steps = source(exchange(server.url), read="people", **said).read()
+    return [step.resume for step in steps if not isinstance(step, End)]
+
+
+@pytest.mark.parametrize("name", ["cursor", "cursor, total"])
+def test_a_read_that_is_taken_up_asks_for_the_rest_and_counts_the_whole(server: MisbehavingServer, name: str) -> None:
+    said = way(server, name)
+    second = marks(server, **said)[1]
+    server.forget()
+
+    *pages, end = source(exchange(server.url), read="people", **said).read(second)
+
+    assert [page.number for page in pages if not isinstance(page, End)] == [3, 4]
+    assert len(server.requests) == 2
+    assert isinstance(end, End)
+    assert (end.pages, end.records) == (4, TOTAL)
+    assert end.total == (TOTAL if "total" in name else None)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_only_what_is_more_than_a_number_leads_on(server: MisbehavingServer, name: str) -> None:
+    found = marks(server, **way(server, name))
+
+    # These servers put a page number into their next addresses.
+    assert [one is not None for one in found[1:-1]] == [name.startswith("cursor")] * len(found[1:-1])
+    assert found[-1] is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", '{"host":"http://127.0.0.1:1","token":"\\"x\\"","pages":1,"records":7,"total":null}']
+)
+def test_what_no_page_of_this_host_said_is_not_taken_up(server: MisbehavingServer, text: str) -> None:
+    said = way(server, "cursor")
+
+    with pytest.raises(MalformedError, match="cannot be taken up"):
+        next(source(exchange(server.url), read="people", **said).read(text))
+
+    assert server.requests == ()

@@ -93,6 +93,17 @@ def test_rejects_of_records_and_of_changes_are_noticed_in_their_order() -> None:
     assert "looks for it" in noticed.rejects[2].reason
 
 
+def test_what_was_refused_and_went_through_later_is_no_reject() -> None:
+    noticed = Noticed()
+    refused = Outcome(create("1"), Fate.FAILED, reason="taken", status=409)
+
+    noticed(ChangesSettled((refused, Outcome(create("2"), Fate.FAILED, reason="bad", status=422)), Counts()))
+    noticed(ChangesSettled((Outcome(create("1"), Fate.DONE),), Counts()))
+    noticed(ChangesSettled((Outcome(create("2"), Fate.FAILED, reason="still", status=422),), Counts()))
+
+    assert [(one.key, one.reason) for one in noticed.rejects] == [("2", "still")]
+
+
 def test_a_flood_of_rejects_does_not_fill_the_memory() -> None:
     noticed = Noticed()
 

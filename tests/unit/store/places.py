@@ -18,8 +18,10 @@ from daemon.store.owner import Owner
 from daemon.store.rejects import Rejects
 from daemon.store.runs import RunStore, Trigger
 from daemon.store.tables import runs
+from daemon.sync.certificate import Certificate
 from daemon.sync.change import Reject
 from daemon.sync.counts import Counts
+from daemon.sync.outcome import Ending, Result
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -77,6 +79,9 @@ class SqlWorld:
 
     def rejects(self) -> Mapping[str, tuple[Reject, int]]:
         return {row.reject.key: (row.reject, row.attempts) for row in Rejects(self.database).list(self.job, 1000)}
+
+    def end(self, run: str, ending: Ending) -> None:
+        self.runs.finish(run, Result(ending, self.counts(run), Certificate(end=None), ()))
 
     def counts(self, run: str) -> Counts:
         row = self.runs.get(run)

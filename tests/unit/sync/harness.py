@@ -98,6 +98,7 @@ class Bench:
         if writes and result.certificate.issued:
             self.state.seen = result.counts.seen
             self.state.selection = JobMapping(self.job).selection
+        self.state.endings[run] = result.ending
         assert result.counts.balanced, result.counts
         return result
 

@@ -1,0 +1,125 @@
+"""The read of one run: what it has come to so far, and whether it begins at the beginning or at a mark."""
+
+from collections.abc import Collection, Iterator
+from itertools import chain
+
+from daemon.errors import MalformedError, RefusedError, UnavailableError
+from daemon.spec import Job
+
+from .certificate import End
+from .counts import Counts
+from .events import ReadRestarted, ReadResumed
+from .finder import Finder
+from .intake import Intake
+from .mapping import JobMapping
+from .mark import Mark
+from .planner import Planner
+from .ports import Page, Ports
+from .seen import Seen
+
+
+class Reading:
+    """What a read has come to so far, with what its pages go through. Not shared between threads.
+
+    `behind`: keys that were rejected before the mark and have been cleared up since.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        mapping: JobMapping,
+        ports: Ports,
+        *,
+        run: str,
+        finder: Finder,
+        blocked: frozenset[str],
+        mark: Mark | None = None,
+        behind: Collection[str] = (),
+    ) -> None:
+        remembered = ports.links.count()
+        self._ports = ports
+        self._finder = finder
+        self._revision = mapping.revision
+        self.counts = mark.counts if mark else Counts()
+        """Where the counts of this read begin."""
+        self.known = mark.known if mark else max(remembered.links, finder.index.count() if finder.index else 0)
+        """Records that are known of the target, for the guards."""
+        self.seen = Seen(remembered.highest)
+        if mark is not None:
+            self.seen = Seen(remembered.highest, judged=mark.judged, bits=mark.seen)
+            for link in ports.links.by_key(list(behind)).values():
+                self.seen.add(link.id)
+        self.intake = Intake(
+            mapping,
+            ports,
+            seen=self.seen,
+            blocked=blocked,
+            doubts=mark.doubts if mark else (),
+        )
+        self.planner = Planner(job, mapping, ports, run=run, finder=finder, intake=self.intake, blocked=blocked)
+        if mark is not None:
+            self.planner.creates, self.planner.updates = mark.creates, mark.updates
+        self.pages = 0
+        """Pages since the slice began."""
+        self.resume: str | None = None
+        """The source's word for the page after the last one; None where it gives none."""
+
+    def page(self, page: Page, counts: Counts) -> Counts:
+        """Plan one page and return the counts after it."""
+        counts = self.planner.page(page, counts)
+        self.pages += 1
+        self.resume = page.resume
+        return counts
+
+    def save(self, counts: Counts) -> None:
+        """Save a mark after the last page, where the source can go on from there. Nothing before it may be pending."""
+        if self.resume is None:
+            return  # only a number leads there, and under it other records stand by then
+        mark = Mark(
+            revision=self._revision,
+            resume=self.resume,
+            counts=counts,
+            creates=self.planner.creates,
+            updates=self.planner.updates,
+            known=self.known,
+            listed=self._finder.index is not None,
+            doubts=tuple(self.intake.doubts),
+            seen=self.seen.bits(self._ports.links.count().highest),
+            judged=self.seen.judged,
+        )
+        self._ports.journal.mark(mark)
+
+
+def take_up(mark: Mark, intake: Intake, ports: Ports) -> Iterator[Page | End] | None:
+    """Open the source at a mark and make the mark this run's own; None when the source does not go on from there.
+
+    Refused or malformed, an empty page, and records that were met before the mark all mean that the token is not taken
+    for what it was: an API that forgot it may as well begin anew, or say that nothing is left. Then nothing is
+    concluded from it. Raises the endpoint's other errors, and the mark stays for the next run.
+    """
+    steps = ports.source.read(mark.resume)
+    first, trouble = _first(steps, intake)
+    if first is None:
+        ports.observe(ReadRestarted(trouble))
+        return None
+    ports.journal.take_up()
+    ports.observe(ReadResumed(first.number, mark.counts))
+    return chain((first,), steps)
+
+
+def _first(steps: Iterator[Page | End], intake: Intake) -> tuple[Page | None, str]:
+    """Return the first page, or None and why it is not to be had."""
+    try:
+        page = next(steps)
+    except (RefusedError, MalformedError) as error:
+        return None, str(error)
+    except UnavailableError as error:
+        if error.status != 500:
+            raise
+        # Some servers answer so to a token they do not know; one that is down will not give the first page either.
+        return None, str(error)
+    if isinstance(page, End) or not page.records:
+        return None, "the page after the mark is empty"
+    if intake.has_met(page):
+        return None, "the page after the mark holds records from before it"
+    return page, ""

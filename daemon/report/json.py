@@ -13,8 +13,9 @@ import msgspec
 from daemon.sync.canonical import readable
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Change, Fate, Kind, Reject
+from daemon.sync.contest import Contested
 from daemon.sync.outcome import EXITS, Result
-from daemon.values import Json
+from daemon.values import MISSING, Json
 
 from .subjects import Finish, KeptReject, PastRun, Plan
 
@@ -89,7 +90,18 @@ def _result(result: Result, rejects: Sequence[Reject]) -> dict[str, Any]:
         "certificate": _certificate(result.certificate),
         "verdicts": [asdict(verdict) for verdict in result.verdicts],
         "rejects": [{**asdict(reject), "key": readable(reject.key)} for reject in rejects],
+        "contests": [_contested(one) for one in result.contests],
     }
+
+
+def _contested(subject: Contested) -> dict[str, Any]:
+    told = {
+        "field": subject.field,
+        "records": subject.records,
+        "key": readable(subject.key),
+        "wanted": subject.wanted,
+    }
+    return told if subject.found is MISSING else {**told, "found": subject.found}
 
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:

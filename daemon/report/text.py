@@ -1,11 +1,12 @@
 """Plans and runs as lines of text, for somebody who did not write the job file and looks at it at three in the morning.
 
-Pure: values in, lines out. The first sign of a line says what it is (`+ ~ - ! = ✓ ✗`); colour is up to the terminal.
+Pure: values in, lines out. The first sign of a line says what it is (`+ ~ - ! = ≠ ✓ ✗`); colour is up to the terminal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from daemon.sync.change import Change, Fate, Kind, Reject
+from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Result, Verdict
 from daemon.values import MISSING
@@ -35,6 +36,7 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int = PLAN_LIN
         yield f"… and {shown.count(total - limit, 'more change')} (--limit {total} shows all)"
     yield f"= {result.counts.unchanged} unchanged" + _left_out(result.counts)
     yield from _rejects(result.counts, rejects)
+    yield from map(contested, result.contests)
     yield ""
     yield from _proofs(result)
     yield from _error(result)
@@ -51,6 +53,7 @@ def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> Iterator[str]:
     yield ledger(result.counts)
     yield deletions(result.counts)
     yield from _rejects(result.counts, rejects)
+    yield from map(contested, result.contests)
     yield ""
     yield from _proofs(result)
     yield from _error(result)
@@ -99,6 +102,16 @@ def reject(subject: Reject) -> str:
     status = f" (HTTP {subject.status})" if subject.status is not None else ""
     kind = f"{subject.kind} " if subject.kind is not None else ""
     return f"! reject  {kind}{shown.key(subject.key)}  {shown.plain(subject.reason)}{status}"
+
+
+def contested(subject: Contested) -> str:
+    """Return a field that does not converge, with an example and the cure, in one line."""
+    example = f"e.g. {shown.key(subject.key)}: wrote {shown.value(subject.wanted)}"
+    found = f"the target shows {shown.value(subject.found)}"
+    return (
+        f"≠ does not converge: {shown.plain(subject.field)} ({shown.count(subject.records, 'record')}, {example}, "
+        f"{found}): map it as the target keeps it, or drop it from the map"
+    )
 
 
 def rejects(job: str, rows: Sequence[KeptReject], total: int) -> Iterator[str]:
@@ -217,7 +230,7 @@ def _after_plan(job: str, result: Result, tally: Mapping[tuple[Kind, Fate], int]
     elif result.ending is Ending.REJECTED:
         yield _AFTER[Ending.REJECTED]
     else:
-        yield "Nothing to do: the target is in step."
+        yield f"Nothing to do: the target is in step{_but_for(result)}."
 
 
 def _after_run(job: str, result: Result) -> Iterator[str]:
@@ -231,9 +244,13 @@ def _after_run(job: str, result: Result) -> Iterator[str]:
     elif result.counts.withheld or result.counts.deletes_withheld:  # never claim more than the counts do
         yield f"Done: what was allowed. Next: crudsd plan {job} shows what is still withheld."
     elif result.counts.wrote:
-        yield "Done: the target is in step."
+        yield f"Done: the target is in step{_but_for(result)}."
     else:
-        yield "Done: nothing to write, the target was in step."
+        yield f"Done: nothing to write, the target was in step{_but_for(result)}."
+
+
+def _but_for(result: Result) -> str:
+    return ", but for what does not converge" if result.contests else ""
 
 
 def _cures(job: str, result: Result) -> Iterator[str]:

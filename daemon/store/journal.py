@@ -211,4 +211,13 @@ def _link(outcome: Outcome) -> Link:
     target_id = outcome.target_id or change.target_id
     if target_id is None:
         raise StateError(f"{change.key}: a create cannot be done without the id of its record (this is a bug)")
-    return Link(0, change.key, target_id, change.fingerprint, change.raw, outcome.version, outcome.owned)
+    return Link(
+        id=0,
+        key=change.key,
+        target_id=target_id,
+        fingerprint=change.fingerprint,
+        raw=change.raw,
+        version=outcome.version,
+        owned=outcome.owned,
+        contest=change.contest,
+    )

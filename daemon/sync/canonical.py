@@ -105,14 +105,15 @@ def agrees(wanted: Json, found: Json) -> bool:
     """Say whether `found` holds what is wanted. Fields that the target adds to an object never matter."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return all(name in found and agrees(part, found[name]) for name, part in wanted.items())
-    if _is_list(wanted) and _is_list(found):
+    if is_list(wanted) and is_list(found):
         return len(wanted) == len(found) and all(map(agrees, wanted, found))
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     return bool(comparable(wanted) == comparable(found))
 
 
-def _is_list(value: Json) -> bool:
+def is_list(value: Json) -> bool:
+    """Say whether a value is a JSON array."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 

@@ -13,8 +13,9 @@ from daemon.spec import Job, Mode
 from .apply import apply
 from .certificate import Certificate, End, certify
 from .change import Kind
+from .contest import Contests
 from .counts import Counts
-from .events import PageDone, PhaseBegan, ReadEnded
+from .events import FieldContested, PageDone, PhaseBegan, ReadEnded
 from .finder import Finder
 from .gone import gone, plan_deletes
 from .guards import Allowance, Facts
@@ -71,6 +72,7 @@ class _Run:
         self._certificate = Certificate(end=None)
         self._judgement = Judgement(job, ports, options.allowance)
         self._counts = Counts()
+        self._contests = Contests()
 
     def result(self) -> Result:
         error: EndpointError | None = None
@@ -79,12 +81,15 @@ class _Run:
             self._walk()
         except EndpointError as caught:
             error, ending = caught, _ending_of(caught)
+        for contested in self._contests.fields:
+            self._ports.observe(FieldContested(contested))
         return Result(
             ending=ending or self._ending(),
             counts=self._counts,
             certificate=self._certificate,
             verdicts=self._judgement.verdicts,
             error=str(error) if error else "",
+            contests=self._contests.fields,
         )
 
     def _walk(self) -> None:
@@ -98,7 +103,14 @@ class _Run:
         self._known = max(remembered.links, finder.index.count() if finder.index is not None else 0)
         intake = Intake(self._mapping, ports, seen=self._seen, blocked=blocked)
         planner = Planner(
-            self._job, self._mapping, ports, run=self._options.run, finder=finder, intake=intake, blocked=blocked
+            self._job,
+            self._mapping,
+            ports,
+            run=self._options.run,
+            finder=finder,
+            intake=intake,
+            blocked=blocked,
+            contests=self._contests,
         )
         self._read(planner, intake)
         deletes = self._job.mode is Mode.MIRROR and self._certificate.issued

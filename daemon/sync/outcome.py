@@ -6,6 +6,7 @@ from enum import StrEnum
 from daemon.errors import Exit
 
 from .certificate import Certificate
+from .contest import Contested
 from .counts import Counts
 
 
@@ -75,3 +76,5 @@ class Result:
     """What went wrong, in words for the operator; empty when nothing did."""
     wait_s: float | None = None
     """Seconds that the remote system asked to be left alone, for a run that is waiting."""
+    contests: tuple[Contested, ...] = ()
+    """Fields that do not converge and were left out of updates."""

@@ -12,6 +12,7 @@ from daemon.spec import Job
 
 from . import canonical
 from .change import Change, Kind, Link
+from .contest import Contests
 from .counts import Counts
 from .diff import Decision, Known, Verb, Wanted, decide, kind_of
 from .events import RecordsRejected
@@ -35,6 +36,7 @@ class Planner:
         finder: Finder,
         intake: Intake,
         blocked: frozenset[str],
+        contests: Contests,
     ) -> None:
         self._job = job
         self._mapping = mapping
@@ -42,6 +44,7 @@ class Planner:
         self._run = run
         self._finder = finder
         self._blocked = blocked
+        self._contests = contests
         self._seq = 0
         self._intake = intake
         self.creates = 0
@@ -117,6 +120,8 @@ class Planner:
     def _take(self, wanted: Wanted, decision: Decision, harvest: Harvest) -> None:
         """Turn a decision into a change, a link or a reject, and count it."""
         harvest.count(adopted=int(decision.adopted))
+        if decision.contested:
+            self._contests.note(wanted.key, decision.contested, wanted.document, decision.before or {})
         if decision.verb is Verb.REJECT:
             harvest.reject(wanted.key, decision.reason)
         elif decision.verb is Verb.SKIP:
@@ -166,6 +171,7 @@ class Planner:
             raw=wanted.raw if wanted else b"",
             owned=owned,
             idempotency_key=f"{self._run}-{self._seq}",
+            contest=decision.contest if decision else None,
         )
 
 
@@ -178,4 +184,5 @@ def _link(wanted: Wanted, decision: Decision) -> Link:
         raw=wanted.raw,
         version=decision.version,
         owned=decision.owned,
+        contest=decision.contest,
     )

@@ -183,6 +183,7 @@ class MemoryJournal:
             raw=change.raw,
             version=outcome.version,
             owned=outcome.owned,
+            contest=change.contest,
         )
         self._state.put(link, change.document)
 

@@ -6,11 +6,13 @@ from decimal import Decimal
 
 from daemon.report import json as forms
 from daemon.sync.change import Kind, Reject
+from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending
+from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, create, delete, planned, result, update
 
-RESULT_KEYS = {"ending", "exit_code", "error", "counts", "certificate", "verdicts", "rejects"}
+RESULT_KEYS = {"ending", "exit_code", "error", "counts", "certificate", "verdicts", "rejects", "contests"}
 
 
 def test_a_plan_is_one_object_with_its_changes() -> None:
@@ -67,6 +69,20 @@ def test_the_end_of_a_run_tells_its_exit_code_and_its_rejects() -> None:
         "records": None,
         "total": None,
     }
+
+
+def test_a_contested_field_has_an_example_without_found_where_the_target_shows_none() -> None:
+    contests = (
+        Contested("price", 12, "a\x1fb", Decimal("19.90"), None),
+        Contested("note", 1, "7", "x", MISSING),
+    )
+
+    told = json.loads(forms.finish(Finished(result(contests=contests))), parse_float=str)
+
+    assert told["contests"] == [
+        {"field": "price", "records": 12, "key": "a/b", "wanted": "19.90", "found": None},
+        {"field": "note", "records": 1, "key": "7", "wanted": "x"},
+    ]
 
 
 def test_a_run_that_goes_on_has_no_ending() -> None:

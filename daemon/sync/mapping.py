@@ -31,6 +31,7 @@ class JobMapping:
     def __init__(self, job: Job) -> None:
         keys = job.key if isinstance(job.key, list) else [job.key]
         self._keys = tuple(compile_expression(text) for text in keys)
+        self._ignored = tuple(tuple(path.split(".")) for path in job.ignore)
         self._where = compile_expression(job.where) if job.where is not None else None
         self._rules = (
             None
@@ -51,6 +52,17 @@ class JobMapping:
         """Digest of what the job picks: source, key and filter."""
         self.seed = int(self.revision, 16)
         """Seeds raw fingerprints, so that an edited job makes every record a candidate again."""
+
+    @property
+    def ignores(self) -> bool:
+        """Whether a record has to be heard before anything else looks at it."""
+        return bool(self._ignored)
+
+    def heard(self, record: Record) -> Record:
+        """Return the record as if the source did not send the fields that the job ignores."""
+        for path in self._ignored:
+            record = _without(record, path)
+        return record
 
     def key(self, record: Record) -> str:
         """Return the record's canonical key. Raises UnmappableError when it has none."""
@@ -94,6 +106,18 @@ class JobMapping:
                 continue
             _put(document, rule.path, value)
         return document
+
+
+def _without(value: Json, path: tuple[str, ...]) -> Json:
+    """Return a value without the field at this path, in each item where there is a list on the way."""
+    if isinstance(value, list):
+        return [_without(part, path) for part in value]
+    name = path[0]
+    if not isinstance(value, Mapping) or name not in value:
+        return value
+    if len(path) == 1:
+        return {other: part for other, part in value.items() if other != name}
+    return {other: _without(part, path[1:]) if other == name else part for other, part in value.items()}
 
 
 def _put(document: dict[str, Json], path: tuple[str, ...], value: Json) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
+from daemon.sync.key_change import KeyChange, by_change
 from daemon.sync.outcome import Ending, Result, Verdict
 from daemon.values import MISSING
 
@@ -129,12 +130,14 @@ def rejects(job: str, rows: Sequence[KeptReject], total: int) -> Iterator[str]:
     yield f"Next: mend the cause and run again, or crudsd rejects drop {job} KEY"
 
 
-def change(subject: Change) -> Iterator[str]:
-    """Yield the lines of one change."""
+def change(subject: Change, *, key_change: KeyChange | None = None) -> Iterator[str]:
+    """Yield the lines of one change; `key_change` is what it looks like a part of."""
     if subject.fate is Fate.FAILED:
         yield reject(Reject(subject.key, subject.reason, kind=subject.kind))
         return
     note = f"  ({_NOTES[subject.fate]})" if subject.fate in _NOTES else ""
+    if key_change is not None:
+        note += f"  (looks like a key change from {shown.key(key_change.before)} to {shown.key(key_change.after)})"
     head = f"{_PREFIXES[subject.kind]}  {shown.key(subject.key)}"
     if subject.kind is Kind.CREATE:
         yield f"{head}  {_fields(subject)}".rstrip() + note
@@ -162,8 +165,9 @@ def _fields(subject: Change) -> str:
 
 
 def _changes(subject: Plan, limit: int) -> Iterator[str]:
+    key_changes = by_change(subject.result.key_changes)
     for number, one in enumerate(subject.changes, 1):
-        yield from change(one)
+        yield from change(one, key_change=key_changes.get((one.kind, one.key)))
         if number == limit:  # before the stream is asked for one more
             return
 

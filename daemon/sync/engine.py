@@ -13,7 +13,6 @@ from daemon.spec import Job, Mode
 from .apply import apply
 from .certificate import Certificate, End, certify
 from .change import Kind
-from .contest import Contests
 from .counts import Counts
 from .events import FieldContested, PageDone, PhaseBegan, ReadEnded
 from .finder import Finder
@@ -27,6 +26,7 @@ from .permits import Permits
 from .planner import Planner
 from .ports import Page, Ports
 from .recovery import recover
+from .remarks import Remarks
 from .seen import Seen
 
 SLICE_CHANGES = 50_000
@@ -72,7 +72,7 @@ class _Run:
         self._certificate = Certificate(end=None)
         self._judgement = Judgement(job, ports, options.allowance)
         self._counts = Counts()
-        self._contests = Contests()
+        self._remarks = Remarks(self._mapping)
 
     def result(self) -> Result:
         error: EndpointError | None = None
@@ -81,7 +81,7 @@ class _Run:
             self._walk()
         except EndpointError as caught:
             error, ending = caught, _ending_of(caught)
-        for contested in self._contests.fields:
+        for contested in self._remarks.contests.fields:
             self._ports.observe(FieldContested(contested))
         return Result(
             ending=ending or self._ending(),
@@ -89,7 +89,8 @@ class _Run:
             certificate=self._certificate,
             verdicts=self._judgement.verdicts,
             error=str(error) if error else "",
-            contests=self._contests.fields,
+            contests=self._remarks.contests.fields,
+            key_changes=self._remarks.key_changes.found,
         )
 
     def _walk(self) -> None:
@@ -100,6 +101,7 @@ class _Run:
         blocked = recover(unresolved, ports, index=finder.index, permits=self._permits)
         remembered = ports.links.count()
         self._seen = Seen(remembered.highest)
+        self._remarks.key_changes.expected = self._job.mode is Mode.MIRROR and remembered.links > 0
         self._known = max(remembered.links, finder.index.count() if finder.index is not None else 0)
         intake = Intake(self._mapping, ports, seen=self._seen, blocked=blocked)
         planner = Planner(
@@ -110,7 +112,7 @@ class _Run:
             finder=finder,
             intake=intake,
             blocked=blocked,
-            contests=self._contests,
+            remarks=self._remarks,
         )
         self._read(planner, intake)
         deletes = self._job.mode is Mode.MIRROR and self._certificate.issued
@@ -157,7 +159,13 @@ class _Run:
     def _delete(self, planner: Planner) -> None:
         """Plan, guard and apply the deletes: last, once, and only after a read that is proven complete."""
         self._counts = plan_deletes(
-            self._job, self._ports, planner, self._seen, self._counts, check_stop=self._check_stop
+            self._job,
+            self._ports,
+            planner,
+            self._seen,
+            self._counts,
+            key_changes=self._remarks.key_changes,
+            check_stop=self._check_stop,
         )
         self._judge(planner, deletes=self._counts.deletes_pending, over=True)
         self._apply([Kind.DELETE], Phase.DELETE)

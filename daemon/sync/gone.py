@@ -6,6 +6,7 @@ from daemon.spec import Job
 
 from .change import Link
 from .counts import Counts
+from .key_change import KeyChanges
 from .planner import Planner
 from .ports import Ports
 from .seen import Seen
@@ -24,7 +25,14 @@ def gone(ports: Ports, seen: Seen, *, check_stop: Callable[[], None]) -> Iterato
 
 
 def plan_deletes(
-    job: Job, ports: Ports, planner: Planner, seen: Seen, counts: Counts, *, check_stop: Callable[[], None]
+    job: Job,
+    ports: Ports,
+    planner: Planner,
+    seen: Seen,
+    counts: Counts,
+    *,
+    key_changes: KeyChanges,
+    check_stop: Callable[[], None],
 ) -> Counts:
     """Plan the deletes of a read that is proven complete, and return the counts after them.
 
@@ -32,6 +40,7 @@ def plan_deletes(
     """
     for links in gone(ports, seen, check_stop=check_stop):
         ours = [link for link in links if link.owned or job.target.delete_adopted]
+        key_changes.look(ours, ports.links.documents)
         counts = counts.plus(deletes_pending=len(ours), kept=len(links) - len(ours))
         ports.journal.plan([planner.deletion(link) for link in ours], links=(), rejects=(), counts=counts)
     return counts

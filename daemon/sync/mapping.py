@@ -1,9 +1,9 @@
 """From record to document: the job's key, filter and map, compiled once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon.spec import ExpressionError, Job, compile_expression, job_revision, job_selection
+from daemon.spec import ExpressionError, Job, compile_expression, job_revision, job_selection, record_paths
 from daemon.values import MISSING, Document, Json, Record
 
 from .canonical import key_text
@@ -47,6 +47,8 @@ class JobMapping:
             )
         )
         self.set_once = frozenset(tuple(name.split(".")) for name, field in (job.map or {}).items() if field.set_once)
+        self.key_fields = _key_fields(job, keys)
+        """The document's fields that derive from the key, the target's match field among them."""
         self.revision = job_revision(job)
         self.selection = job_selection(job)
         """Digest of what the job picks: source, key and filter."""
@@ -106,6 +108,22 @@ class JobMapping:
                 continue
             _put(document, rule.path, value)
         return document
+
+
+def _key_fields(job: Job, keys: Sequence[str]) -> frozenset[str]:
+    read = frozenset().union(*(record_paths(text) for text in keys))
+    fields = {job.target.match.split(".")[0]} if job.target.match is not None else set()
+    if job.map is None:
+        return frozenset(fields | {path[0] for path in read if path})
+    for name, field in job.map.items():
+        if any(_overlap(path, key) for path in record_paths(field.from_) for key in read):
+            fields.add(name.split(".")[0])
+    return frozenset(fields)
+
+
+def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Say whether one path leads to the other, or to something around or inside it."""
+    return all(left == right for left, right in zip(one, other, strict=False))
 
 
 def _without(value: Json, path: tuple[str, ...]) -> Json:

@@ -8,6 +8,7 @@ from daemon.errors import Exit
 from .certificate import Certificate
 from .contest import Contested
 from .counts import Counts
+from .key_change import KeyChange
 
 
 class Phase(StrEnum):
@@ -78,3 +79,5 @@ class Result:
     """Seconds that the remote system asked to be left alone, for a run that is waiting."""
     contests: tuple[Contested, ...] = ()
     """Fields that do not converge and were left out of updates."""
+    key_changes: tuple[KeyChange, ...] = ()
+    """Creates and deletes that look like a record whose key has changed."""

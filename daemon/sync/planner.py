@@ -12,7 +12,6 @@ from daemon.spec import Job
 
 from . import canonical
 from .change import Change, Kind, Link
-from .contest import Contests
 from .counts import Counts
 from .diff import Decision, Known, Verb, Wanted, decide, kind_of
 from .events import RecordsRejected
@@ -21,6 +20,7 @@ from .harvest import Harvest, Keyed
 from .intake import Intake
 from .mapping import JobMapping, UnmappableError
 from .ports import Page, Ports, TargetRecord
+from .remarks import Remarks
 
 
 class Planner:
@@ -36,7 +36,7 @@ class Planner:
         finder: Finder,
         intake: Intake,
         blocked: frozenset[str],
-        contests: Contests,
+        remarks: Remarks,
     ) -> None:
         self._job = job
         self._mapping = mapping
@@ -44,7 +44,7 @@ class Planner:
         self._run = run
         self._finder = finder
         self._blocked = blocked
-        self._contests = contests
+        self._remarks = remarks
         self._seq = 0
         self._intake = intake
         self.creates = 0
@@ -121,7 +121,7 @@ class Planner:
         """Turn a decision into a change, a link or a reject, and count it."""
         harvest.count(adopted=int(decision.adopted))
         if decision.contested:
-            self._contests.note(wanted.key, decision.contested, wanted.document, decision.before or {})
+            self._remarks.contests.note(wanted.key, decision.contested, wanted.document, decision.before or {})
         if decision.verb is Verb.REJECT:
             harvest.reject(wanted.key, decision.reason)
         elif decision.verb is Verb.SKIP:
@@ -134,6 +134,8 @@ class Planner:
             harvest.count(pending=1)
             self.creates += kind is Kind.CREATE
             self.updates += kind is Kind.UPDATE
+            if kind is Kind.CREATE:
+                self._remarks.key_changes.created(wanted.key, wanted.document)
             harvest.changes.append(
                 self._change(
                     kind,

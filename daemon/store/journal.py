@@ -71,12 +71,15 @@ class SqlJournal:
         links: Sequence[tuple[Link, Document | None]],
         rejects: Sequence[Reject],
         counts: Counts,
+        forgotten: Sequence[str] = (),
     ) -> None:
         """Write one page's changes as planned, store its links and rejects, set the counts."""
         with self._database.write() as connection:
             self._hold(connection)
             insert_changes(connection, self._run, self._job, changes, self._at())
             self._keep(connection, links)
+            if self._links_are_kept:
+                forget_links(connection, self._job, forgotten)
             keep_rejects(connection, self._job, self._run, rejects, self._clock())
             store_counts(connection, self._run, counts)
 

@@ -50,6 +50,21 @@ class SqlLinks:
             rows = look_up(connection, "SELECT link, document FROM documents WHERE link IN (?*)", (), link_ids)
             return {link: document for link, text in rows if (document := document_of(text)) is not None}
 
+    def by_target(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[Link]]:
+        """Return all links that lead to these target records. Without an index: each call walks the job's links."""
+        found: dict[str, list[Link]] = {}
+        with self._database.read() as connection:
+            rows = look_up(
+                connection,
+                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest FROM links "
+                "WHERE job = ? AND target_id IN (?*)",
+                (self._job,),
+                target_ids,
+            )
+            for row in rows:
+                found.setdefault(row[2], []).append(link_of(row))
+        return found
+
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         """Return up to `limit` links with after < id <= upto, in order of id."""
         with self._database.read() as connection:

@@ -101,7 +101,8 @@ class _Run:
         blocked = recover(unresolved, ports, index=finder.index, permits=self._permits)
         remembered = ports.links.count()
         self._seen = Seen(remembered.highest)
-        self._remarks.key_changes.expected = self._job.mode is Mode.MIRROR and remembered.links > 0
+        if self._job.mode is Mode.MIRROR and remembered.links:
+            self._remarks.expect_deletes()
         self._known = max(remembered.links, finder.index.count() if finder.index is not None else 0)
         intake = Intake(self._mapping, ports, seen=self._seen, blocked=blocked)
         planner = Planner(
@@ -141,7 +142,7 @@ class _Run:
             broke = [f"the read broke off: {error}"]
             raise
         finally:
-            self._certificate = certify(end, (*broke, *intake.doubts))
+            self._certificate = certify(end, (*broke, *intake.doubts, *self._remarks.doubts))
             self._ports.observe(ReadEnded(self._certificate))
 
     def _page(self, planner: Planner, page: Page) -> None:
@@ -164,7 +165,7 @@ class _Run:
             planner,
             self._seen,
             self._counts,
-            key_changes=self._remarks.key_changes,
+            remarks=self._remarks,
             check_stop=self._check_stop,
         )
         self._judge(planner, deletes=self._counts.deletes_pending, over=True)

@@ -120,6 +120,8 @@ class Planner:
     def _take(self, wanted: Wanted, decision: Decision, harvest: Harvest) -> None:
         """Turn a decision into a change, a link or a reject, and count it."""
         harvest.count(adopted=int(decision.adopted))
+        if decision.adopted and decision.target_id is not None:
+            self._remarks.adopt(decision.target_id)
         if decision.contested:
             self._remarks.contests.note(wanted.key, decision.contested, wanted.document, decision.before or {})
         if decision.verb is Verb.REJECT:

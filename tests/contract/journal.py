@@ -447,6 +447,18 @@ class LinksContract:
         self.remember(world, (a_link("a"), None))
         assert world.links().by_key(["a"])["a"].contest is None
 
+    def test_links_are_found_by_their_target_records(self, world: World) -> None:
+        self.remember(world, (a_link("a"), None), (a_link("b", target_id="t-a"), None), (a_link("c"), None))
+        found = world.links().by_target(["t-a", "t-x"])
+        assert {target: sorted(link.key for link in links) for target, links in found.items()} == {"t-a": ["a", "b"]}
+
+    def test_a_forgotten_link_is_gone_with_its_document(self, world: World) -> None:
+        self.remember(world, (a_link("a"), {"n": 1}), (a_link("b"), {"n": 2}))
+        before = world.links().by_key(["a"])["a"]
+        world.journal("run1").plan((), links=(), rejects=(), counts=Counts(), forgotten=["a", "x"])
+        assert set(world.links().by_key(["a", "b"])) == {"b"}
+        assert world.links().documents([before.id]) == {}
+
     def test_no_document_leaves_the_remembered_one(self, world: World) -> None:
         self.remember(world, (a_link("a"), {"n": 1}), (a_link("b"), None))
         self.remember(world, (a_link("a", raw=b"2" * 16), None))

@@ -54,6 +54,13 @@ class MemoryLinks:
             if one in by_id and by_id[one] in self._state.documents
         }
 
+    def by_target(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[Link]]:
+        found: dict[str, list[Link]] = defaultdict(list)
+        for link in self._state.links.values():
+            if link.target_id in target_ids:
+                found[link.target_id].append(link)
+        return found
+
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         links = sorted((link for link in self._state.links.values() if after < link.id <= upto), key=lambda one: one.id)
         return links[:limit]
@@ -84,12 +91,16 @@ class MemoryJournal:
         links: Sequence[tuple[Link, Document | None]],
         rejects: Sequence[Reject],
         counts: Counts,
+        forgotten: Sequence[str] = (),
     ) -> None:
         for change in changes:
             self._keep(change)
         for link, document in links:
             if self._writes:
                 self._state.put(link, document)
+        for key in forgotten if self._writes else ():
+            self._state.links.pop(key, None)
+            self._state.documents.pop(key, None)
         for reject in rejects:
             self._rejected.add(reject.key)
             self._state.rejects[reject.key] = reject

@@ -19,6 +19,7 @@ from .sync.change import Outcome
 from .sync.events import (
     ChangesSettled,
     Event,
+    FieldContested,
     Judged,
     PageDone,
     PhaseBegan,
@@ -42,6 +43,7 @@ _QUERY = re.compile(r"(?<=[\w/%.~-])\?([^\s\"'<>]+)")
 _VALUE = re.compile(r"(=[^&;#]*)|^[^=&]*$")
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 BLOT = "[redacted]"
+CONTESTED = "does not converge: the target sets it back, so it is written no more; a plan of the job shows an example"
 
 
 class Logger(Protocol):
@@ -145,10 +147,8 @@ class LogObserver:
                 self._log.debug("page.done", page=event.number, seen=event.counts.seen)
             case TargetListed():
                 self._log.info("target.listed", records=event.records)
-            case ReadEnded():
-                self._read_ended(event.certificate)
-            case Judged():
-                self._judged(event)
+            case ReadEnded() | Judged() | FieldContested():
+                self._may_warn(event)
             case ChangesSettled():
                 self._changes("change.settled", event.outcomes)
             case Resolved():
@@ -169,6 +169,17 @@ class LogObserver:
     def _changes(self, name: str, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self._log.debug(name, kind=str(outcome.change.kind), fate=str(outcome.fate))
+
+    def _may_warn(self, event: ReadEnded | Judged | FieldContested) -> None:
+        match event:
+            case ReadEnded():
+                self._read_ended(event.certificate)
+            case Judged():
+                self._judged(event)
+            case FieldContested():
+                # No values: a log goes where a plan does not.
+                field, records = event.contested.field, event.contested.records
+                self._log.warning("field.contested", field=field, records=records, message=CONTESTED)
 
     def _judged(self, event: Judged) -> None:
         tell = self._log.warning if event.verdict.tripped else self._log.debug

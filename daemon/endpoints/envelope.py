@@ -7,7 +7,7 @@ changed. A missing records path, null, an object in place of the list, HTML with
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import jmespath
@@ -24,6 +24,12 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+_ESCAPES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+"""Escapes in a JSON text: whole surrogate pairs, (half ones), others."""
 
 
 class CutError(MalformedError):
@@ -67,7 +73,7 @@ class Body:
     """The JSON body of one answer. Finding several things in it parses each part once at most."""
 
     def __init__(self, response: cruds.Response, what: str) -> None:
-        self._raw = response.body
+        self._raw = _splittable(response.body)
         self._what = what
         self._content_type = response.content_type
         self._whole: Json = MISSING
@@ -82,6 +88,8 @@ class Body:
         raw, where = self._part(path)
         try:
             parts = _LIST.decode(raw)
+        except RecursionError as error:
+            raise self._too_deep() from error
         except msgspec.DecodeError as error:
             if raw.lstrip()[:1] == b"[":
                 raise CutError(f"{self._what}: the answer is not whole: {error}") from error
@@ -111,15 +119,12 @@ class Body:
             found = path.search(self.whole())
             return None if found is MISSING else found
         raw = self._raw_at(path.steps)
-        return None if raw is None else _VALUE.decode(raw)
+        return None if raw is None else self._value(raw)
 
     def whole(self) -> Json:
         """Return the body parsed, every digit kept."""
         if self._whole is MISSING:
-            try:
-                self._whole = _VALUE.decode(self._raw)
-            except msgspec.DecodeError as error:
-                raise CutError(f"{self._what}: the answer is not whole: {error}") from error
+            self._whole = self._value(self._raw)
         return self._whole
 
     def _part(self, path: Path | None) -> tuple[bytes, str]:
@@ -134,6 +139,21 @@ class Body:
             raise MalformedError(f"{self._what}: {where} is not in the answer, which has {self._names()}")
         return raw, where
 
+    def _value(self, raw: bytes) -> Json:
+        try:
+            return _VALUE.decode(raw)
+        except msgspec.DecodeError as error:
+            raise CutError(f"{self._what}: the answer is not whole: {error}") from error
+        except RecursionError as error:
+            raise self._too_deep() from error
+        except (UnicodeDecodeError, InvalidOperation) as error:
+            is_text = isinstance(error, UnicodeDecodeError)
+            reason = "a text that is not UTF-8" if is_text else "a number with too large an exponent"
+            raise MalformedError(f"{self._what}: the answer cannot be read: it has {reason}") from error
+
+    def _too_deep(self) -> MalformedError:
+        return MalformedError(f"{self._what}: the answer cannot be read: it has too many levels")
+
     def _raw_at(self, steps: tuple[str, ...]) -> bytes | None:
         raw: Any = self._raw
         for step in steps:
@@ -141,6 +161,8 @@ class Body:
                 raw = _OBJECT.decode(raw).get(step)
             except msgspec.ValidationError:
                 return None
+            except RecursionError as error:
+                raise self._too_deep() from error
             except msgspec.DecodeError as error:
                 raise CutError(f"{self._what}: the answer is not whole: {error}") from error
             if raw is None:
@@ -152,6 +174,16 @@ class Body:
         if isinstance(whole, Mapping):
             return ", ".join(map(str, list(whole)[:8])) or "no fields"
         return f"a list of {len(whole)}"
+
+
+def _splittable(raw: bytes) -> bytes:
+    """Return a body that can be split into records though one of them has half a surrogate pair.
+
+    The parser refuses the whole page for it. Bytes that are no UTF-8 in its place have that record refused alone.
+    """
+    if b"\\ud" not in raw and b"\\uD" not in raw:
+        return raw
+    return _ESCAPES.sub(lambda match: b"\xff" * 6 if match[1] else match[0], raw)
 
 
 def _kind(raw: bytes) -> str:

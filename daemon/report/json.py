@@ -13,8 +13,10 @@ import msgspec
 from daemon.sync.canonical import readable
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Change, Fate, Kind, Reject
+from daemon.sync.contest import Contested
+from daemon.sync.key_change import KeyChange, by_change
 from daemon.sync.outcome import EXITS, Result
-from daemon.values import Json
+from daemon.values import MISSING, Json
 
 from .subjects import Finish, KeptReject, PastRun, Plan
 
@@ -39,8 +41,9 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int | None = N
     }
     yield msgspec.json.format(_ENCODER.encode(head), indent=2).removesuffix(b"\n}") + b',\n  "changes": ['
     separator = b"\n    "
+    key_changes = by_change(subject.result.key_changes)
     for one in islice(subject.changes, limit):
-        yield separator + _ENCODER.encode(change(one))
+        yield separator + _ENCODER.encode(change(one, key_change=key_changes.get((one.kind, one.key))))
         separator = b",\n    "
     yield b"\n  ]\n}\n"
 
@@ -65,8 +68,8 @@ def rejects(rows: Sequence[KeptReject], total: int) -> bytes:
     return document({"total": total, "rejects": kept})
 
 
-def change(subject: Change) -> dict[str, Any]:
-    """Return one change. `before` is null where nothing is known of it."""
+def change(subject: Change, *, key_change: KeyChange | None = None) -> dict[str, Any]:
+    """Return one change. `before` is null where nothing is known of it, `key_change` where it looks like none."""
     return {
         "seq": subject.seq,
         "kind": subject.kind,
@@ -77,6 +80,7 @@ def change(subject: Change) -> dict[str, Any]:
         "fields": subject.fields,
         "before": subject.before,
         "document": subject.document,
+        "key_change": key_change and {"from": readable(key_change.before), "to": readable(key_change.after)},
     }
 
 
@@ -89,7 +93,18 @@ def _result(result: Result, rejects: Sequence[Reject]) -> dict[str, Any]:
         "certificate": _certificate(result.certificate),
         "verdicts": [asdict(verdict) for verdict in result.verdicts],
         "rejects": [{**asdict(reject), "key": readable(reject.key)} for reject in rejects],
+        "contests": [_contested(one) for one in result.contests],
     }
+
+
+def _contested(subject: Contested) -> dict[str, Any]:
+    told = {
+        "field": subject.field,
+        "records": subject.records,
+        "key": readable(subject.key),
+        "wanted": subject.wanted,
+    }
+    return told if subject.found is MISSING else {**told, "found": subject.found}
 
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:

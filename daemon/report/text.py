@@ -1,12 +1,14 @@
 """Plans and runs as lines of text, for somebody who did not write the job file and looks at it at three in the morning.
 
-Pure: values in, lines out. The first sign of a line says what it is (`+ ~ - ! = ✓ ✗`); colour is up to the terminal.
+Pure: values in, lines out. The first sign of a line says what it is (`+ ~ - ! = ≠ ✓ ✗`); colour is up to the terminal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from daemon.sync.change import Change, Fate, Kind, Reject
+from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
+from daemon.sync.key_change import KeyChange, by_change
 from daemon.sync.outcome import Ending, Result, Verdict
 from daemon.values import MISSING
 
@@ -35,6 +37,7 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int = PLAN_LIN
         yield f"… and {shown.count(total - limit, 'more change')} (--limit {total} shows all)"
     yield f"= {result.counts.unchanged} unchanged" + _left_out(result.counts)
     yield from _rejects(result.counts, rejects)
+    yield from map(contested, result.contests)
     yield ""
     yield from _proofs(result)
     yield from _error(result)
@@ -51,6 +54,7 @@ def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> Iterator[str]:
     yield ledger(result.counts)
     yield deletions(result.counts)
     yield from _rejects(result.counts, rejects)
+    yield from map(contested, result.contests)
     yield ""
     yield from _proofs(result)
     yield from _error(result)
@@ -101,6 +105,16 @@ def reject(subject: Reject) -> str:
     return f"! reject  {kind}{shown.key(subject.key)}  {shown.plain(subject.reason)}{status}"
 
 
+def contested(subject: Contested) -> str:
+    """Return a field that does not converge, with an example and the cure, in one line."""
+    example = f"e.g. {shown.key(subject.key)}: wrote {shown.value(subject.wanted)}"
+    found = f"the target shows {shown.value(subject.found)}"
+    return (
+        f"≠ does not converge: {shown.plain(subject.field)} ({shown.count(subject.records, 'record')}, {example}, "
+        f"{found}): map it as the target keeps it, or drop it from the map"
+    )
+
+
 def rejects(job: str, rows: Sequence[KeptReject], total: int) -> Iterator[str]:
     """Yield the rejects that are kept of a job, each with what the target said."""
     if not rows:
@@ -116,12 +130,14 @@ def rejects(job: str, rows: Sequence[KeptReject], total: int) -> Iterator[str]:
     yield f"Next: mend the cause and run again, or crudsd rejects drop {job} KEY"
 
 
-def change(subject: Change) -> Iterator[str]:
-    """Yield the lines of one change."""
+def change(subject: Change, *, key_change: KeyChange | None = None) -> Iterator[str]:
+    """Yield the lines of one change; `key_change` is what it looks like a part of."""
     if subject.fate is Fate.FAILED:
         yield reject(Reject(subject.key, subject.reason, kind=subject.kind))
         return
     note = f"  ({_NOTES[subject.fate]})" if subject.fate in _NOTES else ""
+    if key_change is not None:
+        note += f"  (looks like a key change from {shown.key(key_change.before)} to {shown.key(key_change.after)})"
     head = f"{_PREFIXES[subject.kind]}  {shown.key(subject.key)}"
     if subject.kind is Kind.CREATE:
         yield f"{head}  {_fields(subject)}".rstrip() + note
@@ -149,8 +165,9 @@ def _fields(subject: Change) -> str:
 
 
 def _changes(subject: Plan, limit: int) -> Iterator[str]:
+    key_changes = by_change(subject.result.key_changes)
     for number, one in enumerate(subject.changes, 1):
-        yield from change(one)
+        yield from change(one, key_change=key_changes.get((one.kind, one.key)))
         if number == limit:  # before the stream is asked for one more
             return
 
@@ -217,7 +234,7 @@ def _after_plan(job: str, result: Result, tally: Mapping[tuple[Kind, Fate], int]
     elif result.ending is Ending.REJECTED:
         yield _AFTER[Ending.REJECTED]
     else:
-        yield "Nothing to do: the target is in step."
+        yield f"Nothing to do: the target is in step{_but_for(result)}."
 
 
 def _after_run(job: str, result: Result) -> Iterator[str]:
@@ -231,9 +248,13 @@ def _after_run(job: str, result: Result) -> Iterator[str]:
     elif result.counts.withheld or result.counts.deletes_withheld:  # never claim more than the counts do
         yield f"Done: what was allowed. Next: crudsd plan {job} shows what is still withheld."
     elif result.counts.wrote:
-        yield "Done: the target is in step."
+        yield f"Done: the target is in step{_but_for(result)}."
     else:
-        yield "Done: nothing to write, the target was in step."
+        yield f"Done: nothing to write, the target was in step{_but_for(result)}."
+
+
+def _but_for(result: Result) -> str:
+    return ", but for what does not converge" if result.contests else ""
 
 
 def _cures(job: str, result: Result) -> Iterator[str]:

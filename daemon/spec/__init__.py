@@ -13,6 +13,7 @@ from .connection import (
     Tls,
 )
 from .expressions import Expression, ExpressionError, compile_expression
+from .ignored import record_paths
 from .job import Field_, Guards, Job, Limit, Mode, Schedule, Source, Target
 from .load import Loaded, load
 from .problems import Problem, SpecError
@@ -67,5 +68,6 @@ __all__ = [
     "job_selection",
     "json_schema",
     "load",
+    "record_paths",
     "resolve",
 ]

@@ -16,6 +16,7 @@ from jmespath.exceptions import JMESPathError
 from .addresses import address_problems
 from .answers import answer_problems, replace_problems
 from .grammar import names, parse_expression, parse_template, suggestion
+from .ignored import ignore_problems
 from .marks import Marks
 from .problems import Path_, Problem
 
@@ -73,7 +74,8 @@ _Finding: TypeAlias = tuple[Path_, str, str | None]
 def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> Iterator[Problem]:
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
-        _expressions, _templates, _nesting, _jmespaths, _times, address_problems, answer_problems, replace_problems,
+        _expressions, _templates, _nesting, _jmespaths, _times, address_problems, answer_problems, ignore_problems,
+        replace_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after]

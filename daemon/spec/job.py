@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from .request import ListRequest, Paginate, Request, Rule
-from .types import Duration, Expression, Flag, Name, Percent, Strict, Template, TemplateTree, Whole
+from .types import Duration, Expression, Flag, Name, Percent, RecordField, Strict, Template, TemplateTree, Whole
 
 
 class Mode(StrEnum):
@@ -156,6 +156,10 @@ class Job(Strict):
     source: Source
     key: Expression | list[Expression] = Field(description="What identifies a record: one expression or several.")
     where: Expression | None = Field(default=None, description="Only records for which this is true take part.")
+    ignore: list[RecordField] = Field(
+        default_factory=list,
+        description="Fields of the record that are no news when they change; the job sees its records without them.",
+    )
     map: dict[str, Field_] | None = Field(
         default=None, description="Target field: expression. A dot in the field nests. Default: the record as it is."
     )

@@ -8,18 +8,19 @@ from typing import Any, Final
 
 from .job import Job
 
-REVISED_BY: Final = ("source", "key", "where", "map", "target")
+REVISED_BY: Final = ("source", "key", "where", "ignore", "map", "target")
 """The blocks that decide which documents a job makes and where it puts them. Schedule, mode, guards, compare and
-description are left out: they decide when and how much, not what."""
+description are left out: they decide when and how much, not what. `ignore` is in, since without a map it decides what a
+document holds, and with one what the raw fingerprints are taken of."""
 
 
 SELECTED_BY: Final = ("source", "key", "where")
 """The blocks that decide which records a job sees and under which key. When they change, a record that is gone may
-only be gone from our sight."""
+only be gone from our sight. `ignore` is not among them: key and filter may not use an ignored field."""
 
 
 def job_revision(job: Job) -> str:
-    """Return 16 hexadecimal digits that change when source, key, where, map or target change in meaning.
+    """Return 16 hexadecimal digits that change with the meaning of source, key, where, ignore, map or target.
 
     Short and long forms, the order of keys and comments make no difference; neither does a value that is written
     out but is the default, so that a new release with new settings leaves every revision as it was.

@@ -80,6 +80,16 @@ Expression: TypeAlias = Annotated[
 ]
 """A bare Jinja2 expression, as in Ansible's `when:`; checked when the file is read."""
 
+
+def _record_field(value: Any) -> Any:
+    if isinstance(value, str) and not all(name.strip() for name in value.split(".")):
+        raise ValueError("a field is one or more names with dots between them (example: meta.fetched_at)")
+    return value
+
+
+RecordField: TypeAlias = Annotated[str, BeforeValidator(_record_field)]
+"""A field of a record: its names from the outside in, with dots between them."""
+
 Template: TypeAlias = Annotated[str, BeforeValidator(check_template)]
 """Text with {{ … }} in it; a template that is one single expression keeps the JSON type of its result."""
 

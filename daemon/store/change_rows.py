@@ -14,20 +14,21 @@ from .statements import Stored, Values, execute, many, marks
 
 INSERT = (
     "INSERT INTO changes (run, job, updated_at, seq, kind, key, target_id, version, document, before, fields, "
-    "fingerprint, raw, owned, idempotency_key, fate, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "fingerprint, raw, owned, idempotency_key, fate, reason, contest) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 PLANNED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
-    "fate, reason FROM changes WHERE run = ? AND seq > ? AND fate = 'planned' AND kind IN (?, ?, ?) "
+    "fate, reason, contest FROM changes WHERE run = ? AND seq > ? AND fate = 'planned' AND kind IN (?, ?, ?) "
     "ORDER BY seq LIMIT ?"
 )
 ALL = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
-    "fate, reason FROM changes WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    "fate, reason, contest FROM changes WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
 )
 FAILED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
-    "fate, reason FROM changes WHERE run = ? AND seq > ? AND fate = 'failed' AND kind = ? AND status IN (?*) "
+    "fate, reason, contest FROM changes WHERE run = ? AND seq > ? AND fate = 'failed' AND kind = ? AND status IN (?*) "
     "ORDER BY seq LIMIT ?"
 )
 MEND = (
@@ -43,7 +44,7 @@ AGAIN = (
 )
 UNRESOLVED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
-    "fate, reason FROM changes WHERE job = ? AND fate IN ('sent', 'unknown') AND run <> ? ORDER BY run, seq"
+    "fate, reason, contest FROM changes WHERE job = ? AND fate IN ('sent', 'unknown') AND run <> ? ORDER BY run, seq"
 )
 BY_SEQ = (
     "UPDATE changes SET fate = ?, reason = ?, status = ?, target_id = coalesce(?, target_id), "
@@ -162,7 +163,8 @@ def marked(words: Iterable[Kind | Fate], *, marks: int) -> Values:
 
 def change_of(row: Stored) -> Change:
     """Return the change in a row."""
-    seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, name, fate, reason = row
+    seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, name, *rest = row
+    fate, reason, contest = rest
     return Change(
         seq=seq,
         kind=Kind(kind),
@@ -178,6 +180,7 @@ def change_of(row: Stored) -> Change:
         idempotency_key=name,
         fate=Fate(fate),
         reason=reason,
+        contest=contest,
     )
 
 
@@ -197,4 +200,5 @@ def _values(change: Change) -> Values:
         change.idempotency_key,
         change.fate.value,
         change.reason,
+        change.contest,
     )

@@ -78,12 +78,15 @@ class SqlJournal:
         links: Sequence[tuple[Link, Document | None]],
         rejects: Sequence[Reject],
         counts: Counts,
+        forgotten: Sequence[str] = (),
     ) -> None:
         """Write one page's changes as planned, store its links and rejects, set the counts."""
         with self._database.write() as connection:
             self._hold(connection)
             insert_changes(connection, self._run, self._job, changes, self._at())
             self._keep(connection, links)
+            if self._links_are_kept:
+                forget_links(connection, self._job, forgotten)
             keep_rejects(connection, self._job, self._run, rejects, self._clock())
             store_counts(connection, self._run, counts)
 
@@ -279,4 +282,13 @@ def _link(outcome: Outcome) -> Link:
     target_id = outcome.target_id or change.target_id
     if target_id is None:
         raise StateError(f"{change.key}: a create cannot be done without the id of its record (this is a bug)")
-    return Link(0, change.key, target_id, change.fingerprint, change.raw, outcome.version, outcome.owned)
+    return Link(
+        id=0,
+        key=change.key,
+        target_id=target_id,
+        fingerprint=change.fingerprint,
+        raw=change.raw,
+        version=outcome.version,
+        owned=outcome.owned,
+        contest=change.contest,
+    )

@@ -37,7 +37,8 @@ class SqlLinks:
         with self._database.read() as connection:
             rows = look_up(
                 connection,
-                "SELECT id, key, target_id, fingerprint, raw, version, owned FROM links WHERE job = ? AND key IN (?*)",
+                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest FROM links "
+                "WHERE job = ? AND key IN (?*)",
                 (self._job,),
                 keys,
             )
@@ -49,12 +50,27 @@ class SqlLinks:
             rows = look_up(connection, "SELECT link, document FROM documents WHERE link IN (?*)", (), link_ids)
             return {link: document for link, text in rows if (document := document_of(text)) is not None}
 
+    def by_target(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[Link]]:
+        """Return all links that lead to these target records. Without an index: each call walks the job's links."""
+        found: dict[str, list[Link]] = {}
+        with self._database.read() as connection:
+            rows = look_up(
+                connection,
+                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest FROM links "
+                "WHERE job = ? AND target_id IN (?*)",
+                (self._job,),
+                target_ids,
+            )
+            for row in rows:
+                found.setdefault(row[2], []).append(link_of(row))
+        return found
+
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         """Return up to `limit` links with after < id <= upto, in order of id."""
         with self._database.read() as connection:
             rows = execute(
                 connection,
-                "SELECT id, key, target_id, fingerprint, raw, version, owned FROM links "
+                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest FROM links "
                 "WHERE id > ? AND id <= ? AND job = ? ORDER BY id LIMIT ?",
                 (after, upto, self._job, limit),
             )
@@ -74,9 +90,9 @@ class SqlLinks:
 
 
 def link_of(row: Stored) -> Link:
-    """Return the link in a row of id, key, target_id, fingerprint, raw, version, owned."""
-    number, key, target_id, fingerprint, raw, version, owned = row
-    return Link(number, key, target_id, fingerprint, raw, version, bool(owned))
+    """Return the link in a row of id, key, target_id, fingerprint, raw, version, owned, contest."""
+    number, key, target_id, fingerprint, raw, version, owned, contest = row
+    return Link(number, key, target_id, fingerprint, raw, version, bool(owned), contest)
 
 
 def keep_links(connection: Connection, job: str, links: Sequence[tuple[Link, Document | None]]) -> None:
@@ -87,10 +103,14 @@ def keep_links(connection: Connection, job: str, links: Sequence[tuple[Link, Doc
     """
     many(
         connection,
-        "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (job, key) DO UPDATE SET target_id = excluded.target_id, fingerprint = excluded.fingerprint, "
-        "raw = excluded.raw, version = excluded.version, owned = excluded.owned",
-        [(job, link.key, link.target_id, link.fingerprint, link.raw, link.version, link.owned) for link, _ in links],
+        "raw = excluded.raw, version = excluded.version, owned = excluded.owned, contest = excluded.contest",
+        [
+            (job, link.key, link.target_id, link.fingerprint, link.raw, link.version, link.owned, link.contest)
+            for link, _ in links
+        ],
     )
     texts: list[Values] = [(text, job, link.key) for link, document in links if (text := document_text(document))]
     many(

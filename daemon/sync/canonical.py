@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 
 import msgspec
 import xxhash
@@ -18,16 +18,50 @@ from daemon.values import Document, Json, Record
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)")
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""The usual context rounds to 28 digits, and what differs in the 29th would be the same number."""
+DEEPEST = 150
+"""Levels of objects and lists in a record. Comparing walks down with two Python frames a level, and there are 1,000."""
 _SEPARATOR = "\x1f"
 """Between the parts of a key: the ASCII unit separator, which no sane identifier holds."""
 
 
 def decode(raw: bytes) -> Json:
-    """Return the JSON value in `raw`, every digit kept. Raises ValueError when it is not one JSON value."""
+    """Return the JSON value in `raw`, every digit kept. Raises ValueError when it is not one JSON value of ours.
+
+    Ours is not: more than `DEEPEST` levels, text that is not Unicode, a number that cannot be held exactly.
+    """
     try:
-        return _DECODER.decode(raw)
+        value = _DECODER.decode(raw)
+    except UnicodeDecodeError as error:
+        raise ValueError("a text in it is not UTF-8") from error
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
+    except InvalidOperation as error:
+        raise ValueError("a number in it has too large an exponent") from error
+    # Few brackets cannot be deep, and counting them costs next to nothing.
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and not _is_shallow(value):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+_TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
+
+
+def _is_shallow(value: Json) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            part
+            for one in level
+            if isinstance(one, (dict, list))
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def decode_object(raw: bytes) -> Record:
@@ -41,6 +75,11 @@ def decode_object(raw: bytes) -> Record:
 def raw_fingerprint(raw: bytes, seed: int) -> bytes:
     """Return 16 bytes that tell whether these very bytes were seen under the same job revision (XXH3-128)."""
     return xxhash.xxh3_128_digest(raw, seed=seed)
+
+
+def heard_fingerprint(record: Record, seed: int) -> bytes:
+    """Return 16 bytes as `raw_fingerprint` does, for a record of which something was taken out."""
+    return raw_fingerprint(_ENCODER.encode(record), seed)
 
 
 def fingerprint(document: Document) -> bytes:
@@ -63,7 +102,7 @@ def key_text(value: Json) -> str:
     if isinstance(value, Decimal):
         if not value.is_finite() or abs(value.adjusted()) > 64:
             raise ValueError("the key is not a usable number")
-        return format(value.normalize(), "f")
+        return format(value.normalize(_EXACT), "f") if value else "0"
     if isinstance(value, (list, tuple)) and value:
         return _SEPARATOR.join(key_text(part) for part in value)
     raise ValueError("the key is not a text or a number")
@@ -105,14 +144,15 @@ def agrees(wanted: Json, found: Json) -> bool:
     """Say whether `found` holds what is wanted. Fields that the target adds to an object never matter."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return all(name in found and agrees(part, found[name]) for name, part in wanted.items())
-    if _is_list(wanted) and _is_list(found):
+    if is_list(wanted) and is_list(found):
         return len(wanted) == len(found) and all(map(agrees, wanted, found))
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     return bool(comparable(wanted) == comparable(found))
 
 
-def _is_list(value: Json) -> bool:
+def is_list(value: Json) -> bool:
+    """Say whether a value is a JSON array."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
@@ -120,7 +160,7 @@ def _number(value: Decimal) -> Json:
     if not value.is_finite() or abs(value.adjusted()) > 400:
         return str(value)
     whole = value.to_integral_value()
-    return int(whole) if whole == value and abs(value.adjusted()) < 40 else value.normalize()
+    return int(whole) if whole == value and abs(value.adjusted()) < 40 else value.normalize(_EXACT)
 
 
 def _moment(text: str) -> str:

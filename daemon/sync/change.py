@@ -87,6 +87,8 @@ class Change:
     fate: Fate = Fate.PLANNED
     reason: str = ""
     """Why it failed or was withheld, in words for the operator."""
+    contest: str | None = None
+    """What its link remembers of contested fields once it is done; None for nothing."""
     body: Document | None = None
     """What a request sends in place of the document: without what is set once, or merged into the whole record. Made
     when it is sent, and not journalled."""
@@ -146,6 +148,8 @@ class Link:
     version: str | None
     owned: bool
     """True when this job created the target record, False when it adopted one that was there."""
+    contest: str | None = None
+    """What is remembered of fields that the target sets back; None for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from daemon.values import Document
 
 from .canonical import agrees
 from .change import Kind, Link
+from .contest import weigh
 from .ports import TargetRecord
 from .trees import FieldPath, pruned
 
@@ -69,6 +70,10 @@ class Decision:
     adopted: bool = False
     """True when the target's record was there before us and is linked by this decision."""
     reason: str = ""
+    contested: tuple[str, ...] = ()
+    """The fields that differ and are left alone, since the target sets them back; sorted."""
+    contest: str | None = None
+    """What the link is to remember of them."""
 
 
 def decide(mode: Mode, wanted: Wanted, known: Known, *, set_once: frozenset[FieldPath] = frozenset()) -> Decision:
@@ -100,6 +105,7 @@ def _decide_linked(mode: Mode, wanted: Wanted, known: Known, link: Link, set_onc
         target_id=found.id if found else link.target_id,
         version=found.version if found else link.version,
         owned=link.owned,
+        contest=link.contest,
     )
     if mode in {Mode.CREATE_ONLY, Mode.APPEND}:
         return replace(linked, verb=Verb.SKIP, reason="created before")
@@ -110,7 +116,8 @@ def _decide_linked(mode: Mode, wanted: Wanted, known: Known, link: Link, set_onc
     remembered = known.remembered if link.fingerprint else None
     before = found.document if found is not None else remembered
     fields = differing(wanted.document, before, without=set_once)
-    return replace(linked, verb=Verb.UPDATE if fields else Verb.LINK, before=before, fields=fields)
+    decision = replace(linked, verb=Verb.UPDATE if fields else Verb.LINK, before=before, fields=fields)
+    return decision if found is None else _weighed(decision, wanted, found, set_once)
 
 
 def _decide_missed(mode: Mode, wanted: Wanted, link: Link, set_once: frozenset[FieldPath]) -> Decision:
@@ -124,7 +131,7 @@ def _decide_missed(mode: Mode, wanted: Wanted, link: Link, set_once: frozenset[F
 def _decide_adopted(mode: Mode, wanted: Wanted, found: TargetRecord, set_once: frozenset[FieldPath]) -> Decision:
     untouched = mode in {Mode.CREATE_ONLY, Mode.APPEND}
     fields = () if untouched else differing(wanted.document, found.document, without=set_once)
-    return Decision(
+    decision = Decision(
         Verb.UPDATE if fields else Verb.LINK,
         target_id=found.id,
         version=found.version,
@@ -132,6 +139,19 @@ def _decide_adopted(mode: Mode, wanted: Wanted, found: TargetRecord, set_once: f
         fields=fields,
         owned=False,
         adopted=True,
+    )
+    return _weighed(decision, wanted, found, set_once)
+
+
+def _weighed(decision: Decision, wanted: Wanted, found: TargetRecord, set_once: frozenset[FieldPath]) -> Decision:
+    """Leave out the fields that the target sets back each time; they alone are no reason for a write."""
+    weighed = weigh(decision.contest, pruned(wanted.document, set_once), found.document, decision.fields)
+    return replace(
+        decision,
+        verb=Verb.UPDATE if weighed.fields else Verb.LINK,
+        fields=weighed.fields,
+        contested=weighed.contested,
+        contest=weighed.contest,
     )
 
 

@@ -14,7 +14,7 @@ from daemon.spec import Job, Mode
 from .certificate import Certificate, End, certify
 from .change import Kind
 from .counts import Counts
-from .events import PageDone, PhaseBegan, ReadEnded
+from .events import FieldContested, PageDone, PhaseBegan, ReadEnded
 from .finder import Finder
 from .gone import gone, plan_deletes
 from .guards import Allowance, Facts, withheld_kinds
@@ -27,6 +27,7 @@ from .ports import Page, Ports
 from .reading import Reading, take_up
 from .recovery import recover
 from .relink import Relinker
+from .remarks import Remarks
 from .rounds import Rounds
 
 SLICE_CHANGES = 50_000
@@ -79,6 +80,7 @@ class _Run:
         self._counts = Counts()
         self._settled = 0
         """The seq of the last change that was settled."""
+        self._remarks = Remarks(self._mapping)
 
     def result(self) -> Result:
         error: EndpointError | None = None
@@ -87,12 +89,16 @@ class _Run:
             self._walk()
         except EndpointError as caught:
             error, ending = caught, _ending_of(caught)
+        for contested in self._remarks.contests.fields:
+            self._ports.observe(FieldContested(contested))
         return Result(
             ending=ending or self._ending(),
             counts=self._counts,
             certificate=self._certificate,
             verdicts=self._judgement.verdicts,
             error=str(error) if error else "",
+            contests=self._remarks.contests.fields,
+            key_changes=self._remarks.key_changes.found,
         )
 
     def _walk(self) -> None:
@@ -111,7 +117,16 @@ class _Run:
             permits=self._permits,
             stopping=self._options.stopping,
         )
-        begin = partial(Reading, self._job, self._mapping, ports, run=self._options.run, finder=finder, blocked=blocked)
+        begin = partial(
+            Reading,
+            self._job,
+            self._mapping,
+            ports,
+            run=self._options.run,
+            finder=finder,
+            blocked=blocked,
+            remarks=self._remarks,
+        )
         reading = self._read(begin, mark, behind)
         deletes = self._job.mode is Mode.MIRROR and self._certificate.issued
         self._settle_slice(reading, over=not deletes, last=True)
@@ -131,7 +146,8 @@ class _Run:
         self._ports.observe(PhaseBegan(Phase.READ))
         end: End | None = None
         broke = ["the read was interrupted"]
-        reading = begin(mark=mark, behind=behind)
+        reading = begin(mark=mark)
+        reading.meet(behind)
         try:
             steps = take_up(mark, reading.intake, self._ports) if mark is not None else None
             if mark is not None and steps is None:
@@ -146,7 +162,7 @@ class _Run:
             broke = [f"the read broke off: {error}"]
             raise
         finally:
-            self._certificate = certify(end, (*broke, *reading.intake.doubts))
+            self._certificate = certify(end, (*broke, *reading.intake.doubts, *self._remarks.doubts))
             self._ports.observe(ReadEnded(self._certificate))
         return reading
 
@@ -195,7 +211,13 @@ class _Run:
         A new record may have waited for the value of one that is deleted, so what was refused is tried again.
         """
         self._counts = plan_deletes(
-            self._job, self._ports, reading.planner, reading.seen, self._counts, check_stop=self._check_stop
+            self._job,
+            self._ports,
+            reading.planner,
+            reading.seen,
+            self._counts,
+            remarks=self._remarks,
+            check_stop=self._check_stop,
         )
         self._judge(reading, deletes=self._counts.deletes_pending, over=True)
         self._apply([Kind.DELETE], Phase.DELETE, again=list(Kind), after=0)

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from .certificate import Certificate
 from .change import Outcome, Reject
+from .contest import Contested
 from .counts import Counts
 from .outcome import Phase, Verdict
 
@@ -92,6 +93,13 @@ class Resolved:
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class FieldContested:
+    """A field does not converge: the target sets it back, and it is written no more. Once a run for each field."""
+
+    contested: Contested
+
+
 Event: TypeAlias = (
     PhaseBegan
     | TargetListed
@@ -104,5 +112,6 @@ Event: TypeAlias = (
     | ChangesSettled
     | TriedAgain
     | Resolved
+    | FieldContested
 )
 Observe: TypeAlias = Callable[[Event], None]

@@ -1,6 +1,7 @@
 """What the source no longer has: the remembered records that a whole read did not meet, and their deletes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from daemon.spec import Job
 
@@ -8,6 +9,7 @@ from .change import Link
 from .counts import Counts
 from .planner import Planner
 from .ports import Ports
+from .remarks import Remarks
 from .seen import Seen
 
 BATCH = 1_000
@@ -24,14 +26,47 @@ def gone(ports: Ports, seen: Seen, *, check_stop: Callable[[], None]) -> Iterato
 
 
 def plan_deletes(
-    job: Job, ports: Ports, planner: Planner, seen: Seen, counts: Counts, *, check_stop: Callable[[], None]
+    job: Job,
+    ports: Ports,
+    planner: Planner,
+    seen: Seen,
+    counts: Counts,
+    *,
+    remarks: Remarks,
+    check_stop: Callable[[], None],
 ) -> Counts:
     """Plan the deletes of a read that is proven complete, and return the counts after them.
 
-    Only what this job created is deleted, and what it adopted where the job says so; the rest is kept.
+    Only what this job created is deleted, and what it adopted where the job says so; the rest is kept. A target record
+    that was found under another key of this read is not gone: that key's link takes over whose it is, once stored.
     """
     for links in gone(ports, seen, check_stop=check_stop):
         ours = [link for link in links if link.owned or job.target.delete_adopted]
-        counts = counts.plus(deletes_pending=len(ours), kept=len(links) - len(ours))
-        ports.journal.plan([planner.deletion(link) for link in ours], links=(), rejects=(), counts=counts)
+        heirs = _heirs(ours, ports, seen)
+        dying = [link for link in ours if link.target_id not in heirs and link.target_id not in remarks.adopted]
+        remarks.key_changes.look(dying, ports.links.documents)
+        counts = counts.plus(deletes_pending=len(dying), kept=len(links) - len(ours))
+        ports.journal.plan(
+            [planner.deletion(link) for link in dying],
+            links=[(heir, None) for heir in heirs.values()],
+            rejects=(),
+            counts=counts,
+            forgotten=[link.key for link in ours if link.target_id in heirs],
+        )
     return counts
+
+
+def _heirs(ours: Sequence[Link], ports: Ports, seen: Seen) -> Mapping[str, Link]:
+    """Return the links of keys that are in the source and lead to the records of links that are gone.
+
+    So it is after somebody changed a key on both sides: the record was matched by its new key, and the link of the old
+    one would delete it.
+    """
+    ids = {link.id for link in ours}
+    owned = {link.target_id for link in ours if link.owned}
+    return {
+        target_id: replace(link, owned=link.owned or target_id in owned)
+        for target_id, links in (ports.links.by_target([link.target_id for link in ours]) if ours else {}).items()
+        for link in links
+        if link.id not in ids and (link.id in seen or link.id > seen.highest)
+    }

@@ -53,6 +53,9 @@ class Intake:
                 self._doubt(f"a record on page {page.number} is unreadable")
                 harvest.reject(f"#{mark.hex()}", f"the record is unreadable: {error}")
                 continue
+            if self._mapping.ignores:
+                record = self._mapping.heard(record)
+                mark = canonical.heard_fingerprint(record, self._mapping.seed)
             one = self._key(record, mark, page.number, harvest)
             if one is not None:
                 keyed.append(one)

@@ -1,9 +1,9 @@
 """From record to document: the job's key, filter and map, compiled once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon.spec import ExpressionError, Job, compile_expression, job_revision, job_selection
+from daemon.spec import ExpressionError, Job, compile_expression, job_revision, job_selection, record_paths
 from daemon.values import MISSING, Document, Json, Record
 
 from .canonical import key_text
@@ -31,6 +31,7 @@ class JobMapping:
     def __init__(self, job: Job) -> None:
         keys = job.key if isinstance(job.key, list) else [job.key]
         self._keys = tuple(compile_expression(text) for text in keys)
+        self._ignored = tuple(tuple(path.split(".")) for path in job.ignore)
         self._where = compile_expression(job.where) if job.where is not None else None
         self._rules = (
             None
@@ -46,11 +47,24 @@ class JobMapping:
             )
         )
         self.set_once = frozenset(tuple(name.split(".")) for name, field in (job.map or {}).items() if field.set_once)
+        self.key_fields = _key_fields(job, keys)
+        """The document's fields that derive from the key, the target's match field among them."""
         self.revision = job_revision(job)
         self.selection = job_selection(job)
         """Digest of what the job picks: source, key and filter."""
         self.seed = int(self.revision, 16)
         """Seeds raw fingerprints, so that an edited job makes every record a candidate again."""
+
+    @property
+    def ignores(self) -> bool:
+        """Whether a record has to be heard before anything else looks at it."""
+        return bool(self._ignored)
+
+    def heard(self, record: Record) -> Record:
+        """Return the record as if the source did not send the fields that the job ignores."""
+        for path in self._ignored:
+            record = _without(record, path)
+        return record
 
     def key(self, record: Record) -> str:
         """Return the record's canonical key. Raises UnmappableError when it has none."""
@@ -94,6 +108,34 @@ class JobMapping:
                 continue
             _put(document, rule.path, value)
         return document
+
+
+def _key_fields(job: Job, keys: Sequence[str]) -> frozenset[str]:
+    read = frozenset().union(*(record_paths(text) for text in keys))
+    fields = {job.target.match.split(".")[0]} if job.target.match is not None else set()
+    if job.map is None:
+        return frozenset(fields | {path[0] for path in read if path})
+    for name, field in job.map.items():
+        if any(_overlap(path, key) for path in record_paths(field.from_) for key in read):
+            fields.add(name.split(".")[0])
+    return frozenset(fields)
+
+
+def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Say whether one path leads to the other, or to something around or inside it."""
+    return all(left == right for left, right in zip(one, other, strict=False))
+
+
+def _without(value: Json, path: tuple[str, ...]) -> Json:
+    """Return a value without the field at this path, in each item where there is a list on the way."""
+    if isinstance(value, list):
+        return [_without(part, path) for part in value]
+    name = path[0]
+    if not isinstance(value, Mapping) or name not in value:
+        return value
+    if len(path) == 1:
+        return {other: part for other, part in value.items() if other != name}
+    return {other: _without(part, path[1:]) if other == name else part for other, part in value.items()}
 
 
 def _put(document: dict[str, Json], path: tuple[str, ...], value: Json) -> None:

@@ -6,7 +6,9 @@ from enum import StrEnum
 from daemon.errors import Exit
 
 from .certificate import Certificate
+from .contest import Contested
 from .counts import Counts
+from .key_change import KeyChange
 
 
 class Phase(StrEnum):
@@ -80,3 +82,7 @@ class Result:
     """What went wrong, in words for the operator; empty when nothing did."""
     wait_s: float | None = None
     """Seconds that the remote system asked to be left alone, for a run that is waiting."""
+    contests: tuple[Contested, ...] = ()
+    """Fields that do not converge and were left out of updates."""
+    key_changes: tuple[KeyChange, ...] = ()
+    """Creates and deletes that look like a record whose key has changed."""

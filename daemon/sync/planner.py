@@ -20,6 +20,7 @@ from .harvest import Harvest, Keyed
 from .intake import Intake
 from .mapping import JobMapping, UnmappableError
 from .ports import Page, Ports
+from .remarks import Remarks
 
 
 class Planner:
@@ -35,6 +36,7 @@ class Planner:
         finder: Finder,
         intake: Intake,
         blocked: frozenset[str],
+        remarks: Remarks,
     ) -> None:
         self._job = job
         self._mapping = mapping
@@ -42,6 +44,7 @@ class Planner:
         self._run = run
         self._finder = finder
         self._blocked = blocked
+        self._remarks = remarks
         self._seq = 0
         self._intake = intake
         self.creates = 0
@@ -123,6 +126,10 @@ class Planner:
     def _take(self, wanted: Wanted, decision: Decision, harvest: Harvest) -> None:
         """Turn a decision into a change, a link or a reject, and count it."""
         harvest.count(adopted=int(decision.adopted))
+        if decision.adopted and decision.target_id is not None:
+            self._remarks.adopt(decision.target_id)
+        if decision.contested:
+            self._remarks.contests.note(wanted.key, decision.contested, wanted.document, decision.before or {})
         if decision.verb is Verb.REJECT:
             harvest.reject(wanted.key, decision.reason)
         elif decision.verb is Verb.SKIP:
@@ -135,6 +142,8 @@ class Planner:
             harvest.count(pending=1)
             self.creates += kind is Kind.CREATE
             self.updates += kind is Kind.UPDATE
+            if kind is Kind.CREATE:
+                self._remarks.key_changes.created(wanted.key, wanted.document)
             harvest.changes.append(
                 self._change(
                     kind,
@@ -172,6 +181,7 @@ class Planner:
             raw=wanted.raw if wanted else b"",
             owned=owned,
             idempotency_key=f"{self._run}-{self._seq}",
+            contest=decision.contest if decision else None,
         )
 
 
@@ -184,4 +194,5 @@ def _link(wanted: Wanted, decision: Decision) -> Link:
         raw=wanted.raw,
         version=decision.version,
         owned=decision.owned,
+        contest=decision.contest,
     )

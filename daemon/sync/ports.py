@@ -155,6 +155,9 @@ class Links(Protocol):
     def documents(self, link_ids: Sequence[int]) -> Mapping[int, Document]:
         """Return the last document sent for each of these links, where it is remembered."""
 
+    def by_target(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[Link]]:
+        """Return all links that lead to these target records. May look at every link of the job: for few calls."""
+
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         """Return up to `limit` links with after < id <= upto, in order of id."""
 
@@ -202,11 +205,13 @@ class Journal(Marks, Protocol):
         links: Sequence[tuple[Link, Document | None]],
         rejects: Sequence[Reject],
         counts: Counts,
+        forgotten: Sequence[str] = (),
     ) -> None:
         """Write one page's changes as planned, store `links` with their documents, keep `rejects`, set the counts.
 
         A link replaces the one of the same key (its own id is not looked at); a document of None leaves the
-        remembered one as it is. A reject replaces the one of the same key, its attempts counted on.
+        remembered one as it is. A reject replaces the one of the same key, its attempts counted on. The links of the
+        `forgotten` keys are removed.
         """
 
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:

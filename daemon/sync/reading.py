@@ -1,10 +1,10 @@
 """The read of one run: what it has come to so far, and whether it begins at the beginning or at a mark."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from daemon.errors import MalformedError, RefusedError, UnavailableError
-from daemon.spec import Job
+from daemon.spec import Job, Mode
 
 from .certificate import End
 from .counts import Counts
@@ -15,14 +15,12 @@ from .mapping import JobMapping
 from .mark import Mark
 from .planner import Planner
 from .ports import Page, Ports
+from .remarks import Remarks
 from .seen import Seen
 
 
 class Reading:
-    """What a read has come to so far, with what its pages go through. Not shared between threads.
-
-    `behind`: keys that were rejected before the mark and have been cleared up since.
-    """
+    """What a read has come to so far, with what its pages go through. Not shared between threads."""
 
     def __init__(
         self,
@@ -33,10 +31,12 @@ class Reading:
         run: str,
         finder: Finder,
         blocked: frozenset[str],
+        remarks: Remarks,
         mark: Mark | None = None,
-        behind: Collection[str] = (),
     ) -> None:
         remembered = ports.links.count()
+        if job.mode is Mode.MIRROR and remembered.links:
+            remarks.expect_deletes()
         self._ports = ports
         self._finder = finder
         self._revision = mapping.revision
@@ -47,8 +47,6 @@ class Reading:
         self.seen = Seen(remembered.highest)
         if mark is not None:
             self.seen = Seen(remembered.highest, judged=mark.judged, bits=mark.seen)
-            for link in ports.links.by_key(list(behind)).values():
-                self.seen.add(link.id)
         self.intake = Intake(
             mapping,
             ports,
@@ -56,13 +54,20 @@ class Reading:
             blocked=blocked,
             doubts=mark.doubts if mark else (),
         )
-        self.planner = Planner(job, mapping, ports, run=run, finder=finder, intake=self.intake, blocked=blocked)
+        self.planner = Planner(
+            job, mapping, ports, run=run, finder=finder, intake=self.intake, blocked=blocked, remarks=remarks
+        )
         if mark is not None:
             self.planner.creates, self.planner.updates = mark.creates, mark.updates
         self.pages = 0
         """Pages since the slice began."""
         self.resume: str | None = None
         """The source's word for the page after the last one; None where it gives none."""
+
+    def meet(self, keys: Sequence[str]) -> None:
+        """Note that the records of these keys were met before the mark, and have been cleared up since."""
+        for link in self._ports.links.by_key(keys).values():
+            self.seen.add(link.id)
 
     def page(self, page: Page, counts: Counts) -> Counts:
         """Plan one page and return the counts after it."""

@@ -52,6 +52,9 @@ def carry_out(change: Change, target: Target, permits: Permits) -> Outcome:
         return _failed(change, Fate.UNKNOWN, error)
     except STOPPERS as error:
         raise RunStopError(error, _failed(change, _stopped(error), error)) from error
+    except RunStopError as stop:
+        # It may tell of a request that stood in for this change; the journal knows the change.
+        raise RunStopError(stop.cause, replace(stop.outcome, change=change)) from stop
     except EndpointError as error:
         # An answer that is not what the job file promises: the write may well have happened.
         return _failed(change, Fate.UNKNOWN, error)

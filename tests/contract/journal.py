@@ -107,6 +107,7 @@ class JournalContract:
             before={"price": Decimal("19.9")},
             fields=("price",),
             owned=False,
+            contest='{"price":["0f",1]}',
         )
         plan(journal, change)
         assert list(journal.planned(WRITES)) == [change]
@@ -213,6 +214,28 @@ class JournalContract:
         after = world.links().by_key(["k1"])["k1"]
         assert (after.id, after.target_id, after.version, after.owned) == (before.id, "t1", "v2", False)
         assert world.links().documents([after.id]) == {after.id: {"name": "new"}}
+
+    def test_a_done_update_leaves_what_is_contested(self, world: World, journal: Journal) -> None:
+        journal.plan((), links=[(a_link("k1", contest="old"), None)], rejects=(), counts=Counts())
+        update = a_change(1, Kind.UPDATE, contest="new")
+        send(journal, update)
+        settle(journal, Outcome(update, Fate.DONE))
+        assert world.links().by_key(["k1"])["k1"].contest == "new"
+
+    @pytest.mark.parametrize("fate", [Fate.FAILED, Fate.UNKNOWN, Fate.DROPPED])
+    def test_what_was_not_done_leaves_the_contest_as_it_was(self, world: World, journal: Journal, fate: Fate) -> None:
+        journal.plan((), links=[(a_link("k1", contest="old"), None)], rejects=(), counts=Counts())
+        update = a_change(1, Kind.UPDATE, contest="new")
+        send(journal, update)
+        settle(journal, Outcome(update, fate))
+        assert world.links().by_key(["k1"])["k1"].contest == "old"
+
+    def test_an_unresolved_change_knows_what_is_contested(self, world: World, journal: Journal) -> None:
+        send(journal, a_change(1, Kind.UPDATE, contest="new"))
+        later = world.journal("run2")
+        (found,) = later.unresolved()
+        later.resolve([Outcome(found, Fate.DROPPED)])
+        assert found.contest == "new"
 
     def test_a_done_delete_leaves_nothing(self, world: World, journal: Journal) -> None:
         journal.plan([a_change(1, Kind.DELETE)], links=[(a_link("k1"), {"a": 1})], rejects=(), counts=Counts())
@@ -605,6 +628,25 @@ class LinksContract:
         after = world.links().by_key(["a"])["a"]
         assert after == replace(before, target_id="t2", raw=b"", version="v")
         assert world.links().documents([after.id]) == {after.id: {"n": 2}}
+
+    def test_a_link_remembers_its_contest_until_it_is_told_otherwise(self, world: World) -> None:
+        self.remember(world, (a_link("a", contest="x"), None), (a_link("b"), None))
+        links = world.links()
+        assert [link.contest for link in links.range(0, links.count().highest, 10)] == ["x", None]
+        self.remember(world, (a_link("a"), None))
+        assert world.links().by_key(["a"])["a"].contest is None
+
+    def test_links_are_found_by_their_target_records(self, world: World) -> None:
+        self.remember(world, (a_link("a"), None), (a_link("b", target_id="t-a"), None), (a_link("c"), None))
+        found = world.links().by_target(["t-a", "t-x"])
+        assert {target: sorted(link.key for link in links) for target, links in found.items()} == {"t-a": ["a", "b"]}
+
+    def test_a_forgotten_link_is_gone_with_its_document(self, world: World) -> None:
+        self.remember(world, (a_link("a"), {"n": 1}), (a_link("b"), {"n": 2}))
+        before = world.links().by_key(["a"])["a"]
+        world.journal("run1").plan((), links=(), rejects=(), counts=Counts(), forgotten=["a", "x"])
+        assert set(world.links().by_key(["a", "b"])) == {"b"}
+        assert world.links().documents([before.id]) == {}
 
     def test_no_document_leaves_the_remembered_one(self, world: World) -> None:
         self.remember(world, (a_link("a"), {"n": 1}), (a_link("b"), None))

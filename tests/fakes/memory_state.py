@@ -68,6 +68,13 @@ class MemoryLinks:
             if one in by_id and by_id[one] in self._state.documents
         }
 
+    def by_target(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[Link]]:
+        found: dict[str, list[Link]] = defaultdict(list)
+        for link in self._state.links.values():
+            if link.target_id in target_ids:
+                found[link.target_id].append(link)
+        return found
+
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         links = sorted((link for link in self._state.links.values() if after < link.id <= upto), key=lambda one: one.id)
         return links[:limit]
@@ -99,6 +106,7 @@ class MemoryJournal:
         links: Sequence[tuple[Link, Document | None]],
         rejects: Sequence[Reject],
         counts: Counts,
+        forgotten: Sequence[str] = (),
     ) -> None:
         seqs = [change.seq for change in changes]
         if len(set(seqs)) < len(seqs) or not self._mine.keys().isdisjoint(seqs):
@@ -108,6 +116,9 @@ class MemoryJournal:
         for link, document in links:
             if self._writes:
                 self._state.put(link, document)
+        for key in forgotten if self._writes else ():
+            self._state.links.pop(key, None)
+            self._state.documents.pop(key, None)
         for reject in rejects:
             self._reject(reject)
         self.counts = counts
@@ -273,6 +284,7 @@ class MemoryJournal:
             raw=change.raw,
             version=outcome.version,
             owned=outcome.owned,
+            contest=change.contest,
         )
         self._state.put(link, change.document)
 

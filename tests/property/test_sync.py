@@ -83,7 +83,7 @@ class Trouble:
 class Edit:
     """Something that people do between two runs."""
 
-    what: Literal["join", "leave", "edit", "twin", "nobody", "note", "foreign", "claim", "drop", "spoil"]
+    what: Literal["join", "leave", "edit", "twin", "nobody", "note", "foreign", "claim", "drop", "spoil", "rekey"]
     number: int
     value: str
 
@@ -141,6 +141,7 @@ EDITS = st.builds(
             "claim",
             "drop",
             "spoil",
+            "rekey",
         ]
     ),
     number=NUMBERS,
@@ -266,6 +267,8 @@ class Desk(MemoryTarget):
             self.wrongs.append(f"a delete of {change.key}, who is in the source")
         if not self.is_certain:
             self.wrongs.append(f"a delete of {change.key} after a read that proves nothing")
+        if change.target_id in self.records and self.records[change.target_id]["no"] in self.employed:
+            self.wrongs.append(f"a delete of {self.records[change.target_id]['no']} by the name of {change.key}")
         if change.target_id in self.records and change.target_id not in self.made:
             self.wrongs.append(f"a delete of {change.key}, which somebody else had made")
         super().delete(change)
@@ -358,6 +361,9 @@ class World:
     left: set[str] = field(default_factory=set)
     """Keys that left once. Where the target cannot be seen, nobody can tell whether a delete without an answer was
     made, and who comes back after it is a case for a person."""
+    retired: set[str] = field(default_factory=set)
+    """Keys that were changed to others on both sides. Given to somebody else before the next run, such a key would
+    still lead to the record that had it: no run can tell the two people apart, so it is given to nobody."""
     runs: int = 0
     others: int = 0
     went_on: bool = False
@@ -375,6 +381,8 @@ class World:
 
     def put(self, number: int, value: str = "a") -> None:
         key = f"E{number}"
+        if key in self.retired:
+            return
         if key in self.unlike_before:
             self.others += 1
             value = f"new {self.others}"
@@ -415,7 +423,8 @@ class World:
     def _claim(self, key: str, edit: Edit) -> None:
         """Somebody makes a record of ours by hand, unless one is there or may be under way."""
         under_way = {one.key for one in self.state.changes.values() if one.fate in {Fate.SENT, Fate.UNKNOWN}}
-        if self.shape.sees and self._id_of(key) is None and key not in {*under_way, *self.state.links}:
+        taken = {*under_way, *self.state.links, *self.retired}
+        if self.shape.sees and self._id_of(key) is None and key not in taken:
             self.others += 1
             self.target.records[f"c{self.others}"] = {"no": key, "name": f"{key} {edit.value}"}
 
@@ -433,7 +442,24 @@ class World:
     def _spoil(self, key: str, edit: Edit) -> None:
         target_id = self._id_of(key)
         if target_id is not None and self.shape.compare == "target":
-            self.target.records[target_id] = {**self.target.records[target_id], "name": "spoilt"}
+            # Never the same twice: who sets the same value back before each run is let have it (test_convergence).
+            self.others += 1
+            self.target.records[target_id] = {**self.target.records[target_id], "name": f"spoilt {self.others}"}
+
+    def _rekey(self, key: str, edit: Edit) -> None:
+        """Somebody gives a person another key on both sides; where the target is not seen, nobody could tell."""
+        target_id = self._id_of(key)
+        other = f"E{(edit.number + 1) % 6}"
+        under_way = {one.key for one in self.state.changes.values() if one.fate in {Fate.SENT, Fate.UNKNOWN}}
+        taken = {other, key} & under_way or {other} & {*self.employed(), *self.state.links, *self.retired}
+        if taken or not self.shape.sees or target_id is None or key not in self.employed() or self._id_of(other):
+            return
+        self._forget(key)
+        self.retired.add(key)
+        self.source.records.append(person((edit.number + 1) % 6, name=f"{other} {edit.value}"))
+        self.target.records[target_id] = {**self.target.records[target_id], "no": other}
+        if target_id in self.target.made:
+            self.target.made[target_id] = other
 
     def employed(self) -> frozenset[str]:
         return frozenset(record["no"] for record in self.source.records if "no" in record)

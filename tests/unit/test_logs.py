@@ -14,7 +14,9 @@ import structlog
 
 from daemon.app import open_app
 from daemon.clock import utc_clock
-from daemon.logs import BLOT, bound, configure, get_logger, redact
+from daemon.logs import BLOT, LogObserver, bound, configure, get_logger, redact
+from daemon.sync.contest import Contested
+from daemon.sync.events import FieldContested
 from tests.fakes.misbehaving import Fault, MisbehavingServer
 from tests.integration.harness import Desk
 from tests.integration.test_bad_input import Scene, person
@@ -164,6 +166,17 @@ def test_lines_of_many_threads_do_not_mix(tmp_path: Path) -> None:
         told = stream.read().splitlines()
 
     assert len([json.loads(line) for line in told]) == 800
+
+
+def test_a_field_that_does_not_converge_is_a_warning_without_its_values(out: io.StringIO) -> None:
+    configure(format="json", stream=out)
+
+    LogObserver(get_logger())(FieldContested(Contested("email", 12, "E17", "Canary@x", "canary@x")))
+
+    (line,) = lines(out)
+    assert (line["event"], line["level"], line["field"], line["records"]) == ("field.contested", "warning", "email", 12)
+    assert "does not converge" in line["message"]
+    assert "canary" not in out.getvalue().lower()
 
 
 # ---- what is never said ----

@@ -6,11 +6,14 @@ from decimal import Decimal
 
 from daemon.report import json as forms
 from daemon.sync.change import Kind, Reject
+from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
+from daemon.sync.key_change import KeyChange
 from daemon.sync.outcome import Ending
+from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, create, delete, planned, result, update
 
-RESULT_KEYS = {"ending", "exit_code", "error", "counts", "certificate", "verdicts", "rejects"}
+RESULT_KEYS = {"ending", "exit_code", "error", "counts", "certificate", "verdicts", "rejects", "contests"}
 
 
 def test_a_plan_is_one_object_with_its_changes() -> None:
@@ -35,9 +38,22 @@ def test_a_plan_is_one_object_with_its_changes() -> None:
         "fields": ["id", "price"],
         "before": None,
         "document": {"id": 2**70, "price": "19.90"},
+        "key_change": None,
     }
     assert told["verdicts"] == [{"guard": "updates", "tripped": False, "message": GUARD.message}]
     assert told["certificate"]["issued"] is True
+
+
+def test_a_key_change_stands_on_both_of_its_changes() -> None:
+    looks_like = KeyChange("a\x1f1", "a\x1f2")
+    plan = planned(
+        result(key_changes=(looks_like,)), create("a\x1f2", name="Ada"), create("3"), delete("a\x1f1"), delete("a\x1f2")
+    )
+
+    told = json.loads(b"".join(forms.plan(plan)))
+
+    both = {"from": "a/1", "to": "a/2"}
+    assert [one["key_change"] for one in told["changes"]] == [both, None, both, None]
 
 
 def test_a_plan_without_changes_is_an_object_too() -> None:
@@ -67,6 +83,20 @@ def test_the_end_of_a_run_tells_its_exit_code_and_its_rejects() -> None:
         "records": None,
         "total": None,
     }
+
+
+def test_a_contested_field_has_an_example_without_found_where_the_target_shows_none() -> None:
+    contests = (
+        Contested("price", 12, "a\x1fb", Decimal("19.90"), None),
+        Contested("note", 1, "7", "x", MISSING),
+    )
+
+    told = json.loads(forms.finish(Finished(result(contests=contests))), parse_float=str)
+
+    assert told["contests"] == [
+        {"field": "price", "records": 12, "key": "a/b", "wanted": "19.90", "found": None},
+        {"field": "note", "records": 1, "key": "7", "wanted": "x"},
+    ]
 
 
 def test_a_run_that_goes_on_has_no_ending() -> None:

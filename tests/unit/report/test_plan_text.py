@@ -6,7 +6,9 @@ from decimal import Decimal
 
 from daemon.report import text
 from daemon.sync.change import Change, Fate, Kind, Reject
+from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
+from daemon.sync.key_change import KeyChange
 from daemon.sync.outcome import Ending, Verdict
 from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Planned, create, delete, planned, result, update, withheld
@@ -128,6 +130,29 @@ def test_rejects_are_told_with_their_reasons() -> None:
         "! 1 more, kept with their reasons in the state database",
     ]
     assert lines[-1].startswith("Next: mend the rejected records")
+
+
+def test_a_key_change_is_told_on_both_of_its_lines() -> None:
+    plan = planned(
+        result(key_changes=(KeyChange("E17", "E99"),)), create("E99", name="Ada"), withheld(delete("E17")), delete("E3")
+    )
+
+    lines = list(text.plan(plan))
+
+    assert lines[2:5] == [
+        "+ create  E99  name='Ada'  (looks like a key change from E17 to E99)",
+        "- delete  E17  (withheld)  (looks like a key change from E17 to E99)",
+        "- delete  E3",
+    ]
+
+
+def test_a_plan_with_a_field_that_does_not_converge_never_claims_to_be_in_step() -> None:
+    contests = (Contested("email", 1, "E17", "A@x", "a@x"),)
+
+    lines = list(text.plan(planned(result(counts=Counts(seen=1, unchanged=1), contests=contests))))
+
+    assert lines[3].startswith("≠ does not converge: email (1 record, e.g. E17: ")
+    assert lines[-1] == "Nothing to do: the target is in step, but for what does not converge."
 
 
 def test_a_plan_whose_read_broke_off_concludes_nothing() -> None:

@@ -6,8 +6,10 @@ import pytest
 
 from daemon.report import shown, table, text
 from daemon.sync.change import Kind, Reject
+from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Phase, Verdict
+from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, result
 
 BEGAN = datetime(2026, 11, 22, 3, 15, tzinfo=UTC)
@@ -40,6 +42,24 @@ def test_a_ledger_that_does_not_balance_is_called_a_defect() -> None:
         "✗ 3 seen = 1 created + 0 updated + 0 unchanged: this does not balance, which is a defect of crudsd; "
         "please report it"
     )
+
+
+def test_a_field_that_does_not_converge_is_told_with_an_example_and_a_cure() -> None:
+    contests = (Contested("email", 12, "E17", "A@x", "a@x"), Contested("note", 1, "a\x1fb\x1b", "y" * 99, MISSING))
+
+    *_, first, second, _, _, _, last = text.finish(
+        Finished(result(counts=Counts(seen=2, unchanged=2), contests=contests))
+    )
+
+    assert first == (
+        "≠ does not converge: email (12 records, e.g. E17: wrote 'A@x', the target shows 'a@x'): "
+        "map it as the target keeps it, or drop it from the map"
+    )
+    assert second == (
+        f"≠ does not converge: note (1 record, e.g. a/b\\x1b: wrote 'yyy{'y' * 55}…, the target shows (missing)): "
+        "map it as the target keeps it, or drop it from the map"
+    )
+    assert last == "Done: nothing to write, the target was in step, but for what does not converge."
 
 
 def test_ten_rejects_are_shown_and_the_others_counted() -> None:

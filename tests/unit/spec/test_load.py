@@ -149,6 +149,7 @@ def test_the_revision_is_the_same_for_what_means_the_same() -> None:
         "description": "x",
         "guards": {"deletes": 3},
         "mode": "create_only",
+        "ignore": [],
     }
     assert job_revision(Job.model_validate(JOB)) == job_revision(Job.model_validate(longer))
     assert len(job_revision(Job.model_validate(JOB))) == 16
@@ -159,6 +160,7 @@ def test_the_revision_changes_with_what_is_read_mapped_or_written() -> None:
         JOB,
         JOB | {"key": "record.no"},
         JOB | {"where": "record.a"},
+        JOB | {"ignore": ["fetched_at"]},
         JOB | {"map": {"a": "record.b", "b": "record.b"}},
         JOB | {"map": None},
         JOB | {"source": {"connection": "hr", "read": "people"}},
@@ -174,4 +176,5 @@ def test_the_revision_changes_with_what_is_read_mapped_or_written() -> None:
 def test_the_selection_changes_only_with_what_is_read() -> None:
     job = Job.model_validate(JOB)
     assert job_selection(job) == job_selection(Job.model_validate(JOB | {"map": None}))
+    assert job_selection(job) == job_selection(Job.model_validate(JOB | {"ignore": ["fetched_at"]}))
     assert job_selection(job) != job_selection(Job.model_validate(JOB | {"where": "record.a"}))

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 
 import cruds
 from cruds.auth import OAuth2
-from cruds.exchange import RequestEvent
+from cruds.events import RequestEvent
 from cruds.oauth2.store import TokenStore
 from daemon.errors import ConfigError
 from daemon.spec import BasicAuth, BearerAuth, Connection, HeaderAuth, OAuth2Auth, SecretRef

@@ -12,7 +12,8 @@ from typing import Any
 import cruds
 from cruds import exception as http
 from cruds.address import bare
-from cruds.exchange import EventKind, RequestEvent, utc_now
+from cruds.events import EventKind, RequestEvent
+from cruds.exchange import utc_now
 from cruds.retries import retry_after_of
 from daemon.errors import (
     AuthError,

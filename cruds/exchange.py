@@ -70,7 +70,7 @@ class Call:
 class Exchange:
     """Makes calls over one transport with one policy. Safe to share between threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a client is made of, by keyword
         self,
         transport: Transport,
         policy: RetryPolicy,
@@ -125,12 +125,12 @@ class Exchange:
         try:
             got, proof = self._attempt(talk)
             answer, error = (got, None) if isinstance(got, Response) else (None, got)
-            return got, proof
         except CrudsError as caught:
             error = caught
             raise
         finally:
             leave(answer, error)
+        return got, proof
 
     def _attempt(self, talk: Talk) -> tuple[Response | RequestError, Mapping[str, str]]:
         """Make one attempt; its answer, or the error after which it may be repeated, and the proof that went along."""

@@ -93,6 +93,7 @@ class _Run:
             certificate=self._certificate,
             verdicts=self._judgement.verdicts,
             error=str(error) if error else "",
+            wait_s=error.retry_after_s if isinstance(error, UnavailableError) else None,
         )
 
     def _walk(self) -> None:
@@ -247,4 +248,6 @@ class _Run:
 def _ending_of(error: EndpointError) -> Ending:
     if isinstance(error, StoppedError):
         return Ending.INTERRUPTED
-    return Ending.UNAVAILABLE if isinstance(error, UnavailableError) else Ending.FAILED
+    if isinstance(error, UnavailableError):
+        return Ending.WAITING if error.retry_after_s else Ending.UNAVAILABLE
+    return Ending.FAILED

@@ -23,7 +23,7 @@ class Concurrency:
 
         Say whether it was halved; at 1 it stays, and a new complaint counts all the same.
         """
-        if began_at < self._cut_at:
+        if began_at <= self._cut_at:
             return False
         self._limit, self._cut_at = max(1.0, self._limit / 2), now
         return True

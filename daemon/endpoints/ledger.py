@@ -102,7 +102,8 @@ class Ledger:
 
     def _hold(self, name: str, window: _Window, now: float) -> Hold | None:
         if window.ends_at is not None and now >= window.ends_at + ROUNDING_S:
-            window.least, window.untold, window.ends_at = window.limit, 0, None
+            # Nobody has told of the new window yet: what one held before, and at least one request, to be told.
+            window.least, window.untold, window.ends_at = max(window.limit, 1.0), 0, None
         said = f"the budget {name} that the system states" if name else "the budget that the system states"
         left = window.least - window.untold
         ours = window.limit * self._share - (window.used if now < window.used_until else 0)
@@ -129,7 +130,9 @@ class Ledger:
             while len(self._windows) >= _MOST:
                 del self._windows[next(iter(self._windows))]
             limit = remaining if said.limit is None else said.limit
-            self._windows[said.name] = _Window(remaining, limit, ends_at, latest, used_until=ends_at or now)
+            self._windows[said.name] = _Window(
+                remaining, limit, ends_at, latest, used_until=ends_at or now, sent_at=now
+            )
             return
         if not _is_fresher(window, number, ends_at):
             if _is_same(window.ends_at, ends_at):

@@ -20,7 +20,7 @@ LONGEST_S = 86_400.0
 
 _LONGEST_TEXT = 2_000
 """Characters of a header that are read: dozens of budgets."""
-_NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?", re.ASCII)
+_NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,30})?", re.ASCII)
 _EPOCH_MS_FROM = 1e11
 _EPOCH_S_FROM = 1e8
 """A number as large as this is no wait (three years) but a moment (since 1973)."""

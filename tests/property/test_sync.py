@@ -461,7 +461,10 @@ class World:
         """Do one run; None when its process died."""
         self.runs += 1
         run = f"run{self.runs}"
-        self.source.breaks_at, self.source.error = trouble.breaks_at, UnavailableError("gone", retry_after_s=trouble.asks_s)
+        self.source.breaks_at, self.source.error = (
+            trouble.breaks_at,
+            UnavailableError("gone", retry_after_s=trouble.asks_s),
+        )
         self.target.begin(trouble, self.employed(), is_certain=self.is_tidy())
         ports = Ports(
             source=self.source,

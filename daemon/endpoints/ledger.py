@@ -106,13 +106,20 @@ class Ledger:
             window.least, window.untold, window.ends_at = max(window.limit, 1.0), 0, None
         said = f"the budget {name} that the system states" if name else "the budget that the system states"
         left = window.least - window.untold
-        ours = window.limit * self._share - (window.used if now < window.used_until else 0)
+        ours = self._ours(window, now)
         if window.ends_at is not None and min(left, ours) < 1:
             whose = "" if left < 1 else "our share of "
             return Hold(window.ends_at + ROUNDING_S - now, f"{whose}{said} is used up")
-        if left - sum(number for route, number in self._under_way.items() if self._pays(route, name)) < 1:
+        under_way = sum(number for route, number in self._under_way.items() if self._pays(route, name))
+        if under_way and left - under_way < 1:  # with nobody under way, one goes out and is told
             return Hold(_POLL_S, f"{said} may be used up", is_pace=True)
         return self._pace(said, window, min(left, ours), now)
+
+    def _ours(self, window: _Window, now: float) -> float:
+        """Return what is left of our share; where all is ours, the server's number alone counts."""
+        if self._share >= 1:
+            return float("inf")
+        return window.limit * self._share - (window.used if now < window.used_until else 0)
 
     def _pace(self, said: str, window: _Window, rest: float, now: float) -> Hold | None:
         if window.ends_at is None or rest >= window.limit * self._share * LOW:

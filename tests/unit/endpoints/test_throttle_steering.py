@@ -25,11 +25,19 @@ URL = "https://h.example/x"
 DOWN = ConnectError("no connection", method="GET", url=URL)
 
 
+class BoundedTime(HandTime):
+    """Nobody waits without end: that would be the failure, and it is told as one."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert len(self.waits) < 5_000, "this wait has no end"
+        return super().wait(timeout)
+
+
 @dataclass
 class Rig:
     """A throttle and its time."""
 
-    time: HandTime = field(default_factory=HandTime)
+    time: HandTime = field(default_factory=BoundedTime)
     connection: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -230,6 +238,53 @@ def test_a_late_answer_of_an_old_state_does_not_undo_a_fresher_one(rig: Rig) -> 
     slow(Response(200, said(1, 60), b"", URL, "GET"), None)
 
     assert rig.ask() == pytest.approx(61)
+
+
+def test_the_lower_of_two_answers_that_were_under_way_together_counts(rig: Rig) -> None:
+    rig.ask(headers=said(50, 60))
+    one, other = rig.enter(), rig.enter()
+    one(Response(200, said(40, 60), b"", URL, "GET"), None)
+    other(Response(200, said(0, 60), b"", URL, "GET"), None)
+
+    assert rig.ask() == pytest.approx(61)
+
+
+def test_a_request_that_was_never_answered_is_taken_off(rig: Rig) -> None:
+    rig.ask(headers=said(1, at(101), limit=1))
+    rig.ask(error=DOWN)
+
+    assert rig.time.now < 102
+    rig.ask()
+    assert rig.time.now == pytest.approx(102)
+
+
+def test_a_reset_of_a_budget_without_a_limit_lets_somebody_out(rig: Rig) -> None:
+    rig.ask(headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "10"})
+
+    assert rig.ask() == pytest.approx(11)
+    assert rig.ask() < 1
+
+
+def test_a_budget_that_refills_may_be_used_beyond_its_limit(rig: Rig) -> None:
+    waits = [rig.ask(headers=said(30, 60, limit=40)) for _ in range(100)]
+
+    assert set(waits) == {0}
+
+
+def test_a_token_that_could_not_be_used_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(connection={"quota": {"requests": 60, "per": "1m"}})
+    for _ in range(6):
+        rig.ask()
+    usual = rig.time.wait
+
+    def meanwhile(timeout: float | None = None) -> bool:
+        if not rig.time.waits:
+            rig.throttle._quiet_until = rig.time.now + 60 / 55 + 1
+        return usual(timeout)
+
+    monkeypatch.setattr(rig.time, "wait", meanwhile)
+
+    assert rig.ask() == pytest.approx(60 / 55 + 1)
 
 
 def test_a_late_answer_of_the_window_before_does_not_close_the_new_one(rig: Rig) -> None:

@@ -183,7 +183,7 @@ class Exchange:
         if then is Then.REFRESH_AUTH:
             message = f"{said}, and another token did not help; look at the credentials of connection {self.name}"
             return AuthError(message, status=status, excerpt=excerpt)
-        wanted = retry_after_of(response.headers, utc_now)
+        wanted = self._refused_wait(retry_after_of(response.headers, utc_now), response.attempts)
         return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
 
     def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
@@ -197,7 +197,8 @@ class Exchange:
             message = f"{said}; the credentials of connection {self.name} are refused"
             return AuthError(message, status=status, excerpt=excerpt)
         if status in UNPROCESSED:
-            return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=self._refused_wait(error))
+            wanted = self._refused_wait(error.retry_after, error.attempts)
+            return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
         if call.creates and not call.repeatable and (status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT):
             return UnknownError(f"{said}; it may have been carried out", status=status, excerpt=excerpt)
         if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_TIMEOUT} or (
@@ -206,10 +207,10 @@ class Exchange:
             return UnavailableError(said, status=status, excerpt=excerpt)
         return _refusal(call, status)(said, status=status, excerpt=excerpt)
 
-    def _refused_wait(self, error: http.HTTPStatusError) -> float | None:
+    def _refused_wait(self, wait_s: float | None, attempts: int) -> float | None:
         """Return the wait that was asked for, if it was too long for a call; None where the tries were used up."""
-        wait_s, retry = error.retry_after, self._retry
-        if wait_s is None or (wait_s <= retry.max_wait.total_seconds() and error.attempts >= retry.attempts):
+        retry = self._retry
+        if wait_s is None or (wait_s <= retry.max_wait.total_seconds() and attempts >= retry.attempts):
             return None
         return believed(wait_s)
 

@@ -3,7 +3,8 @@
 from .address import path
 from .auth import OAuth2
 from .core import AuthABC, CallOptions, Client, VerbOptions
-from .exchange import EventKind, RequestEvent
+from .events import EventKind, RequestEvent
+from .gate import Gate
 from .oauth2 import DeviceLogin, Narrowed, ServerMetadata
 from .pages import End, EndReason, PageFacts, Pager, PageRequest, PageType, Paging
 from .reading import Page, Pages, read_page
@@ -19,6 +20,7 @@ __all__ = [
     "End",
     "EndReason",
     "EventKind",
+    "Gate",
     "Narrowed",
     "OAuth2",
     "Page",

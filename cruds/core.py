@@ -25,8 +25,10 @@ from .body import JSON, Files, compatible, encode
 from .cookies import Cookies
 from .credentials import AuthABC, identify, is_credential, merged_headers
 from .download import Saving
+from .events import RequestEvent
 from .exception import InsecureError, RedirectError, RequestError
-from .exchange import Call, Exchange, RequestEvent
+from .exchange import Call, Exchange
+from .gate import Gate
 from .options import CallOptions, VerbOptions, refuse_unknown
 from .pages import Paging
 from .reading import Pages
@@ -52,7 +54,8 @@ class Client:
     for each request and, after a 401, once for another token. `timeout` bounds a whole call in seconds: attempts,
     waits, redirects and body; None means no end. `retry_status_codes` are repeated up to `retries` times if
     repeating is harmless, see `RetryPolicy`. `stop`, once set, ends every wait with `ClientStoppedError`. `on_event`
-    is told of each attempt, on the thread that makes it; the client itself logs nothing.
+    is told of each attempt, on the thread that makes it; the client itself logs nothing. `gate` is passed by each
+    attempt, repeats, redirects and renewals included: see `cruds.gate.Gate`.
 
     `cookies` keeps what the host sets and shows it to this host only; like a credential, not over plain http. What
     counts of the environment (`trust_env`) and what wins over it is said in `cruds.pools`.
@@ -90,6 +93,7 @@ class Client:
         user_agent: str | None = None,
         stop: threading.Event | None = None,
         on_event: Callable[[RequestEvent], None] | None = None,
+        gate: Gate | None = None,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self._host = Host.parse(host)
@@ -131,6 +135,7 @@ class Client:
             random=random,
             budget=RetryBudget(),
             cookies=kept,
+            gate=gate,
         )
 
     # ---- the four verbs: what they return is fixed by the API reference ----

@@ -9,6 +9,7 @@
     │   ├── AnswerLostError        bytes went out, the answer did not arrive: it may have been carried out
     │   ├── DeadlineError          the call's total time is used up
     │   ├── ClientStoppedError     the stop event was set while the call waited
+    │   ├── GateClosedError        the client's own gate lets nothing out for now
     │   ├── RedirectError          a redirect that must not be followed
     │   ├── ResponseTooLargeError  the body exceeds `max_response_bytes`
     │   ├── BodyError              the body is not what its content type says
@@ -145,6 +146,17 @@ class DeadlineError(RequestError):
 
 class ClientStoppedError(RequestError):
     """The stop event is set. `sent` tells whether the server may have acted on an earlier attempt."""
+
+
+class GateClosedError(RequestError):
+    """The client's own gate let this attempt not go out. `sent` tells of an earlier one.
+
+    `wait_s` says in how many seconds another call may get through; None where the gate does not say.
+    """
+
+    def __init__(self, message: str, *, wait_s: float | None, **facts: Any) -> None:
+        super().__init__(message, **{"attempts": 0, **facts})
+        self.wait_s = wait_s
 
 
 class RedirectError(RequestError):

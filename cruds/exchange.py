@@ -6,6 +6,8 @@
            └─▶ status to retry ─────────────────▶ policy: wait and repeat ─▶ attempt
            └─▶ any other answer ▶ returned, whatever its status
 
+Every attempt passes the gate, where there is one, and has left it before anything is waited for.
+
 An error that leaves here is honest about the whole call: if any attempt may have been carried out, the error has
 `sent`, and a "nothing reached the server" of the last attempt becomes an `AnswerLostError`.
 """
@@ -16,13 +18,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from time import monotonic
 from typing import Any
 
 from .address import bare
 from .cookies import Cookies
 from .credentials import Credentials, merged_headers, proven_headers
+from .events import EventKind, RequestEvent
 from .exception import (
     AnswerLostError,
     ClientStoppedError,
@@ -31,45 +33,13 @@ from .exception import (
     DeadlineError,
     RequestError,
 )
+from .gate import Gate
 from .redirects import REDIRECTS, follow
 from .response import Response
 from .retries import RetryBudget, RetryPolicy, is_unprocessed, retry_after_of
 from .ruling import Ruling
 from .talk import Talk, where, whole_truth
 from .transport import Body, Transport
-
-
-class EventKind(StrEnum):
-    """How an attempt ended."""
-
-    ANSWER = "answer"
-    """With the answer that the call returns or raises."""
-    RETRY = "retry"
-    """It will be repeated after `wait_s`."""
-    RENEWAL = "renewal"
-    """With 401; another token is at hand and the request is repeated."""
-    REDIRECT = "redirect"
-    """It is followed."""
-    FAILURE = "failure"
-    """With the error that the call raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestEvent:
-    """One attempt is over. Holds nothing secret: it may be logged as it is."""
-
-    kind: EventKind
-    method: str
-    url: str
-    """Without its query."""
-    status: int | None
-    """None when no answer arrived."""
-    attempt: int
-    """Counted from 1 within the call, redirects and renewals included."""
-    wait_s: float | None = None
-    """Seconds until the next attempt, for a retry."""
-    error: str | None = None
-    """The name of the error's type; None when there was an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +70,7 @@ class Call:
 class Exchange:
     """Makes calls over one transport with one policy. Safe to share between threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a client is made of, by keyword
         self,
         transport: Transport,
         policy: RetryPolicy,
@@ -111,15 +81,16 @@ class Exchange:
         random: Callable[[], float],
         budget: RetryBudget,
         cookies: Cookies | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._transport, self._policy, self._credentials = transport, policy, credentials
-        self._cookies = cookies
+        self._cookies, self._gate = cookies, gate
         self._stop, self._on_event, self._random, self._budget = stop, on_event, random, budget
 
     def run(self, call: Call) -> Response:
         """Carry a call to its final answer, whatever its status.
 
-        Raises the errors of `Transport.send`, `RedirectError` and `ClientStoppedError`.
+        Raises the errors of `Transport.send`, `RedirectError`, `ClientStoppedError`, and what the gate raises.
         """
         talk = Talk(call)
         try:
@@ -138,6 +109,31 @@ class Exchange:
         """Make one attempt; None if the call goes on."""
         if self._stop.is_set():
             raise ClientStoppedError("stopped", **where(talk))
+        got, proof = self._attempt(talk) if self._gate is None else self._attempt_through(self._gate, talk)
+        if isinstance(got, Response):
+            return self._after_answer(talk, got, proof)
+        self._after_error(talk, got)
+        return None
+
+    def _attempt_through(self, gate: Gate, talk: Talk) -> tuple[Response | RequestError, Mapping[str, str]]:
+        """Make one attempt behind the gate, whose time is not the call's."""
+        came_at = monotonic()
+        leave = gate(talk.call.method, bare(talk.call.url))
+        talk.call = replace(talk.call, ends_at=talk.call.ends_at + monotonic() - came_at)
+        answer: Response | None = None
+        error: CrudsError | None = None
+        try:
+            got, proof = self._attempt(talk)
+            answer, error = (got, None) if isinstance(got, Response) else (None, got)
+        except CrudsError as caught:
+            error = caught
+            raise
+        finally:
+            leave(answer, error)
+        return got, proof
+
+    def _attempt(self, talk: Talk) -> tuple[Response | RequestError, Mapping[str, str]]:
+        """Make one attempt; its answer, or the error after which it may be repeated, and the proof that went along."""
         proof = self._credentials.headers() if talk.call.is_authenticated else {}
         headers = proven_headers(talk.call.headers, proof) if proof else talk.call.headers
         if self._cookies is not None:
@@ -148,16 +144,13 @@ class Exchange:
         try:
             answer = self._transport.send(talk.call, headers)
         except (ConnectError, AnswerLostError) as error:
-            self._after_error(talk, error)
-            return None
+            return error, proof
         except RequestError as error:
             self._tell(EventKind.FAILURE, talk, error=error)
             raise
         if self._cookies is not None:
             self._cookies.note(answer.url, answer.headers)
-        if talk.attempts > 1:
-            answer = replace(answer, attempts=talk.attempts)
-        return self._after_answer(talk, answer, proof)
+        return replace(answer, attempts=talk.attempts) if talk.attempts > 1 else answer, proof
 
     def _after_error(self, talk: Talk, error: RequestError) -> None:
         """Wait for the next attempt, or raise the error."""

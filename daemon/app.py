@@ -208,12 +208,16 @@ class App:
                 self._worker.end(run, Ending.SKIPPED, str(error))
                 self._log.warning("run.skipped", reason=str(error))
                 return Ending.SKIPPED
-            logs.tell_result(self._log, finished.result, took_s=finished.took_s)
+            logs.tell_result(self._log, finished.result, took_s=finished.took_s, resume_at=finished.resume_at)
             return finished.result.ending
 
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs as far as they still exist."""
         return tuple(dict.fromkeys(row.job for row in self._worker.cut_off() if row.job in self.spec.jobs))
+
+    def waits_until(self, job: str) -> datetime | None:
+        """Return when the work of a job goes on whose last run is waiting; None where it is not."""
+        return self._runs.waits_until(job)
 
     # ---- wiring --------------------------------------------------------------------------------------------------
 

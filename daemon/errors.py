@@ -101,7 +101,10 @@ class EndpointError(CrudsdError):
 
 
 class UnavailableError(EndpointError):
-    """Asking later may help. `retry_after_s` is the wait the system asked for, None if it said nothing."""
+    """Asking later may help.
+
+    `retry_after_s` is the wait that the system asked for, in seconds, where it is longer than a call may take.
+    """
 
     exit = Exit.UNAVAILABLE
 

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, Literal, Protocol, TextIO
 
 import structlog
@@ -190,8 +191,8 @@ class LogObserver:
         tell("read.ended", certificate=str(certificate))
 
 
-def tell_result(log: Logger, result: Result, *, took_s: float) -> None:
-    """Log the end of a run with its counts."""
+def tell_result(log: Logger, result: Result, *, took_s: float, resume_at: datetime | None = None) -> None:
+    """Log the end of a run with its counts, and when the work of one that is waiting goes on."""
     counts = result.counts
     figures = {
         name: getattr(counts, name)
@@ -203,6 +204,8 @@ def tell_result(log: Logger, result: Result, *, took_s: float) -> None:
         result.ending, log.warning
     )
     more = {"error": result.error} if result.error else {}
+    if resume_at is not None:
+        more["resume_at"] = resume_at.isoformat(timespec="seconds")
     tell("run.ended", ending=str(result.ending), took_s=round(took_s, 2), **figures, **more)
 
 

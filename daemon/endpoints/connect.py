@@ -11,8 +11,10 @@ from urllib.parse import quote_plus
 
 import cruds
 from cruds.auth import OAuth2
-from cruds.exchange import RequestEvent
+from cruds.events import RequestEvent
+from cruds.gate import Leave
 from cruds.oauth2.store import TokenStore
+from cruds.retries import SAFE_METHODS
 from daemon.errors import ConfigError
 from daemon.spec import BasicAuth, BearerAuth, Connection, HeaderAuth, OAuth2Auth, SecretRef
 from daemon.values import Secret
@@ -45,10 +47,14 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
     """Make the exchange for a connection. Nothing goes to the network until the first call."""
     retry, timeout = connection.retry, connection.timeout
     blot, attempts = Blotter(), Attempts()
+    throttle = Throttle(connection, stop=around.stop)
 
     def tell(event: RequestEvent) -> None:
         attempts.note(event)
         around.on_event(name, event)
+
+    def gate(method: str, url: str) -> Leave:
+        return throttle.enter(method, url, route=_route(method, url, client.host), in_hand=attempts.in_hand)
 
     try:
         client = cruds.Client(
@@ -66,13 +72,18 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
             allow_insecure=connection.allow_insecure,
             stop=EndOfWaits(around.stop),
             on_event=tell,
+            gate=gate,
             **_tls(connection, around.folder),
         )
     except (ValueError, OSError, cruds.exception.CrudsError) as error:
         raise ConfigError(blot(f"connections.{name}: {error}")) from error
-    return Exchange(
-        name, client, Throttle(connection.quota, stop=around.stop), attempts, blot, warn=partial(around.warn, name)
-    )
+    return Exchange(name, client, retry, attempts, blot, warn=partial(around.warn, name))
+
+
+def _route(method: str, url: str, host: str) -> str:
+    """Return the kind of a request, as far as servers have budgets of their own for kinds: reads of users, say."""
+    kind = "read" if method in SAFE_METHODS else "write"
+    return f"{kind} {url.removeprefix(host).lstrip('/').partition('/')[0]}"
 
 
 class EndOfWaits(threading.Event):

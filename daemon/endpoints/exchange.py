@@ -1,4 +1,4 @@
-"""One HTTP exchange with a connection: throttled, and its failures said in the core's words.
+"""One HTTP exchange with a connection, its failures said in the core's words.
 
 Foreign exceptions are translated here and nowhere else; the original stays as the cause.
 """
@@ -12,7 +12,8 @@ from typing import Any
 import cruds
 from cruds import exception as http
 from cruds.address import bare
-from cruds.exchange import EventKind, RequestEvent, utc_now
+from cruds.events import EventKind, RequestEvent
+from cruds.exchange import utc_now
 from cruds.retries import retry_after_of
 from daemon.errors import (
     AuthError,
@@ -29,11 +30,11 @@ from daemon.errors import (
     UnavailableError,
     UnknownError,
 )
-from daemon.spec import Then
+from daemon.spec import Retry, Then
 
 from .blot import Blotter
+from .rate_headers import believed
 from .rules import Judge, Rules, Warn, unheard
-from .throttle import Throttle
 
 UNPROCESSED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_EARLY})
 """Statuses by which a system says that it did not act on the request."""
@@ -81,7 +82,9 @@ _SAYS_NOTHING_OF_BEFORE = UNPROCESSED | {HTTPStatus.UNAUTHORIZED}
 
 
 class Attempts:
-    """Whether an attempt of this thread's call may have been carried out before its last one. Shared by threads.
+    """This thread's call: what it is for, and whether an attempt before its last one may have been carried out.
+
+    Shared by threads.
 
     The library repeats a create that has an idempotency key after a lost answer or a 5xx, and its error tells of the
     last attempt only. A 429 to the repetition says nothing of the deed before it: taken for "never arrived", the next
@@ -96,9 +99,14 @@ class Attempts:
         """Whether one of them may have been."""
         return getattr(self._here, "may_be_done", False)
 
-    def begin(self) -> None:
+    @property
+    def in_hand(self) -> bool:
+        """Whether the call finishes a change that is begun."""
+        return getattr(self._here, "in_hand", False)
+
+    def begin(self, *, in_hand: bool) -> None:
         """Forget what was before: a call begins on this thread."""
-        self._here.may_be_done = False
+        self._here.may_be_done, self._here.in_hand = False, in_hand
         self._here.is_excused = False
 
     def excuse(self) -> None:
@@ -115,13 +123,13 @@ class Attempts:
 
 
 class Exchange:
-    """A connection's client with its quota. Shared by threads; sees that no failure goes by untranslated."""
+    """A connection's client. Shared by threads; sees that no failure goes by untranslated."""
 
     def __init__(
         self,
         name: str,
         client: cruds.Client,
-        throttle: Throttle,
+        retry: Retry,
         attempts: "Attempts",
         blot: Blotter,
         *,
@@ -129,25 +137,24 @@ class Exchange:
     ) -> None:
         self.name = name
         self.client = client
-        self._throttle = throttle
+        self._retry = retry
         self._attempts = attempts
         self._blot = blot
         self._warn = warn
 
     def send(self, call: Call) -> cruds.Response:
         """Make one call and return its answer, or raise the EndpointError that says what to think of it."""
-        self._attempts.begin()
+        self._attempts.begin(in_hand=call.writes)
         judge = None if call.rules is None else Judge(call.rules, self._warn, self._attempts.excuse)
         try:
-            with self._throttle.place(in_hand=call.writes):
-                # Said outright, since the library takes False for an order even where there is a key.
-                repeatable = call.repeatable or call.idempotency is not None
-                options: cruds.CallOptions = {"headers": call.headers, "repeatable": repeatable}
-                if call.idempotency is not None:
-                    options["idempotency_key"] = call.idempotency
-                if judge is not None:
-                    options["judge"] = judge
-                response = self.client.request(call.method, call.uri, params=call.params, data=call.data, **options)
+            # Said outright, since the library takes False for an order even where there is a key.
+            repeatable = call.repeatable or call.idempotency is not None
+            options: cruds.CallOptions = {"headers": call.headers, "repeatable": repeatable}
+            if call.idempotency is not None:
+                options["idempotency_key"] = call.idempotency
+            if judge is not None:
+                options["judge"] = judge
+            response = self.client.request(call.method, call.uri, params=call.params, data=call.data, **options)
         except http.HTTPStatusError as error:
             is_ruled = error.status in call.ok or (judge is not None and judge.then is not None)
             if error.last_response is None or not is_ruled:
@@ -176,7 +183,7 @@ class Exchange:
         if then is Then.REFRESH_AUTH:
             message = f"{said}, and another token did not help; look at the credentials of connection {self.name}"
             return AuthError(message, status=status, excerpt=excerpt)
-        wanted = retry_after_of(response.headers, utc_now)
+        wanted = self._refused_wait(retry_after_of(response.headers, utc_now), response.attempts)
         return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
 
     def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
@@ -190,7 +197,8 @@ class Exchange:
             message = f"{said}; the credentials of connection {self.name} are refused"
             return AuthError(message, status=status, excerpt=excerpt)
         if status in UNPROCESSED:
-            return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=error.retry_after)
+            wanted = self._refused_wait(error.retry_after, error.attempts)
+            return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
         if call.creates and not call.repeatable and (status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT):
             return UnknownError(f"{said}; it may have been carried out", status=status, excerpt=excerpt)
         if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_TIMEOUT} or (
@@ -198,6 +206,13 @@ class Exchange:
         ):
             return UnavailableError(said, status=status, excerpt=excerpt)
         return _refusal(call, status)(said, status=status, excerpt=excerpt)
+
+    def _refused_wait(self, wait_s: float | None, attempts: int) -> float | None:
+        """Return the wait that was asked for, if it was too long for a call; None where the tries were used up."""
+        retry = self._retry
+        if wait_s is None or (wait_s <= retry.max_wait.total_seconds() and attempts >= retry.attempts):
+            return None
+        return believed(wait_s)
 
     def _by_kind(self, call: Call, error: http.CrudsError) -> EndpointError:
         said = self._blot(f"{self.name}: {error}")
@@ -209,17 +224,21 @@ class Exchange:
                 cure = "check the certificate, or name its authority in tls.ca_file"
                 return TrustError(f"{said}; {cure}")
             case http.OAuthAccessTokenError(kind=http.OAuthErrorKind.TEMPORARY):
-                return UnavailableError(said, retry_after_s=error.retry_after)
+                return UnavailableError(said, retry_after_s=_believed(error.retry_after))
             case http.OAuthAccessTokenError() | http.TokenStateError():
                 return AuthError(said)
-            case http.AnswerLostError() | http.DeadlineError():
-                return UnknownError(f"{said}; it may have been carried out") if lost else UnavailableError(said)
-            case http.ConnectError():
-                return UnavailableError(said)
+            case http.AnswerLostError() | http.DeadlineError() | http.GateClosedError() if lost:
+                return UnknownError(f"{said}; it may have been carried out")
+            case http.AnswerLostError() | http.DeadlineError() | http.ConnectError() | http.GateClosedError():
+                return UnavailableError(said, retry_after_s=_believed(getattr(error, "wait_s", None)))
             case http.BodyError() | http.ResponseTooLargeError() | http.PageError():
                 return MalformedError(said)
             case _:
                 return RefusedError(said)
+
+
+def _believed(wait_s: float | None) -> float | None:
+    return None if wait_s is None else believed(wait_s)
 
 
 def _refusal(call: Call, status: int) -> type[EndpointError]:

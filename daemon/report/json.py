@@ -50,7 +50,7 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int | None = N
 
 def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> bytes:
     """Return the end of a run."""
-    told = {"job": subject.job, "run": subject.run, "took_s": round(subject.took_s, 3)}
+    told = {"job": subject.job, "run": subject.run, "took_s": round(subject.took_s, 3), "resume_at": subject.resume_at}
     return document({**told, **_result(subject.result, rejects)})
 
 
@@ -89,6 +89,7 @@ def _result(result: Result, rejects: Sequence[Reject]) -> dict[str, Any]:
         "ending": result.ending,
         "exit_code": EXITS[result.ending],
         "error": result.error,
+        "wait_s": result.wait_s,
         "counts": asdict(result.counts),
         "certificate": _certificate(result.certificate),
         "verdicts": [asdict(verdict) for verdict in result.verdicts],
@@ -133,4 +134,5 @@ def _run(row: PastRun) -> dict[str, Any]:
         "certificate": _certificate(row.certificate) if row.certificate else None,
         "started_at": row.started_at,
         "ended_at": row.ended_at,
+        "resume_at": row.resume_at,
     }

@@ -49,6 +49,10 @@ class Finish(Protocol):
     def took_s(self) -> float:
         """Seconds from its start to its end."""
 
+    @property
+    def resume_at(self) -> datetime | None:
+        """When the work of a run that is waiting goes on; aware, in UTC. None for other runs."""
+
 
 class PastRun(Protocol):
     """A run as the state database remembers it. Moments are aware, in UTC."""
@@ -96,6 +100,10 @@ class PastRun(Protocol):
     @property
     def ended_at(self) -> datetime | None:
         """None while it is not over."""
+
+    @property
+    def resume_at(self) -> datetime | None:
+        """When the work of a run that is waiting goes on; None for other runs."""
 
 
 class KeptReject(Protocol):

@@ -24,7 +24,7 @@ _NUMBERS_FROM = 5
 
 
 def runs(rows: Sequence[PastRun]) -> Iterator[str]:
-    """Yield a table of runs in the order given, each with its error below; one line that says so if there are none."""
+    """Yield a table of runs in the order given, below each its error and when it goes on; or that there are none."""
     if not rows:
         yield "No runs yet."
         return
@@ -35,6 +35,9 @@ def runs(rows: Sequence[PastRun]) -> Iterator[str]:
         error = rows[number - 1].error if number else ""
         if error:
             yield f"    ✗ {shown.plain(error)}"
+        resume_at = rows[number - 1].resume_at if number else None
+        if resume_at is not None:
+            yield f"    goes on at {_moment(resume_at)} UTC"
 
 
 def _set(cell: str, width: int, column: int) -> str:

@@ -4,6 +4,7 @@ Pure: values in, lines out. The first sign of a line says what it is (`+ ~ - ! =
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.contest import Contested
@@ -59,7 +60,7 @@ def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> Iterator[str]:
     yield from _proofs(result)
     yield from _error(result)
     yield ""
-    yield from _after_run(subject.job, result)
+    yield from _after_run(subject.job, result, subject.resume_at)
 
 
 def ledger(counts: Counts) -> str:
@@ -213,6 +214,7 @@ def _summary(tally: Mapping[tuple[Kind, Fate], int], result: Result) -> str:
 
 _AFTER = {
     Ending.UNAVAILABLE: "Next: nothing was concluded from the outage; the same command may succeed later.",
+    Ending.WAITING: "Next: the system asked to be left alone for a while; the same command may succeed after that.",
     Ending.FAILED: "Next: mend what the error names. Running again is safe: it finishes the work and repeats nothing.",
     Ending.SKIPPED: "Next: nothing to do; another run of this job was under way.",
     Ending.REJECTED: "Next: mend the rejected records in the source or the job file; the next run tries them again.",
@@ -223,7 +225,7 @@ def _after_plan(job: str, result: Result, tally: Mapping[tuple[Kind, Fate], int]
     pending = sum(tally.get((kind, Fate.PLANNED), 0) for kind in Kind)
     if result.ending is Ending.INTERRUPTED:
         yield "Next: the plan was cut short and is not complete; nothing was written."
-    elif result.ending in {Ending.UNAVAILABLE, Ending.FAILED}:
+    elif result.ending in {Ending.UNAVAILABLE, Ending.WAITING, Ending.FAILED}:
         yield f"{_AFTER[result.ending]} This plan is not complete, and nothing was written."
     elif result.ending is Ending.HELD:
         yield from _cures(job, result)
@@ -237,9 +239,12 @@ def _after_plan(job: str, result: Result, tally: Mapping[tuple[Kind, Fate], int]
         yield f"Nothing to do: the target is in step{_but_for(result)}."
 
 
-def _after_run(job: str, result: Result) -> Iterator[str]:
+def _after_run(job: str, result: Result, resume_at: datetime | None) -> Iterator[str]:
     if result.ending is Ending.INTERRUPTED:
         yield f"Next: crudsd run {job} finishes the work; what was begun is committed."
+    elif resume_at is not None:
+        moment = f"{resume_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"Next: crudsd serve goes on at {moment}; crudsd run {job} tries it now. What was done stays done."
     elif result.ending is Ending.HELD:
         yield from _cures(job, result)
         yield f"Next: crudsd plan {job} shows what is withheld."

@@ -1,8 +1,8 @@
 """`crudsd serve`: runs the jobs on their schedules until it is asked to stop.
 
 APScheduler computes when and wakes us up; the state database decides whether: a fire is one row, unique by job and
-fire time, and whoever writes it runs it. One run per job at a time; a fire that meets a running job is recorded as
-skipped, with its reason.
+fire time, and whoever writes it runs it. One run per job at a time; a fire that meets a running job, or one whose
+system asked to be left alone, is recorded as skipped, with its reason. When that time is over, the work goes on.
 """
 
 import threading
@@ -40,6 +40,9 @@ class Work(Protocol):
     def carry_out(self, job: str, run: str) -> Ending:
         """Do the run and return how it ended. Raises CrudsdError when it could not even begin."""
 
+    def waits_until(self, job: str) -> datetime | None:
+        """Return when the work of a job goes on whose last run is waiting; None where it is not."""
+
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs, whose work is to be taken up now."""
 
@@ -53,6 +56,8 @@ class Limits:
     drain_s: float = 60.0
     """Seconds that runs get to finish what is in hand when the service is asked to stop. The unit's
     TimeoutStopSec is longer."""
+    look_s: float = 10.0
+    """Seconds between two looks for runs whose wait is over. No timers: clocks jump, and machines sleep."""
     again_s: float = 30.0
     """Seconds until a fire is tried again that the state database could not take: longer than it waits for a lock."""
 
@@ -99,7 +104,9 @@ class Service:
         scheduled = len(self._scheduler.get_jobs())
         self._notifier.send("READY=1", f"STATUS={scheduled} jobs scheduled")
         self._log.info("service.ready", jobs=len(self._schedules), scheduled=scheduled)
-        self._stop.wait()
+        self._look()
+        while not self._stop.wait(self._limits.look_s):
+            self._look()
         self._drain()
         return Exit.DONE
 
@@ -108,6 +115,20 @@ class Service:
         if trigger is not None:
             # coalesce: after a pause of the machine one run makes up for all that were missed.
             self._scheduler.add_job(_nothing, trigger, id=job, args=(job,), coalesce=True, max_instances=1_000)
+
+    def _look(self) -> None:
+        """Take up the work of the jobs whose system asked for a wait that is over now."""
+        for job in self._schedules:
+            try:
+                until = self._work.waits_until(job)
+            except StateError as error:
+                self._log.error("look.failed", job=job, error=str(error))
+                return
+            with self._lock:
+                is_due = until is not None and until <= self._clock() and job not in self._busy
+            if until is not None and is_due:
+                # The moment is the fire time, so it is taken up once, however often and by whomever it is seen.
+                self._start(job, fire_time=until, trigger="resume")
 
     def _fired(self, job: str, woken_for: datetime) -> None:
         """Take a wake-up: on the scheduler's thread, so do no more than write the row.
@@ -147,14 +168,23 @@ class Service:
         with self._lock:
             if self._stop.is_set():
                 return
-            if job in self._busy:
-                reason = "the run before it is not over"
+            reason = self._obstacle(job)
+            if reason:
                 self._work.skip(job, fire_time=fire_time, trigger=trigger, reason=reason)
                 self._log.warning("run.skipped", job=job, reason=reason)
                 return
             run = self._work.fire(job, fire_time=fire_time, trigger=trigger)
             if run is not None:
                 self._busy[job] = self._pool.submit(self._carry_out, job, run)
+
+    def _obstacle(self, job: str) -> str:
+        """Return why a job may not start now; empty when it may."""
+        if job in self._busy:
+            return "the run before it is not over"
+        until = self._work.waits_until(job)
+        if until is not None and until > self._clock():
+            return f"the system asked to be left alone until {until:%Y-%m-%d %H:%M:%S} UTC"
+        return ""
 
     def _carry_out(self, job: str, run: str) -> None:
         ending = Ending.FAILED

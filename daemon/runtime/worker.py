@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from daemon.clock import Clock
 from daemon.endpoints.exchange import Exchange
@@ -54,6 +55,8 @@ class Finished:
     run: str
     result: Result
     took_s: float
+    resume_at: datetime | None = None
+    """When the work of a run that is waiting goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ class Worker:
                 raise
         finally:
             self.leases.release(lease)
-        return Finished(name, run, result, time.monotonic() - began)
+        row = self.runs.get(run)
+        return Finished(name, run, result, time.monotonic() - began, row.resume_at if row is not None else None)
 
     def end(self, run: str, ending: Ending, reason: str) -> None:
         """Close a run that did not come to its own end, with the counts it had committed."""

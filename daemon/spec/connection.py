@@ -91,6 +91,17 @@ class Retry(Strict):
     )
 
 
+class Breaker(Strict):
+    """When a system that fails again and again is left alone, and for how long."""
+
+    failures: Whole = Field(
+        default=10, ge=1, le=10_000, description="Failures in a row of the system itself, no 4xx. Default: 10."
+    )
+    cool_down: Duration = Field(
+        default=timedelta(seconds=30), description="Nothing is sent for so long; then one request tries. Default: 30s."
+    )
+
+
 class Tls(Strict):
     """Trust beyond the system's: settings here win over the environment's."""
 
@@ -107,6 +118,7 @@ class Connection(Strict):
     quota: Quota = Quota()
     timeout: Timeout = Timeout()
     retry: Retry = Retry()
+    breaker: Breaker = Breaker()
     tls: Tls = Tls()
     allow_insecure: Flag = Field(
         default=False, description="Send credentials over plain http to a host that is not this machine."

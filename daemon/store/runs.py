@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -33,7 +33,11 @@ class Trigger(StrEnum):
     AFTER = "after"
     """Another job's run was over."""
     RESUME = "resume"
-    """The run before it was cut off by the end of its process."""
+    """The run before it was cut off by the end of its process, or waited until now."""
+
+
+LEAST_WAIT_S = 30.0
+"""A run that waits goes on no sooner: its calls have waited before, each for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class RunRow:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    resume_at: datetime | None = None
+    """When the work of a run that is waiting goes on."""
 
 
 class RunStore:
@@ -113,6 +119,7 @@ class RunStore:
             "error": result.error,
             "selection": selection,
             "ended_at": self._clock(),
+            "resume_at": self._resume_at(result),
         }
         with self._database.write() as connection:
             if connection.execute(update(runs).where(*_open(run)).values(values)).rowcount != 1:
@@ -168,6 +175,24 @@ class RunStore:
         with self._database.read() as connection:
             found: datetime | None = connection.execute(query.order_by(runs.c.fire_time.desc()).limit(1)).scalar()
         return found
+
+    def waits_until(self, job: str) -> datetime | None:
+        """Return when the work of this job's last run goes on, if that run is waiting; it may be in the past.
+
+        Runs that did not start or were cut off say nothing of the system, so the one before them counts.
+        """
+        passed_over = (Ending.SKIPPED, Ending.INTERRUPTED)
+        query = select(runs.c.resume_at).where(
+            runs.c.job == job, runs.c.phase == Phase.OVER, runs.c.ending.not_in(passed_over)
+        )
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(query.order_by(runs.c.id.desc()).limit(1)).scalar()
+        return found
+
+    def _resume_at(self, result: Result) -> datetime | None:
+        if result.ending is not Ending.WAITING:
+            return None
+        return self._clock() + timedelta(seconds=max(result.wait_s or 0.0, LEAST_WAIT_S))
 
     def _insert(self, job: str, trigger: Trigger, revision: str, **more: Any) -> str | None:
         now = self._clock()
@@ -231,4 +256,5 @@ def _row(row: Mapping[Any, Any]) -> RunRow:
         created_at=row["created_at"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
+        resume_at=row["resume_at"],
     )

@@ -99,6 +99,7 @@ class _Run:
             error=str(error) if error else "",
             contests=self._remarks.contests.fields,
             key_changes=self._remarks.key_changes.found,
+            wait_s=error.retry_after_s if isinstance(error, UnavailableError) else None,
         )
 
     def _walk(self) -> None:
@@ -269,4 +270,6 @@ class _Run:
 def _ending_of(error: EndpointError) -> Ending:
     if isinstance(error, StoppedError):
         return Ending.INTERRUPTED
-    return Ending.UNAVAILABLE if isinstance(error, UnavailableError) else Ending.FAILED
+    if isinstance(error, UnavailableError):
+        return Ending.WAITING if error.retry_after_s else Ending.UNAVAILABLE
+    return Ending.FAILED

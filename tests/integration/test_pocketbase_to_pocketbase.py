@@ -198,6 +198,22 @@ def test_no_secret_can_be_read_in_the_state_file(pocketbase: PocketBase, oidc: O
     assert issued.encode()[:12] not in state
 
 
+def test_a_job_under_a_real_limiter_that_does_not_say_when_ends_equal(pocketbase: PocketBase, tmp_path: Path) -> None:
+    source = pocketbase.create_collection("limited_source", FIELDS)
+    target = pocketbase.create_collection("limited_target", FIELDS, unique=["external_id"])
+    pocketbase.seed("limited_source", [person(number) for number in range(120)])
+    connection = bearer(pocketbase.url)
+    desk = Desk(tmp_path, spec(connection, connection, source, target), secrets={"PB_TOKEN": pocketbase.login()})
+    pocketbase.journal.forget()
+    with pocketbase.limited(60, per_s=2):
+        result = desk.run().result
+
+    statuses = pocketbase.journal.by_status()
+    assert (result.ending, result.counts.created) == (Ending.DONE, 120)
+    assert held(pocketbase, "limited_target") == held(pocketbase, "limited_source")
+    assert 1 <= statuses[429] <= statuses[200] / 4, "it was limited, and it was not hammered"
+
+
 def _issued_token(desk: Desk) -> str:
     """Return the token that the state file holds, opened with its key."""
     from daemon.app import open_app

@@ -71,6 +71,8 @@ class Trouble:
     """Keys whose record somebody edits just before each first update or delete, which gets 412."""
     fades_after: int | None = None
     """Writes until the target is unavailable."""
+    asks_s: float | None = None
+    """The wait that an unavailable system asks for."""
     stops_after: int | None = None
     """Writes until the operator presses Ctrl-C."""
     crash_at: int | None = None
@@ -113,13 +115,14 @@ class Story:
 
 
 KEYS = st.frozensets(NUMBERS.map("E{}".format), max_size=4)
+WAITS = st.sampled_from([None, 36_000.0])
 TROUBLES = st.one_of(
     st.just(Trouble()),
     st.builds(Trouble, loses=KEYS),
     st.builds(Trouble, refuses=KEYS, loses=KEYS),
     st.builds(Trouble, moves=KEYS, loses=KEYS),
-    st.builds(Trouble, breaks_at=st.integers(1, 4)),
-    st.builds(Trouble, fades_after=st.integers(0, 6), loses=KEYS),
+    st.builds(Trouble, breaks_at=st.integers(1, 4), asks_s=WAITS),
+    st.builds(Trouble, fades_after=st.integers(0, 6), loses=KEYS, asks_s=WAITS),
     st.builds(Trouble, stops_after=st.integers(0, 6), loses=KEYS),
     st.builds(Trouble, crash_at=st.integers(1, 9), crash_commits=st.booleans()),
     st.builds(Trouble, crash_at=st.integers(1, 9), crash_commits=st.booleans(), loses=KEYS, refuses=KEYS),
@@ -277,7 +280,7 @@ class Desk(MemoryTarget):
 
     def _arrive(self, change: Change) -> None:
         if self.trouble.fades_after is not None and self.asked >= self.trouble.fades_after:
-            raise UnavailableError("connection refused")
+            raise UnavailableError("connection refused", retry_after_s=self.trouble.asks_s)
         self.asked += 1
         if change.key in self.trouble.refuses:
             raise RefusedError("answered with status code 422", status=422)
@@ -484,7 +487,10 @@ class World:
         """Do one run; None when its process died."""
         self.runs += 1
         run = f"run{self.runs}"
-        self.source.breaks_at, self.source.error = trouble.breaks_at, UnavailableError("gone")
+        self.source.breaks_at, self.source.error = (
+            trouble.breaks_at,
+            UnavailableError("gone", retry_after_s=trouble.asks_s),
+        )
         self.target.begin(trouble, self.employed(), is_certain=self.is_tidy())
         ports = Ports(
             source=self.source,
@@ -559,6 +565,7 @@ def the_laws_hold(story: Story) -> None:
             window=step.window,
         )
         assert result is None or result.counts.balanced, result
+        assert result is None or it_tells_how_long(result, step.trouble), result
         assert not step.is_plan or len(world.target.writes) == writes
         it_is_safe(world)
 
@@ -594,6 +601,15 @@ def beginning(story: Story) -> World:
         world.happens(Edit("claim", number, "a" if number % 2 else "b"))
     world.happens(Edit("foreign", 0, "a"))
     return world
+
+
+def it_tells_how_long(result: Result, trouble: Trouble) -> bool:
+    """Whether the run is waiting just when the system that ended it asked for a wait."""
+    waits = result.ending is Ending.WAITING
+    cut = result.ending in {Ending.WAITING, Ending.UNAVAILABLE}
+    return (result.wait_s == trouble.asks_s if waits else result.wait_s is None) and (
+        not cut or waits == (trouble.asks_s is not None)
+    )
 
 
 def it_is_safe(world: World) -> None:

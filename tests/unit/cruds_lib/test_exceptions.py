@@ -32,6 +32,7 @@ ERRORS = [
     ex.AnswerLostError("lost", method="GET", url="https://h.example/x", attempts=3, sent=True, last_response=RESPONSE),
     ex.DeadlineError("late", method="GET", url="https://h.example/x"),
     ex.ClientStoppedError("stopped", method="GET", url="https://h.example/x"),
+    ex.GateClosedError("not now", wait_s=7.0, method="GET", url="https://h.example/x"),
     ex.RedirectError("no", status=302, location="https://o.example/", method="GET", url="https://h.example/x"),
     ex.ResponseTooLargeError(limit=10, method="GET", url="https://h.example/x"),
     ex.BodyError("no JSON", method="GET", url="https://h.example/x"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cruds.exchange import RequestEvent
+from cruds.events import RequestEvent
 from cruds.oauth2.store import MemoryTokenStore
 from daemon.endpoints.connect import Surroundings, connect
 from daemon.endpoints.exchange import Exchange

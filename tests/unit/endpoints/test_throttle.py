@@ -1,13 +1,16 @@
 """One budget for one account, whoever asks."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
+from cruds import Response
+from cruds.exception import ClientStoppedError
 from daemon.endpoints.throttle import Throttle
-from daemon.errors import StoppedError
-from daemon.spec import Quota
+from daemon.spec import Connection
 
 
 class HandTime(threading.Event):
@@ -33,12 +36,23 @@ def time() -> HandTime:
 
 
 def throttle(time: HandTime, **quota: object) -> Throttle:
-    return Throttle(Quota.model_validate(quota), stop=time, monotonic=time.monotonic)
+    connection = Connection.model_validate({"host": "h.example", "quota": quota})
+    return Throttle(connection, stop=time, monotonic=time.monotonic)
+
+
+@contextmanager
+def place(one: Throttle, *, in_hand: bool = False) -> Iterator[None]:
+    """One attempt, from its way out to its answer."""
+    leave = one.enter("GET", "https://h.example/x", in_hand=in_hand)
+    try:
+        yield
+    finally:
+        leave(Response(200, {}, b"", "https://h.example/x", "GET"), None)
 
 
 def ask(one: Throttle, times: int) -> None:
     for _ in range(times):
-        with one.place():
+        with place(one):
             pass
 
 
@@ -51,22 +65,33 @@ def test_without_a_quota_nobody_waits(time: HandTime) -> None:
 def test_a_tenth_goes_at_once_and_the_rest_evenly(time: HandTime) -> None:
     ask(throttle(time, requests=60, per="1m"), 6 + 10)
 
-    assert time.waits == pytest.approx([1.0] * 10)
+    assert time.waits == pytest.approx([60 / 55] * 10)
 
 
 @pytest.mark.parametrize(
-    ("quota", "least_s"),
+    ("quota", "ours", "per_s"),
     [
-        ({"requests": 60, "per": "1m"}, 994),
-        ({"requests": 60, "per": "1m", "share": "50%"}, 1994),
-        ({"requests": 1, "per": "1s"}, 999),
-        ({"requests": 1000, "per": "1s"}, 0.98),
+        ({"requests": 60, "per": "1m"}, 60, 60),
+        ({"requests": 60, "per": "1m", "share": "50%"}, 30, 60),
+        ({"requests": 7, "per": "1m", "share": "50%"}, 4, 60),
+        ({"requests": 1, "per": "1m", "share": "50%"}, 1, 120),
+        ({"requests": 1, "per": "1s"}, 1, 1),
+        ({"requests": 1000, "per": "1s"}, 1000, 1),
+        ({"requests": 20, "per": "10s"}, 20, 10),
     ],
 )
-def test_the_budget_is_never_passed(time: HandTime, quota: dict[str, object], least_s: float) -> None:
-    ask(throttle(time, **quota), 1000)
+def test_the_budget_is_used_and_in_no_stretch_of_time_passed(
+    time: HandTime, quota: dict[str, object], ours: int, per_s: float
+) -> None:
+    one = throttle(time, **quota)
+    gone: list[float] = []
+    for _ in range(3 * ours + 20):
+        with place(one):
+            gone.append(time.now)
 
-    assert time.now - 100 >= least_s * 0.999
+    for first, after in zip(gone, gone[ours:], strict=False):
+        assert after - first >= per_s * 0.9999, "this many may not go within one period"
+    assert gone[-1] - gone[0] <= len(gone) / ours * per_s * 1.2, "the budget is there to be used"
 
 
 def test_a_quiet_time_saves_up_no_more_than_the_burst(time: HandTime) -> None:
@@ -75,7 +100,7 @@ def test_a_quiet_time_saves_up_no_more_than_the_burst(time: HandTime) -> None:
 
     ask(one, 8)
 
-    assert time.waits == pytest.approx([1.0, 1.0])
+    assert time.waits == pytest.approx([60 / 55] * 2)
 
 
 def test_no_more_than_the_limit_are_under_way(time: HandTime) -> None:
@@ -83,7 +108,7 @@ def test_no_more_than_the_limit_are_under_way(time: HandTime) -> None:
     lock, full, most = threading.Lock(), threading.Barrier(3, timeout=20), [0, 0]
 
     def work(number: int) -> None:
-        with one.place():
+        with place(one):
             with lock:
                 most[0] += 1
                 most[1] = max(most)
@@ -102,7 +127,7 @@ def test_a_failure_gives_the_place_back(time: HandTime) -> None:
     one = throttle(time, concurrency=1)
 
     for _ in range(3):
-        with pytest.raises(KeyError), one.place():
+        with pytest.raises(KeyError), place(one):
             raise KeyError
 
     ask(one, 1)
@@ -111,7 +136,7 @@ def test_a_failure_gives_the_place_back(time: HandTime) -> None:
 def test_a_stop_lets_nothing_new_begin(time: HandTime) -> None:
     time.set()
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(ClientStoppedError):
         ask(throttle(time), 1)
 
 
@@ -119,18 +144,19 @@ def test_a_stop_lets_a_change_in_hand_go_out_if_it_need_not_wait(time: HandTime)
     one = throttle(time, requests=10, per="1m", concurrency=1)
     time.set()
 
-    with one.place(in_hand=True):
+    with place(one, in_hand=True):
         pass
-    with pytest.raises(StoppedError), one.place(in_hand=True):
+    with pytest.raises(ClientStoppedError), place(one, in_hand=True):
         pass
 
 
 def test_a_stop_ends_the_wait_for_a_place() -> None:
     stop = threading.Event()
-    one = Throttle(Quota(concurrency=1), stop=stop)
+    connection = Connection.model_validate({"host": "h.example", "quota": {"concurrency": 1}})
+    one = Throttle(connection, stop=stop)
 
-    with one.place(), ThreadPoolExecutor(1) as pool:
+    with place(one), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ask, one, 1)
         stop.set()
-        with pytest.raises(StoppedError):
+        with pytest.raises(ClientStoppedError):
             waiting.result(timeout=20)

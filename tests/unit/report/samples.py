@@ -30,6 +30,7 @@ class Finished:
     job: str = "people-to-helpdesk"
     run: str = "01KAN5"
     took_s: float = 3.25
+    resume_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Row:
     error: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    resume_at: datetime | None = None
 
 
 def result(ending: Ending = Ending.DONE, **more: Any) -> Result:

@@ -13,7 +13,7 @@ from daemon.sync.outcome import Ending
 from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, create, delete, planned, result, update
 
-RESULT_KEYS = {"ending", "exit_code", "error", "counts", "certificate", "verdicts", "rejects", "contests"}
+RESULT_KEYS = {"ending", "exit_code", "error", "wait_s", "counts", "certificate", "verdicts", "rejects", "contests"}
 
 
 def test_a_plan_is_one_object_with_its_changes() -> None:
@@ -71,7 +71,7 @@ def test_the_end_of_a_run_tells_its_exit_code_and_its_rejects() -> None:
 
     told = json.loads(forms.finish(Finished(end), [Reject("a\x1fb", "no", status=422, kind=Kind.CREATE)]))
 
-    assert told.keys() == {"job", "run", "took_s"} | RESULT_KEYS
+    assert told.keys() == {"job", "run", "took_s", "resume_at"} | RESULT_KEYS
     assert (told["ending"], told["exit_code"], told["error"]) == ("unavailable", 6, "HTTP 502")
     assert told["rejects"] == [{"key": "a/b", "reason": "no", "status": 422, "excerpt": "", "kind": "create"}]
     assert told["certificate"] == {
@@ -106,3 +106,13 @@ def test_a_run_that_goes_on_has_no_ending() -> None:
 
     assert (told["ending"], told["certificate"], told["ended_at"]) == (None, None, None)
     assert told["started_at"] == "2026-11-22T03:15:00Z"
+
+
+def test_a_waiting_run_tells_when_it_goes_on() -> None:
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+    ended = json.loads(forms.finish(Finished(result(Ending.WAITING, wait_s=36_000.0), resume_at=noon)))
+    (row,) = json.loads(forms.runs([Row(ending=Ending.WAITING, resume_at=noon)]))["runs"]
+
+    assert (ended["ending"], ended["exit_code"], ended["wait_s"]) == ("waiting", 6, 36_000.0)
+    assert ended["resume_at"] == row["resume_at"] == "2026-11-22T12:00:00Z"

@@ -132,6 +132,19 @@ def test_every_ending_has_a_last_word(ending: Ending) -> None:
     assert last.startswith(("Done: ", "Next: "))
 
 
+def test_a_waiting_run_says_when_it_goes_on() -> None:
+    until = BEGAN + timedelta(hours=10)
+
+    *_, last = text.finish(Finished(result(Ending.WAITING, wait_s=36_000.0), resume_at=until))
+    rows = list(table.runs([Row(ending=Ending.WAITING, error="HTTP 429", started_at=BEGAN, resume_at=until)]))
+
+    assert last == (
+        f"Next: crudsd serve goes on at {until:%Y-%m-%d %H:%M:%S} UTC; "
+        "crudsd run people-to-helpdesk tries it now. What was done stays done."
+    )
+    assert rows[-2:] == ["    ✗ HTTP 429", f"    goes on at {until:%Y-%m-%d %H:%M:%S} UTC"]
+
+
 def test_past_runs_are_a_table_with_errors_below() -> None:
     rows = [
         Row(id="02", ending=None, phase=Phase.READ, started_at=BEGAN, counts=Counts(seen=1200)),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from daemon.clock import utc_clock
+from daemon.clock import Clock, utc_clock
 from daemon.errors import Exit, LockedError, StateError
 from daemon.runtime.notify import Notifier
 from daemon.runtime.service import Limits, Service, Work
@@ -59,6 +59,7 @@ class MemoryWork:
         self.cut_off: tuple[str, ...] = ()
         self.does: defaultdict[str, Callable[[], Ending]] = defaultdict(lambda: lambda: Ending.DONE)
         self.locked = 0
+        self.waits: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def fire(self, job: str, *, fire_time: datetime, trigger: str) -> str | None:
@@ -81,8 +82,21 @@ class MemoryWork:
         self.story.tell("test.ended", job=job)
         return ending
 
+    def waits_until(self, job: str) -> datetime | None:
+        return self.waits.get(job)
+
     def interrupted(self) -> tuple[str, ...]:
         return self.cut_off
+
+
+class HandClock:
+    """The time of day, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = T0
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 class Scene:
@@ -90,10 +104,11 @@ class Scene:
 
     def __init__(self, **schedules: dict[str, str] | None) -> None:
         self.story = Story()
+        self.clock: Clock = utc_clock
         self.work = MemoryWork(self.story)
         self.stop = threading.Event()
         self.environment: dict[str, str] = {}
-        self.limits = Limits(workers=4, drain_s=20, again_s=0)
+        self.limits = Limits(workers=4, drain_s=20, again_s=0, look_s=0.01)
         self.exits: list[Exit] = []
         self._schedules = {
             name: None if said is None else Schedule.model_validate(said) for name, said in schedules.items()
@@ -105,7 +120,7 @@ class Scene:
         service = Service(
             self._schedules,
             work,
-            clock=utc_clock,
+            clock=self.clock,
             log=self.story,
             notifier=Notifier(self.environment),
             stop=self.stop,
@@ -228,6 +243,83 @@ def test_work_that_was_cut_off_is_taken_up_at_the_start() -> None:
         scene.story.wait_for("test.ended", job="by_hand")
 
     assert set(scene.work.fired.values()) == {"resume"}
+
+
+@pytest.mark.parametrize("trigger", ["schedule", "after"])
+def test_a_fire_before_the_end_of_a_wait_is_skipped_with_the_reason(trigger: str) -> None:
+    scene = Scene(people=YEARLY if trigger == "schedule" else {"after": "others"}, others=YEARLY)
+    scene.clock = HandClock()
+    scene.work.waits["people"] = T1
+
+    with scene.serving() as service:
+        scene.fire(service, "people" if trigger == "schedule" else "others")
+        scene.story.wait_for("run.skipped", job="people")
+
+    reason = "the system asked to be left alone until 2026-11-22 12:15:00 UTC"
+    assert scene.work.skipped == [("people", T0, reason)]
+    assert "people" not in scene.work.ran
+
+
+def test_when_a_wait_is_over_the_work_goes_on_once() -> None:
+    scene = Scene(people=YEARLY, by_hand=None)
+    clock = scene.clock = HandClock()
+    scene.work.waits = {"people": T1, "by_hand": T1}
+
+    with scene.serving() as service:
+        service._look()
+        assert scene.work.ran == []
+        clock.now = T1
+        scene.story.wait_for("test.ended", job="people")
+        scene.story.wait_for("test.ended", job="by_hand")
+        idle(service)
+        service._look()
+
+    assert scene.work.fired == {("people", T1): "resume", ("by_hand", T1): "resume"}
+    assert sorted(scene.work.ran) == ["by_hand", "people"]
+    assert scene.work.skipped == []
+
+
+def test_a_wait_that_was_over_while_the_service_was_down_is_taken_up_at_the_start() -> None:
+    scene = Scene(people=YEARLY)
+    scene.work.waits["people"] = T0
+
+    with scene.serving():
+        scene.story.wait_for("test.ended", job="people")
+
+    assert scene.work.fired == {("people", T0): "resume"}
+
+
+def test_work_that_was_cut_off_during_a_wait_waits_for_its_end() -> None:
+    scene = Scene(people=YEARLY)
+    clock = scene.clock = HandClock()
+    scene.work.cut_off = ("people",)
+    scene.work.waits["people"] = T1
+
+    with scene.serving():
+        scene.story.wait_for("run.skipped", job="people")
+        assert scene.work.ran == []
+        clock.now = T1
+        scene.story.wait_for("test.ended", job="people")
+
+
+def test_a_database_that_cannot_be_read_does_not_end_the_looks() -> None:
+    scene = Scene(people=YEARLY)
+    clock = scene.clock = HandClock()
+    broken, real = [3], scene.work.waits_until
+
+    def waits_until(job: str) -> datetime | None:
+        if broken[0]:
+            broken[0] -= 1
+            raise StateError("the database is locked")
+        return real(job)
+
+    scene.work.waits_until = waits_until  # type: ignore[method-assign]
+    scene.work.waits["people"] = clock.now
+
+    with scene.serving():
+        scene.story.wait_for("test.ended", job="people")
+
+    assert scene.story.names().count("look.failed") == 3
 
 
 @pytest.mark.parametrize("error", [KeyError("bug"), StateError("disk"), LockedError("held", owner="x"), MemoryError()])

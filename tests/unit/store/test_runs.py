@@ -1,4 +1,5 @@
 import threading
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -193,3 +194,57 @@ def test_an_unknown_run_is_none(runs: RunStore) -> None:
     assert runs.get("nothing") is None
     runs.phase("nothing", Phase.READ)
     assert not runs.finish("nothing", a_result())
+
+
+@dataclass
+class Desk:
+    """Runs that end one after the other."""
+
+    runs: RunStore
+    leases: Leases
+    clock: HandClock
+
+    def ended(self, ending: Ending, wait_s: float | None = None) -> None:
+        run = self.runs.begin("people", trigger=Trigger.MANUAL, revision="r1")
+        lease = self.leases.acquire(job_lease("people"))
+        self.runs.start(run, lease)
+        self.runs.finish(run, replace(a_result(ending, certificate=DOUBTFUL), wait_s=wait_s))
+        self.leases.release(lease)
+        self.clock.move(0.01)
+
+
+@pytest.fixture
+def desk(runs: RunStore, leases: Leases, clock: HandClock) -> Desk:
+    return Desk(runs, leases, clock)
+
+
+class TestWaiting:
+    def test_a_waiting_run_remembers_when_it_goes_on(self, desk: Desk) -> None:
+        assert desk.runs.waits_until("people") is None
+
+        desk.ended(Ending.WAITING, 36_000.0)
+
+        assert desk.runs.waits_until("people") == NOON + timedelta(hours=10)
+        assert desk.runs.recent("people", 1)[0].resume_at == NOON + timedelta(hours=10)
+        assert desk.runs.waits_until("others") is None
+
+    @pytest.mark.parametrize("wait_s", [None, 0.0, 1.0])
+    def test_a_short_wait_does_not_make_a_run_a_second(self, desk: Desk, wait_s: float | None) -> None:
+        desk.ended(Ending.WAITING, wait_s)
+
+        assert desk.runs.waits_until("people") == NOON + timedelta(seconds=30)
+
+    @pytest.mark.parametrize("ending", [Ending.DONE, Ending.UNAVAILABLE, Ending.FAILED, Ending.HELD])
+    def test_a_later_run_that_went_to_its_end_ends_the_wait(self, desk: Desk, ending: Ending) -> None:
+        desk.ended(Ending.WAITING, 36_000.0)
+        desk.ended(ending)
+
+        assert desk.runs.waits_until("people") is None
+
+    def test_a_run_that_was_skipped_cut_off_or_is_under_way_does_not(self, desk: Desk) -> None:
+        desk.ended(Ending.WAITING, 36_000.0)
+        desk.ended(Ending.INTERRUPTED)
+        desk.runs.skip("people", NOON, reason="the system asked to be left alone", revision="r1")
+        begun(desk.runs, desk.leases)
+
+        assert desk.runs.waits_until("people") == NOON + timedelta(hours=10)

@@ -52,9 +52,6 @@ def carry_out(change: Change, target: Target, permits: Permits) -> Outcome:
         return _failed(change, Fate.UNKNOWN, error)
     except STOPPERS as error:
         raise RunStopError(error, _failed(change, _stopped(error), error)) from error
-    except RunStopError as stop:
-        # It may tell of a request that stood in for this change; the journal knows the change.
-        raise RunStopError(stop.cause, replace(stop.outcome, change=change)) from stop
     except EndpointError as error:
         # An answer that is not what the job file promises: the write may well have happened.
         return _failed(change, Fate.UNKNOWN, error)
@@ -196,7 +193,11 @@ def _match_again(change: Change, target: Target, permits: Permits, error: GoneEr
     if found or not permits.may_create:
         raise error
     anew = replace(change.again, kind=Kind.CREATE, target_id=None, version=None)
-    created = _create(anew, target, permits)
+    try:
+        created = _create(anew, target, permits)
+    except RunStopError as stop:
+        # The journal knows the update, not the create that stood in for it.
+        raise RunStopError(stop.cause, replace(stop.outcome, change=change)) from stop
     known = replace(created.change, kind=Kind.UPDATE, idempotency_key=change.idempotency_key)
     return replace(created, change=known)
 

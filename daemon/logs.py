@@ -22,6 +22,7 @@ from .sync.events import (
     Judged,
     PageDone,
     PhaseBegan,
+    Pinned,
     ReadEnded,
     ReadRestarted,
     ReadResumed,
@@ -139,10 +140,10 @@ class LogObserver:
     def __call__(self, event: Event) -> None:
         """Log one event of a run."""
         match event:
-            case PhaseBegan():
-                self._log.debug("phase.began", phase=str(event.phase))
-            case PageDone():
-                self._log.debug("page.done", page=event.number, seen=event.counts.seen)
+            case Pinned():
+                self._log.info("run.pinned", by=event.name)
+            case PhaseBegan() | PageDone():
+                self._went_on(event)
             case TargetListed():
                 self._log.info("target.listed", records=event.records)
             case ReadEnded():
@@ -166,6 +167,12 @@ class LogObserver:
             case TriedAgain():
                 self._log.debug("changes.tried_again", changes=event.changes)
 
+    def _went_on(self, event: PhaseBegan | PageDone) -> None:
+        if isinstance(event, PhaseBegan):
+            self._log.debug("phase.began", phase=str(event.phase))
+        else:
+            self._log.debug("page.done", page=event.number, seen=event.counts.seen)
+
     def _changes(self, name: str, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self._log.debug(name, kind=str(outcome.change.kind), fate=str(outcome.fate))
@@ -179,8 +186,8 @@ class LogObserver:
         tell("read.ended", certificate=str(certificate))
 
 
-def tell_result(log: Logger, result: Result, *, took_s: float) -> None:
-    """Log the end of a run with its counts."""
+def tell_result(log: Logger, result: Result, *, took_s: float, cures: Iterable[str] = ()) -> None:
+    """Log the end of a run with its counts, and what a person may do about what it withheld."""
     counts = result.counts
     figures = {
         name: getattr(counts, name)
@@ -192,6 +199,8 @@ def tell_result(log: Logger, result: Result, *, took_s: float) -> None:
         result.ending, log.warning
     )
     more = {"error": result.error} if result.error else {}
+    if cure := " ".join(cures):
+        more["cure"] = cure
     tell("run.ended", ending=str(result.ending), took_s=round(took_s, 2), **figures, **more)
 
 

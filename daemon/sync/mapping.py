@@ -48,7 +48,7 @@ class JobMapping:
         self.set_once = frozenset(tuple(name.split(".")) for name, field in (job.map or {}).items() if field.set_once)
         self.revision = job_revision(job)
         self.selection = job_selection(job)
-        """Digest of what the job picks: source, key and filter."""
+        """Digests of what the job picks and makes, block by block."""
         self.seed = int(self.revision, 16)
         """Seeds raw fingerprints, so that an edited job makes every record a candidate again."""
 

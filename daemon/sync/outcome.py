@@ -1,12 +1,13 @@
 """How a run ends, and what it leaves to be read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from daemon.errors import Exit
 
 from .certificate import Certificate
 from .counts import Counts
+from .pin import Digests
 
 
 class Phase(StrEnum):
@@ -40,6 +41,9 @@ class Ending(StrEnum):
     """Did not start, since the run before it was not over."""
 
 
+SETTLED = (Ending.DONE, Ending.REJECTED, Ending.HELD)
+"""The endings of runs that came to their own end: what they withheld is all that there was to withhold."""
+
 EXITS = {
     Ending.DONE: Exit.DONE,
     Ending.REJECTED: Exit.REJECTED,
@@ -65,7 +69,7 @@ class Verdict:
     guard: str
     tripped: bool
     message: str
-    """The numbers, the limit, and when tripped what to do."""
+    """The numbers and the limit. What to do about it depends on where it is told, and is not said here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +84,10 @@ class Result:
     """What went wrong, in words for the operator; empty when nothing did."""
     wait_s: float | None = None
     """Seconds that the remote system asked to be left alone, for a run that is waiting."""
+    withheld: Digests = field(default_factory=dict)
+    """What a person may approve: the changes that guards withheld, by kind."""
+    selection: str | None = None
+    """What the job picks, for the next run to compare with. None unless the read was complete and none of its deletes
+    was withheld: a look that nobody has accepted is no measure."""
+    pin_is_spent: bool = False
+    """Whether the pin of this run has done its duty, or was void; otherwise it holds for the next run too."""

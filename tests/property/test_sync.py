@@ -19,7 +19,6 @@ from daemon.sync.change import Change, Fate
 from daemon.sync.counts import Counts
 from daemon.sync.events import Event, ReadResumed
 from daemon.sync.guards import Allowance
-from daemon.sync.mapping import JobMapping
 from daemon.sync.outcome import Ending, Result
 from daemon.sync.ports import Accepted, Ports, Written
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
@@ -484,9 +483,9 @@ class World:
                 ),
             )
         )
-        if result is not None and writes and result.certificate.issued:
+        if result is not None and writes and result.selection is not None:
             self.state.seen = result.counts.seen
-            self.state.selection = JobMapping(self.job).selection
+            self.state.selection = result.selection
         if result is not None:
             self.state.endings[run] = result.ending
         return result

@@ -17,7 +17,7 @@ def facts(**changes: Any) -> Facts:
         "known": 100,
         "seen": 100,
         "seen_before": 100,
-        "selection_changed": False,
+        "changed": (),
         "read_is_over": True,
     }
     return Facts(**{**plain, **changes})
@@ -85,7 +85,7 @@ def test_fewer_records_than_the_minimum_trip() -> None:
 
 
 def test_a_changed_selection_withholds_even_one_delete() -> None:
-    assert tripped(facts(deletes=1, selection_changed=True)) == {"deletes"}
+    assert tripped(facts(deletes=1, changed=("where",))) == {"deletes"}
 
 
 def test_the_source_guards_are_silent_until_the_read_is_over() -> None:

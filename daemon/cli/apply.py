@@ -13,9 +13,10 @@ from .running import told_run
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.pass_context
 def command(context: click.Context, file: Path, as_json: bool) -> int:
-    """Carry out the plan saved in FILE, or nothing at all where it is not the plan of now.
+    """Carry out the plan saved in FILE, or nothing.
 
-    Both systems are read again on purpose. Safe to repeat: no change of the file is carried out twice.
+    Both systems are read again on purpose: where the plan of now is not the saved one, nothing is written, and the run
+    ends as held. Safe to repeat: no change of the file is carried out twice.
     """
     from daemon.app import App
     from daemon.runtime.worker import Finished

@@ -16,9 +16,10 @@ from .running import told_run
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.pass_context
 def command(context: click.Context, run: str, now: bool, as_json: bool) -> int:
-    """Approve what RUN withheld: the job's next run carries out these changes and no others.
+    """Let the next run carry out what RUN withheld.
 
-    RUN is the id of a held run, or a job whose latest run is held. It is void once the source or the target changed.
+    These changes and no others: the approval is void once the source or the target has changed. RUN is the id of a held
+    run, or a job whose latest run is held.
     """
     from daemon.app import App, open_app
     from daemon.report import json, text

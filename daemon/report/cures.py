@@ -41,7 +41,7 @@ def cures(told: Told, result: Result) -> Iterator[str]:
 def _release(told: Told, withheld: Digests) -> Iterator[str]:
     what = " and ".join(amounts(withheld))
     if told.held_run is not None:
-        yield f"if they are right: crudsd approve {told.held_run}; the next run then carries out {what}, these and no others"
+        yield f"if they are right: crudsd approve {told.held_run}, and the next run carries out just these {what}"
     if told.is_plan:
         yield f"to carry out just this plan: crudsd plan {told.job} --out FILE, then crudsd apply FILE"
     allowed = " ".join(f"--allow-{kind}s {digest.number}" for kind, digest in _in_order(withheld))

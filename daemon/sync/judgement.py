@@ -60,9 +60,8 @@ class Judgement:
         others = len(unresolved) - len(self._repeated)
         if pin is None or pin.saved is None or not others:
             return True
-        self._refuse(
-            f"nothing was written: {others} changes of other runs have no known outcome, and a run clears that up"
-        )
+        have = "change of other runs has" if others == 1 else "changes of other runs have"
+        self._refuse(f"nothing was written: {others} {have} no known outcome, and a run clears that up")
         return False
 
     def judge(self, facts: Facts, counts: Counts) -> Counts:
@@ -109,7 +108,7 @@ class Judgement:
             return replace(verdict, tripped=False, message=f"{verdict.message}; allowed by {pin.name}")
         self.is_void = True
         since = pin.void or (
-            f"the source or the target has changed since ({left.number} {kind}s approved, {now.number} planned now)"
+            f"the source or the target has changed since (approved: {left.number}, planned now: {now.number})"
         )
         return replace(verdict, message=f"{verdict.message}; {pin.name} is void: {since}")
 

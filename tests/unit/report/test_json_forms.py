@@ -10,7 +10,7 @@ from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending
 from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, create, delete, planned, result, update
 
-RESULT_KEYS = {"ending", "exit_code", "error", "counts", "certificate", "verdicts", "rejects"}
+RESULT_KEYS = {"ending", "exit_code", "error", "counts", "certificate", "verdicts", "rejects", "withheld", "cures"}
 
 
 def test_a_plan_is_one_object_with_its_changes() -> None:
@@ -23,7 +23,7 @@ def test_a_plan_is_one_object_with_its_changes() -> None:
 
     told = json.loads(b"".join(forms.plan(plan)), parse_float=str)
 
-    assert told.keys() == {"job", "summary", "total_changes", "changes"} | RESULT_KEYS
+    assert told.keys() == {"job", "summary", "total_changes", "unresolved", "held_run", "changes"} | RESULT_KEYS
     assert told["summary"] == {"create": 1, "update": 1, "delete": 1}
     assert told["changes"][0] == {
         "seq": 1,

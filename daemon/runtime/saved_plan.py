@@ -29,6 +29,7 @@ VERSION = 1
 """Of the file's form. A file of a later one is refused; what is added to a line is not a new form."""
 
 INTENDED = {Fate.PLANNED, Fate.WITHHELD}
+NOT_WHOLE = "is cut short, or was changed after it was saved; save the plan anew"
 _FIRST = b'{"crudsd_plan":'
 
 
@@ -93,6 +94,8 @@ def open_plan(path: Path) -> SavedPlan:
     with _opened(path) as file:
         first = file.readline()
         head = _object(first)
+        if not head and first.startswith(_FIRST):
+            raise UsageError(f"{path}: {NOT_WHOLE}")
         version = head.get("crudsd_plan")
         if not isinstance(version, int):
             raise UsageError(f"{path}: is no saved plan; `crudsd plan JOB --out FILE` makes one")
@@ -113,7 +116,7 @@ def _check_whole(path: Path, first: bytes, lines: Iterable[bytes]) -> None:
         before, number = line, number + 1
     last = _object(before)
     if last.get("end") != number - 1 or last.get("sha256") != whole.hexdigest():
-        raise UsageError(f"{path}: is cut short, or was changed after it was saved; save the plan anew")
+        raise UsageError(f"{path}: {NOT_WHOLE}")
 
 
 def _object(line: bytes) -> dict[str, Any]:

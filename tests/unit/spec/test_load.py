@@ -175,7 +175,8 @@ def test_the_revision_changes_with_what_is_read_mapped_or_written() -> None:
 @pytest.mark.parametrize(
     ("edit", "blocks"),
     [
-        ({"map": None, "schedule": {"every": "1h"}, "guards": {"deletes": "1%"}}, ()),
+        ({"schedule": {"every": "1h"}, "guards": {"deletes": "1%"}}, ()),
+        ({"map": None}, ("map",)),
         ({"where": "record.a"}, ("where",)),
         ({"key": "record.b", "map": {"a": "record.a"}}, ("key", "map")),
         ({"source": {"connection": "hr", "read": "leavers"}}, ("source",)),

@@ -7,7 +7,7 @@ import hashlib
 import json as plain_json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from daemon.clock import Clock
 from daemon.errors import UsageError
 from daemon.report import json
 from daemon.report.subjects import Plan
+from daemon.spec import Job, job_revision
 from daemon.store.marks import Marked, compare
 from daemon.store.run_id import new_run_id
 from daemon.sync.canonical import readable
@@ -89,8 +90,23 @@ def save_plan(path: Path, plan: Plan, rejects: Sequence[Reject], *, revision: st
         raise UsageError(f"{path}: the plan cannot be written there: {error.strerror}") from error
 
 
-def open_plan(path: Path) -> SavedPlan:
-    """Read a saved plan. Raises UsageError when it is none, not whole, or of a later version than this program."""
+def open_plan(path: Path, jobs: Mapping[str, Job]) -> SavedPlan:
+    """Read a saved plan that may be carried out for one of these jobs.
+
+    Raises UsageError when it is none, not whole, of a later version than this program, or when its job is gone or was
+    edited since.
+    """
+    saved = _read(path)
+    if saved.job not in jobs:
+        raise UsageError(f"{path}: was saved for {saved.job}, and there is no such job any more")
+    if saved.revision != job_revision(jobs[saved.job]):
+        raise UsageError(
+            f"{path}: {saved.job} was edited after the plan was saved; look at `crudsd plan {saved.job}`, save it anew"
+        )
+    return saved
+
+
+def _read(path: Path) -> SavedPlan:
     with _opened(path) as file:
         first = file.readline()
         head = _object(first)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from daemon.errors import Exit
-from tests.e2e.harness import caught, kill_9, until
+from tests.e2e.harness import LIMIT_S, caught, kill_9, until
 from tests.e2e.test_processes import PEOPLE, Scene, person, rows, spec
-from tests.fakes.misbehaving import MisbehavingServer
+from tests.fakes.misbehaving import Fault, MisbehavingServer
 
 STAYING = PEOPLE - 60
 WITHIN_S = 30.0
@@ -107,6 +107,24 @@ def test_a_saved_plan_that_was_killed_is_taken_up_by_applying_it_again(scene: Ho
     third = scene.crudsd("apply", "people.plan")
 
     assert (again.returncode, third.returncode) == (Exit.DONE, Exit.DONE), again.stdout + third.stdout
+    scene.assert_deleted_once()
+
+
+def test_an_approval_that_is_given_during_a_run_waits_for_the_one_after_it(scene: Holds) -> None:
+    run = scene.held()
+    scene.people.put(person(number) for number in range(1_000, 1_060))
+    scene.server.fault(Fault.late(0.7), method="POST", path="^/users")  # longer in all than two commands take
+    with scene.folder.started("run", "people") as process:
+        caught(process, lambda: scene.done("create") >= 1, what="a create")
+        by_job = scene.crudsd("approve", "people")
+        by_run = scene.crudsd("approve", run)
+        process.wait(LIMIT_S)
+
+    assert (by_job.returncode, "it is not over" in by_job.stderr) == (Exit.USAGE, True)
+    assert (by_run.returncode, process.returncode) == (Exit.DONE, Exit.HELD)
+    assert (scene.done("delete"), scene.approvals()) == (0, 1)
+    scene.server.behave()
+    assert scene.crudsd("run", "people").returncode == Exit.DONE
     scene.assert_deleted_once()
 
 

@@ -15,7 +15,7 @@ from daemon.store.database import Database
 from daemon.store.journal import SqlJournal
 from daemon.store.runs import RunStore
 from daemon.sync.change import Change
-from daemon.sync.pin import Digests, Pin, Saved, done_of
+from daemon.sync.pin import Digests, Pin, Saved
 
 from .saved_plan import SavedPlan
 
@@ -60,7 +60,7 @@ class Pins:
         return Pin(
             name=name,
             digests=digests,
-            done=lambda: done_of(chain.from_iterable(self._changes(job, run) for run in earlier)),
+            earlier=lambda: chain.from_iterable(self._changes(job, run) for run in earlier),
             runs=frozenset(earlier),
             void=void,
             saved=saved,

@@ -3,7 +3,7 @@
 A pin is a person's word for one exact plan. It lifts a trip only where the plan of now is that plan.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from daemon.spec import Job
@@ -13,7 +13,7 @@ from .counts import Counts
 from .events import Judged
 from .guards import Allowance, Facts, guarded_kind, judge, withheld_kinds
 from .outcome import Verdict
-from .pin import NONE, Digest, Digests, Pin, digests_of, without
+from .pin import NONE, Digest, Digests, Pin, digests_of, taken_of, without
 from .ports import Ports
 
 SAVED_PLAN = "saved_plan"
@@ -93,7 +93,8 @@ class Judgement:
         ]
         if pin.saved is None and not pinned:
             return verdicts
-        agreed, planned = without(pin.digests, pin.done()), self._planned()
+        planned, settled = self._planned()
+        agreed = without(pin.digests, taken_of(pin.earlier(), settled))
         if pin.saved is not None and any(agreed.get(kind, NONE) != planned.get(kind, NONE) for kind in Kind):
             difference = str(pin.saved.difference(self._ports.journal.planned(Kind)))
             again = "its changes were carried out before, and are planned again"
@@ -116,8 +117,19 @@ class Judgement:
         self.is_void = True
         self.note(Verdict(SAVED_PLAN, tripped=True, message=message))
 
-    def _planned(self) -> Digests:
-        return digests_of(self._ports.journal.planned(Kind), self._repeated)
+    def _planned(self) -> tuple[Digests, frozenset[str]]:
+        """Return what is planned now, and which of the repeated changes are not planned again.
+
+        The target holds these already: they were carried out, and only their answers were lost.
+        """
+        settled = {key: one.idempotency_key for key, one in self._repeated.items()}
+
+        def walk() -> Iterator[Change]:
+            for change in self._ports.journal.planned(Kind):
+                settled.pop(change.key, None)
+                yield change
+
+        return digests_of(walk(), self._repeated), frozenset(settled.values())
 
     # ---- withholding ---------------------------------------------------------------------------------------------
 

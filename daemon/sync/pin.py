@@ -7,7 +7,7 @@ and what was carried out already can be taken off it: what is left is told exact
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from .change import Change, Fate, Kind
@@ -54,7 +54,8 @@ def mark(change: Change) -> bytes:
         encoded = part.encode("utf-8", "surrogatepass")
         digest.update(len(encoded).to_bytes(8))
         digest.update(encoded)
-    digest.update(change.fingerprint)
+    if change.kind is not Kind.DELETE:  # what is remembered of a record that goes is no part of its going
+        digest.update(change.fingerprint)
     return digest.digest()
 
 
@@ -73,12 +74,15 @@ def digests_of(changes: Iterable[Change], repeated: Mapping[str, Change] | None 
 
 
 def _means_the_same(earlier: Change, change: Change) -> bool:
-    return (earlier.kind, earlier.target_id, earlier.fingerprint) == (change.kind, change.target_id, change.fingerprint)
+    return mark(replace(earlier, fields=())) == mark(replace(change, fields=()))
 
 
-def done_of(changes: Iterable[Change]) -> Digests:
-    """Return the digests of those that were carried out."""
-    return digests_of(change for change in changes if change.fate is Fate.DONE)
+def taken_of(changes: Iterable[Change], settled: frozenset[str]) -> Digests:
+    """Return the digests of those that need not be carried out any more.
+
+    They are done, or sent without an answer and found to be `settled` (these are named by their idempotency keys).
+    """
+    return digests_of(one for one in changes if one.fate is Fate.DONE or one.idempotency_key in settled)
 
 
 def intended_of(changes: Iterable[Change]) -> Digests:
@@ -149,8 +153,8 @@ class Saved(Protocol):
         """Compare them with what is planned now, in bounded memory. May be called once."""
 
 
-def _nothing_done() -> Digests:
-    return {}
+def _none() -> Iterable[Change]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +165,9 @@ class Pin:
     """In words: `the approval of run 06e…`, `the saved plan`."""
     digests: Digests
     """What was agreed to, by kind."""
-    done: Callable[[], Digests] = _nothing_done
-    """What earlier runs under this pin have carried out of it. Asked when the plan is judged, since only then is known
-    what became of changes whose answers were lost."""
+    earlier: Callable[[], Iterable[Change]] = _none
+    """The changes of earlier runs under this pin, as they stand. Asked when the plan is judged: only then is known
+    what became of those whose answers were lost."""
     runs: frozenset[str] = frozenset()
     """These earlier runs; they were cut off."""
     void: str = ""

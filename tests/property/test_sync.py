@@ -20,7 +20,7 @@ from daemon.sync.counts import Counts
 from daemon.sync.events import Event, ReadResumed
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
-from daemon.sync.pin import Digests, Pin, done_of
+from daemon.sync.pin import Digests, Pin
 from daemon.sync.ports import Accepted, Ports, Written
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
 from tests.unit.sync.harness import InlinePool, job, person
@@ -482,7 +482,7 @@ class World:
         return Pin(
             "the approval",
             approval.digests,
-            done=lambda: done_of(one for (run, _), one in changes.items() if run in approval.runs),
+            earlier=lambda: [one for (run, _), one in changes.items() if run in approval.runs],
             runs=frozenset(approval.runs),
         )
 
@@ -548,7 +548,7 @@ class World:
 def written(change: Change) -> tuple[object, ...]:
     """Return what a change does to the target, however many of the fields it sends."""
     target_id = None if change.kind is Kind.CREATE else change.target_id
-    return change.kind, change.key, target_id, change.fingerprint
+    return change.kind, change.key, target_id, b"" if change.kind is Kind.DELETE else change.fingerprint
 
 
 def dying_is_none(work: Callable[[], T]) -> T | None:

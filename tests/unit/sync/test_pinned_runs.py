@@ -11,7 +11,7 @@ from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Judged, Pinned
 from daemon.sync.judgement import SAVED_PLAN
 from daemon.sync.outcome import Ending, Result
-from daemon.sync.pin import Difference, Pin, done_of, intended_of, mark
+from daemon.sync.pin import Difference, Pin, intended_of, mark
 from daemon.sync.ports import Written
 from tests.unit.sync.harness import Bench, job, people, person
 
@@ -36,7 +36,7 @@ def approval(bench: Bench, held: Result, *runs: str) -> Pin:
     return Pin(
         "the approval of run 1",
         held.withheld,
-        done=lambda: done_of(one for (run, _), one in changes.items() if run in runs),
+        earlier=lambda: [one for (run, _), one in changes.items() if run in runs],
         runs=frozenset(runs),
     )
 
@@ -293,6 +293,22 @@ def test_an_update_that_was_under_way_when_the_process_died_is_still_approved() 
     assert bench.is_in_step()
 
 
+def test_an_update_whose_answer_died_with_its_process_is_not_missed_when_the_target_shows_it() -> None:
+    bench = filled()
+    bench.job = job(compare="target")
+    bench.source.records = [person(number, name="New") for number in range(20)]
+    held = bench.run()
+    cut = bench.run(pin=approval(bench, held), stopping=lambda: len(bench.target.writes) >= 23)
+    assert cut.ending is Ending.INTERRUPTED
+    place, one = next((at, one) for at, one in bench.state.changes.items() if at[0] == "run3" and one.fate is Fate.DONE)
+    bench.state.changes[place] = replace(one, fate=Fate.SENT)
+
+    result = bench.run(pin=approval(bench, held, "run3"))
+
+    assert (result.ending, result.counts.withheld) == (Ending.DONE, 0)
+    assert bench.is_in_step()
+
+
 # ---- saved plans ----
 
 
@@ -358,7 +374,7 @@ def approving(bench: Bench, pin: Pin, *runs: str) -> Pin:
     changes = bench.state.changes
     return replace(
         pin,
-        done=lambda: done_of(one for (run, _), one in changes.items() if run in runs),
+        earlier=lambda: [one for (run, _), one in changes.items() if run in runs],
         runs=frozenset(runs),
     )
 

@@ -107,7 +107,7 @@ class Change:
     @property
     def run(self) -> str:
         """The run that planned it."""
-        return self.idempotency_key.rpartition("-")[0]
+        return self.idempotency_key.partition("-")[0]
 
     @property
     def changed(self) -> Document:

@@ -1,7 +1,7 @@
 """The composition root: the one place that builds adapters and hands them to the core."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from difflib import get_close_matches
@@ -14,13 +14,17 @@ from .clock import Clock, utc_clock
 from .endpoints.connect import Surroundings, connect
 from .endpoints.exchange import Exchange
 from .errors import Exit, LeaseLostError, LockedError, UsageError
+from .report.cures import Told, cures
+from .runtime.approving import Approved, approve
 from .runtime.notify import Notifier
+from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
 from .runtime.service import Service
 from .runtime.signals import stop_on_signals
 from .runtime.worker import Finished, Planned, Worker
 from .settings import Settings
 from .spec import Job, Loaded, OAuth2Auth, SecretRef, SpecError, check_secrets, job_revision, load, resolve
 from .store import schema
+from .store.approvals import Approvals
 from .store.database import Database, open_database
 from .store.heartbeat import Heartbeat
 from .store.leases import Leases
@@ -29,6 +33,7 @@ from .store.rejects import RejectRow, Rejects
 from .store.runs import RunRow, RunStore, Trigger
 from .store.tokens import SqlTokenStore
 from .sync.canonical import from_readable
+from .sync.change import Reject
 from .sync.events import Observe
 from .sync.guards import Allowance
 from .sync.outcome import Ending
@@ -125,8 +130,9 @@ class App:
         trigger: str = Trigger.MANUAL,
         run: str | None = None,
         allowance: Allowance | None = None,
+        saved: SavedPlan | None = None,
     ) -> Finished:
-        """Do one run of a job, or the queued one whose id is given.
+        """Do one run of a job, or the queued one whose id is given; with `saved`, that plan or nothing.
 
         Raises LockedError when another run of the job is under way, StateError when the state cannot be written.
         """
@@ -137,7 +143,28 @@ class App:
             trigger=Trigger(trigger),
             run=run,
             allowance=allowance or Allowance(),
+            saved=saved,
         )
+
+    def approve(self, asked: str) -> Approved:
+        """Let the next run carry out what a held run withheld; `asked` is its id, or a job whose latest run is held.
+
+        Raises UsageError, with what helps instead, when there is nothing that an approval can release.
+        """
+        return approve(asked, self.spec.jobs, self._runs, Approvals(self._database, self._clock))
+
+    def check_place(self, path: Path) -> None:
+        """Raise UsageError when no plan can be saved there, before one is computed."""
+        check_place(path)
+
+    def save_plan(self, path: Path, planned: Planned, rejects: Sequence[Reject]) -> None:
+        """Write a plan to a file. Raises UsageError when that cannot be."""
+        revision = job_revision(self.job(planned.job))
+        save_plan(path, planned, rejects, revision=revision, clock=self._clock)
+
+    def saved_plan(self, path: Path) -> SavedPlan:
+        """Read a saved plan that may be carried out now. Raises UsageError, with the reason, when it may not."""
+        return open_plan(path, self.spec.jobs)
 
     def recent_runs(self, job: str | None, *, limit: int) -> tuple[RunRow, ...]:
         """Return the latest runs, newest first, of one job or of all."""
@@ -208,7 +235,10 @@ class App:
                 self._worker.end(run, Ending.SKIPPED, str(error))
                 self._log.warning("run.skipped", reason=str(error))
                 return Ending.SKIPPED
-            logs.tell_result(self._log, finished.result, took_s=finished.took_s, resume_at=finished.resume_at)
+            told = cures(Told(job, run), finished.result)
+            logs.tell_result(
+                self._log, finished.result, took_s=finished.took_s, resume_at=finished.resume_at, cures=told
+            )
             return finished.result.ending
 
     def interrupted(self) -> tuple[str, ...]:

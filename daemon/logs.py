@@ -24,6 +24,7 @@ from .sync.events import (
     Judged,
     PageDone,
     PhaseBegan,
+    Pinned,
     ReadEnded,
     ReadRestarted,
     ReadResumed,
@@ -142,10 +143,10 @@ class LogObserver:
     def __call__(self, event: Event) -> None:
         """Log one event of a run."""
         match event:
-            case PhaseBegan():
-                self._log.debug("phase.began", phase=str(event.phase))
-            case PageDone():
-                self._log.debug("page.done", page=event.number, seen=event.counts.seen)
+            case Pinned():
+                self._log.info("run.pinned", by=event.name)
+            case PhaseBegan() | PageDone():
+                self._went_on(event)
             case TargetListed():
                 self._log.info("target.listed", records=event.records)
             case ReadEnded() | Judged() | FieldContested():
@@ -166,6 +167,12 @@ class LogObserver:
                 self._log.warning("read.restarted", reason=event.reason)
             case TriedAgain():
                 self._log.debug("changes.tried_again", changes=event.changes)
+
+    def _went_on(self, event: PhaseBegan | PageDone) -> None:
+        if isinstance(event, PhaseBegan):
+            self._log.debug("phase.began", phase=str(event.phase))
+        else:
+            self._log.debug("page.done", page=event.number, seen=event.counts.seen)
 
     def _changes(self, name: str, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
@@ -191,8 +198,10 @@ class LogObserver:
         tell("read.ended", certificate=str(certificate))
 
 
-def tell_result(log: Logger, result: Result, *, took_s: float, resume_at: datetime | None = None) -> None:
-    """Log the end of a run with its counts, and when the work of one that is waiting goes on."""
+def tell_result(
+    log: Logger, result: Result, *, took_s: float, resume_at: datetime | None = None, cures: Iterable[str] = ()
+) -> None:
+    """Log the end of a run with its counts, when one that is waiting goes on, and what a person may do."""
     counts = result.counts
     figures = {
         name: getattr(counts, name)
@@ -206,6 +215,8 @@ def tell_result(log: Logger, result: Result, *, took_s: float, resume_at: dateti
     more = {"error": result.error} if result.error else {}
     if resume_at is not None:
         more["resume_at"] = resume_at.isoformat(timespec="seconds")
+    if cure := " ".join(cures):
+        more["cure"] = cure
     tell("run.ended", ending=str(result.ending), took_s=round(took_s, 2), **figures, **more)
 
 

@@ -20,6 +20,8 @@ VERBS = {
     "validate": "validate",
     "plan": "plan",
     "run": "run",
+    "apply": "apply",
+    "approve": "approve",
     "serve": "serve",
     "runs": "runs",
     "rejects": "rejects",

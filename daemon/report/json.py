@@ -16,8 +16,10 @@ from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.contest import Contested
 from daemon.sync.key_change import KeyChange, by_change
 from daemon.sync.outcome import EXITS, Result
+from daemon.sync.pin import Digests, as_text
 from daemon.values import MISSING, Json
 
+from .cures import Told, cures
 from .subjects import Finish, KeptReject, PastRun, Plan
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -33,13 +35,8 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int | None = N
 
     `limit` is how many changes are given, None for all; `total_changes` counts them all.
     """
-    head = {
-        "job": subject.job,
-        "summary": {str(kind): subject.tally.get((kind, Fate.PLANNED), 0) for kind in Kind},
-        "total_changes": sum(subject.tally.values()),
-        **_result(subject.result, rejects),
-    }
-    yield msgspec.json.format(_ENCODER.encode(head), indent=2).removesuffix(b"\n}") + b',\n  "changes": ['
+    head = _ENCODER.encode(plan_head(subject, rejects))
+    yield msgspec.json.format(head, indent=2).removesuffix(b"\n}") + b',\n  "changes": ['
     separator = b"\n    "
     key_changes = by_change(subject.result.key_changes)
     for one in islice(subject.changes, limit):
@@ -48,10 +45,32 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int | None = N
     yield b"\n  ]\n}\n"
 
 
+def plan_head(subject: Plan, rejects: Sequence[Reject]) -> dict[str, Any]:
+    """Return what there is to say of a plan but its changes."""
+    return {
+        "job": subject.job,
+        "summary": {str(kind): subject.tally.get((kind, Fate.PLANNED), 0) for kind in Kind},
+        "total_changes": sum(subject.tally.values()),
+        "unresolved": subject.unresolved,
+        "held_run": subject.held_run,
+        **_result(subject.result, rejects, Told(subject.job, subject.held_run, is_plan=True)),
+    }
+
+
+def line(json: Json) -> bytes:
+    """Return any JSON value on one line, with a line end."""
+    return _ENCODER.encode(json) + b"\n"
+
+
 def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> bytes:
     """Return the end of a run."""
     told = {"job": subject.job, "run": subject.run, "took_s": round(subject.took_s, 3), "resume_at": subject.resume_at}
-    return document({**told, **_result(subject.result, rejects)})
+    return document({**told, **_result(subject.result, rejects, Told(subject.job, subject.run))})
+
+
+def approved(job: str, run: str, digests: Digests) -> bytes:
+    """Return what was approved."""
+    return document({"job": job, "run": run, "digests": as_text(digests)})
 
 
 def runs(rows: Sequence[PastRun]) -> bytes:
@@ -84,7 +103,7 @@ def change(subject: Change, *, key_change: KeyChange | None = None) -> dict[str,
     }
 
 
-def _result(result: Result, rejects: Sequence[Reject]) -> dict[str, Any]:
+def _result(result: Result, rejects: Sequence[Reject], told: Told) -> dict[str, Any]:
     return {
         "ending": result.ending,
         "exit_code": EXITS[result.ending],
@@ -95,6 +114,8 @@ def _result(result: Result, rejects: Sequence[Reject]) -> dict[str, Any]:
         "verdicts": [asdict(verdict) for verdict in result.verdicts],
         "rejects": [{**asdict(reject), "key": readable(reject.key)} for reject in rejects],
         "contests": [_contested(one) for one in result.contests],
+        "withheld": as_text(result.withheld),
+        "cures": list(cures(told, result)),
     }
 
 

@@ -23,11 +23,19 @@ class Plan(Protocol):
 
     @property
     def changes(self) -> Iterable[Change]:
-        """The changes in the order of a run; may be long, so it is walked once and only as far as it is shown."""
+        """The changes in the order of a run; may be long, so it is walked only as far as it is shown."""
 
     @property
     def tally(self) -> Mapping[tuple[Kind, Fate], int]:
         """How many changes there are of each kind and fate."""
+
+    @property
+    def unresolved(self) -> int:
+        """How many changes of earlier runs have no known outcome."""
+
+    @property
+    def held_run(self) -> str | None:
+        """The job's latest run, if it withheld just what this plan withholds."""
 
 
 class Finish(Protocol):

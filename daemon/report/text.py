@@ -4,16 +4,17 @@ Pure: values in, lines out. The first sign of a line says what it is (`+ ~ - ! =
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 
 from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
 from daemon.sync.key_change import KeyChange, by_change
 from daemon.sync.outcome import Ending, Result, Verdict
+from daemon.sync.pin import Digests
 from daemon.values import MISSING
 
 from . import shown
+from .cures import Told, amounts, cures
 from .subjects import Finish, KeptReject, Plan
 
 PLAN_LINES = 100
@@ -44,7 +45,9 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int = PLAN_LIN
     yield from _error(result)
     yield ""
     yield _summary(subject.tally, result)
-    yield from _after_plan(subject.job, result, subject.tally)
+    if subject.unresolved:
+        yield f"! {unresolved(subject.unresolved)}"
+    yield from _after_plan(subject, result)
 
 
 def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> Iterator[str]:
@@ -60,7 +63,28 @@ def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> Iterator[str]:
     yield from _proofs(result)
     yield from _error(result)
     yield ""
-    yield from _after_run(subject.job, result, subject.resume_at)
+    yield from _after_run(subject, result)
+
+
+def unresolved(number: int) -> str:
+    """Return what a plan has to say of changes whose answers were lost."""
+    have = "has" if number == 1 else "have"
+    return (
+        f"{shown.count(number, 'change')} of earlier runs {have} no known outcome; a run clears that up first, so "
+        "it may do less or other than this plan"
+    )
+
+
+def approved(job: str, run: str, digests: Digests) -> Iterator[str]:
+    """Yield what an approval means, and what it does not."""
+    yield f"Approved: {' and '.join(amounts(digests))} of {job} that run {run} withheld."
+    yield "The next run carries them out if they are still what it plans; else the approval is void and it says so."
+    yield f"Next: nothing, where crudsd serve runs {job}; or crudsd run {job}"
+
+
+def saved(path: str) -> str:
+    """Return what a saved plan is good for."""
+    return f"Saved: crudsd apply {path} carries out this plan, or nothing where it is not the same any more."
 
 
 def ledger(counts: Counts) -> str:
@@ -221,14 +245,15 @@ _AFTER = {
 }
 
 
-def _after_plan(job: str, result: Result, tally: Mapping[tuple[Kind, Fate], int]) -> Iterator[str]:
+def _after_plan(subject: Plan, result: Result) -> Iterator[str]:
+    job, tally = subject.job, subject.tally
     pending = sum(tally.get((kind, Fate.PLANNED), 0) for kind in Kind)
     if result.ending is Ending.INTERRUPTED:
         yield "Next: the plan was cut short and is not complete; nothing was written."
     elif result.ending in {Ending.UNAVAILABLE, Ending.WAITING, Ending.FAILED}:
         yield f"{_AFTER[result.ending]} This plan is not complete, and nothing was written."
     elif result.ending is Ending.HELD:
-        yield from _cures(job, result)
+        yield from _cures(Told(job, subject.held_run, is_plan=True), result)
         if pending:
             yield f"Next: crudsd run {job} carries out the other {shown.count(pending, 'change')}."
     elif pending:
@@ -239,14 +264,15 @@ def _after_plan(job: str, result: Result, tally: Mapping[tuple[Kind, Fate], int]
         yield f"Nothing to do: the target is in step{_but_for(result)}."
 
 
-def _after_run(job: str, result: Result, resume_at: datetime | None) -> Iterator[str]:
+def _after_run(subject: Finish, result: Result) -> Iterator[str]:
+    job, resume_at = subject.job, subject.resume_at
     if result.ending is Ending.INTERRUPTED:
         yield f"Next: crudsd run {job} finishes the work; what was begun is committed."
     elif resume_at is not None:
         moment = f"{resume_at:%Y-%m-%d %H:%M:%S} UTC"
         yield f"Next: crudsd serve goes on at {moment}; crudsd run {job} tries it now. What was done stays done."
     elif result.ending is Ending.HELD:
-        yield from _cures(job, result)
+        yield from _cures(Told(job, subject.run), result)
         yield f"Next: crudsd plan {job} shows what is withheld."
     elif result.ending in _AFTER:
         yield _AFTER[result.ending]
@@ -262,11 +288,6 @@ def _but_for(result: Result) -> str:
     return ", but for what does not converge" if result.contests else ""
 
 
-def _cures(job: str, result: Result) -> Iterator[str]:
-    """Yield what lifts each trip, where the guard's own message does not say it."""
-    tripped = [one.guard for one in result.verdicts if one.tripped]
-    withheld = result.counts.deletes_withheld
-    if "certificate" in tripped:
-        yield "Cure: a read that arrives whole; nothing is deleted before. The certificate line says what is missing."
-    if withheld and {"empty_source", "min_records", "collapse"} & set(tripped):
-        yield f"Cure: if the source is right: crudsd run {job} --allow-deletes {withheld}; else run again once it is."
+def _cures(told: Told, result: Result) -> Iterator[str]:
+    for cure in cures(told, result):
+        yield f"Cure: {cure}"

@@ -17,7 +17,7 @@ from daemon.endpoints.exchange import Exchange
 from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
 from daemon.errors import ConfigError, StateError
-from daemon.spec import Job, Spec, job_revision, job_selection
+from daemon.spec import Job, Spec, job_revision
 from daemon.store.database import Database
 from daemon.store.heartbeat import Heartbeat
 from daemon.store.index import SqlTargetIndex
@@ -33,6 +33,9 @@ from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
 from daemon.sync.ports import Ports
 
+from .pinning import Pinning, Pins
+from .saved_plan import SavedPlan
+
 CUT_OFF = "its process ended before it was over; the next run finishes the work"
 
 
@@ -45,6 +48,20 @@ class Planned:
     changes: Iterable[Change]
     """In order: creates and updates as the source gave them, deletes last. Read from a temporary file as one walks."""
     tally: Mapping[tuple[Kind, Fate], int]
+    unresolved: int
+    """Changes of earlier runs whose outcome is not known."""
+    held_run: str | None
+    """The job's latest run, if it withheld just what this plan withholds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The changes of a journal, read anew each time they are walked."""
+
+    journal: SqlJournal
+
+    def __iter__(self) -> Iterator[Change]:
+        return self.journal.changes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +98,24 @@ class Worker:
             ports = self._ports(name, job, journal, SqlTargetIndex(scratch, "plan"), pool, observe)
             options = engine.Options(run="plan", writes=False, stopping=self.stop.is_set)
             result = engine.run(job, ports, options)
-            yield Planned(name, result, journal.changes(), journal.tally())
+            yield Planned(
+                name, result, Changes(journal), journal.tally(), self._unresolved(name), self._held_run(name, result)
+            )
 
     def run(
-        self, name: str, job: Job, *, observe: Observe, trigger: Trigger, run: str | None, allowance: Allowance
+        self,
+        name: str,
+        job: Job,
+        *,
+        observe: Observe,
+        trigger: Trigger,
+        run: str | None = None,
+        allowance: Allowance,
+        saved: SavedPlan | None = None,
     ) -> Finished:
-        """Do one run, or the queued one whose id is given.
+        """Do one run, or the queued one whose id is given; with `saved`, that plan and nothing else.
 
+        An approval that waits for the job pins the run, unless a saved plan does.
         Raises LockedError when another run of the job is under way, StateError when the state cannot be written.
         """
         began = time.monotonic()
@@ -96,9 +124,10 @@ class Worker:
             resumes = self._close_cut_off(name)
             if run is None:
                 run = self.runs.begin(name, trigger=trigger, revision=job_revision(job), resumes=resumes)
-            self.runs.start(run, lease)
+            pinning = Pins(self.database, self.runs, self.clock).find(name, job, saved)
+            self.runs.start(run, lease, pinned_by=pinning.by if pinning else None)
             try:
-                result = self._carry_out(name, job, run, lease, observe, allowance)
+                result = self._carry_out(name, job, run, lease, observe, allowance, pinning)
             except ConfigError as error:
                 # Such as a secret's file that is gone: the next run would say of this one that its process died.
                 self.end(run, Ending.FAILED, str(error))
@@ -130,7 +159,24 @@ class Worker:
                 last = row.id
         return last
 
-    def _carry_out(self, name: str, job: Job, run: str, lease: Lease, observe: Observe, allowance: Allowance) -> Result:
+    def _unresolved(self, name: str) -> int:
+        journal = SqlJournal(self.database, run="plan", job=name, lease=None, clock=self.clock)
+        return len(journal.unresolved())
+
+    def _held_run(self, name: str, result: Result) -> str | None:
+        latest = self.runs.latest_settled(name) if result.withheld else None
+        return latest.id if latest is not None and latest.digests == result.withheld else None
+
+    def _carry_out(
+        self,
+        name: str,
+        job: Job,
+        run: str,
+        lease: Lease,
+        observe: Observe,
+        allowance: Allowance,
+        pinning: Pinning | None,
+    ) -> Result:
         lost = threading.Event()
         journal = SqlJournal(self.database, run=run, job=name, lease=lease, clock=self.clock)
         options = engine.Options(
@@ -138,6 +184,7 @@ class Worker:
             writes=True,
             window=self._window(job),
             allowance=allowance,
+            pin=pinning.pin if pinning else None,
             stopping=lambda: self.stop.is_set() or lost.is_set(),
         )
         with (
@@ -151,7 +198,8 @@ class Worker:
         if not result.counts.balanced:
             reason = f"the counts do not balance: {result.counts}; this is a fault of crudsd, please report it"
             result = replace(result, ending=Ending.FAILED, error=reason)
-        if not self.runs.finish(run, result, selection=job_selection(job)):
+        spends = pinning.by if pinning and pinning.is_approval and result.pin_is_spent else None
+        if not self.runs.finish(run, result, spends=spends):
             raise StateError(f"run {run} was closed by somebody else while it was under way")
         return result
 

@@ -18,7 +18,7 @@ from .job import Field_, Guards, Job, Limit, Mode, Schedule, Source, Target
 from .load import Loaded, load
 from .problems import Problem, SpecError
 from .request import ListRequest, Paginate, Request, Rule, Then
-from .revision import job_revision, job_selection
+from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
 from .schema import json_schema
 from .secrets import SecretError, check_secrets, resolve
 from .spec import Spec
@@ -26,6 +26,7 @@ from .templates import PathTemplate, Template, compile_path, compile_template
 from .types import Method, SecretRef
 
 __all__ = [
+    "SELECTED_BY",
     "BasicAuth",
     "BearerAuth",
     "Connection",
@@ -60,6 +61,7 @@ __all__ = [
     "Then",
     "Timeout",
     "Tls",
+    "changed_blocks",
     "check_secrets",
     "compile_expression",
     "compile_path",

@@ -18,6 +18,8 @@ SELECTED_BY: Final = ("source", "key", "where")
 """The blocks that decide which records a job sees and under which key. When they change, a record that is gone may
 only be gone from our sight. `ignore` is not among them: key and filter may not use an ignored field."""
 
+_BLOCK_DIGITS = 8
+
 
 def job_revision(job: Job) -> str:
     """Return 16 hexadecimal digits that change with the meaning of source, key, where, ignore, map or target.
@@ -29,8 +31,21 @@ def job_revision(job: Job) -> str:
 
 
 def job_selection(job: Job) -> str:
-    """Return 16 hexadecimal digits that change when source, key or where change in meaning."""
-    return _digest(job, SELECTED_BY)
+    """Return a digest of each block of `REVISED_BY`, in that order, so that two of them tell which one changed."""
+    return ".".join(_digest(job, (block,))[:_BLOCK_DIGITS] for block in REVISED_BY)
+
+
+def changed_blocks(before: str | None, now: str) -> tuple[str, ...]:
+    """Return the names of the blocks in which two selections differ, in the order of `REVISED_BY`.
+
+    None when nothing is known of before: nothing has changed. A selection in another form differs in everything.
+    """
+    if before is None or before == now:
+        return ()
+    old, new = before.split("."), now.split(".")
+    if len(old) != len(new):
+        return REVISED_BY
+    return tuple(block for block, one, other in zip(REVISED_BY, old, new, strict=True) if one != other)
 
 
 def _digest(job: Job, blocks: tuple[str, ...]) -> str:

@@ -77,13 +77,13 @@ class SqlLinks:
             return tuple(link_of(row) for row in rows)
 
     def last_seen(self) -> int | None:
-        """Return how many records the job's last complete read saw; None when there was none."""
+        """Return how many records the job's last accepted read saw; None when there was none."""
         with self._database.read() as connection:
             read = last_read(connection, self._job)
         return None if read is None else read.seen
 
     def last_selection(self) -> str | None:
-        """Return the digest of what the job picked in its last complete read; None when there was none."""
+        """Return what the job picked in its last accepted read; None when there was none."""
         with self._database.read() as connection:
             read = last_read(connection, self._job)
         return None if read is None else read.selection

@@ -15,8 +15,10 @@ from daemon.errors import StateError
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Fate
 from daemon.sync.counts import Counts
-from daemon.sync.outcome import Ending, Phase, Result, Verdict
+from daemon.sync.outcome import SETTLED, Ending, Phase, Result, Verdict
+from daemon.sync.pin import Digests, as_text, from_text
 
+from .approvals import spend
 from .columns import moment_text
 from .database import Database
 from .leases import Lease, Leases, job_lease
@@ -64,6 +66,10 @@ class RunRow:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    digests: Digests
+    """Of the changes that guards withheld, by kind."""
+    pinned_by: str | None
+    """The held run whose approval it carried, or the id of the saved plan; None for a run that nobody pinned."""
     resume_at: datetime | None = None
     """When the work of a run that is waiting goes on."""
 
@@ -92,9 +98,10 @@ class RunStore:
         ended["ended_at"] = self._clock()
         return self._insert(job, Trigger.SCHEDULE, revision, fire_time=fire_time, **ended) is not None
 
-    def start(self, run: str, lease: Lease) -> None:
+    def start(self, run: str, lease: Lease, *, pinned_by: str | None = None) -> None:
         """Note who runs it from now on. Raises StateError when the run is over or unknown."""
-        values = {"owner": lease.owner, "fence": lease.fence, "phase": Phase.READ, "started_at": self._clock()}
+        values: dict[str, Any] = {"owner": lease.owner, "fence": lease.fence, "phase": Phase.READ}
+        values |= {"started_at": self._clock(), "pinned_by": pinned_by}
         with self._database.write() as connection:
             if connection.execute(update(runs).where(*_open(run)).values(values)).rowcount != 1:
                 raise StateError(f"run {run}: is over, or was never queued")
@@ -104,10 +111,10 @@ class RunStore:
         with self._database.write() as connection:
             connection.execute(update(runs).where(*_open(run)).values(phase=phase))
 
-    def finish(self, run: str, result: Result, *, selection: str | None = None) -> bool:
+    def finish(self, run: str, result: Result, *, spends: str | None = None) -> bool:
         """Remember the end; what was never sent is dropped. False, and nothing changes, when the run was over before.
 
-        `selection` is the digest of what the job picks, remembered for runs whose read was complete.
+        `spends` is the held run whose approval is used up, or void, with this end.
         """
         values = {
             "phase": Phase.OVER,
@@ -117,7 +124,8 @@ class RunStore:
             "is_complete": result.certificate.issued,
             "verdicts": _json(result.verdicts),
             "error": result.error,
-            "selection": selection,
+            "selection": result.selection,
+            "digests": msgspec.json.encode(as_text(result.withheld)).decode() if result.withheld else None,
             "ended_at": self._clock(),
             "resume_at": self._resume_at(result),
         }
@@ -129,6 +137,8 @@ class RunStore:
                 "UPDATE changes SET fate = ?, updated_at = ? WHERE run = ? AND fate = 'planned'",
                 (Fate.DROPPED.value, moment_text(self._clock()), run),
             )
+            if spends is not None:
+                spend(connection, spends)
             if result.certificate.issued:
                 # A whole read met every record: what it did not reject again is no reject any more.
                 execute(
@@ -168,6 +178,17 @@ class RunStore:
         """Return the job's latest run whose read was proven complete; None when there was none."""
         query = select(runs).where(runs.c.job == job, runs.c.is_complete).order_by(runs.c.id.desc()).limit(1)
         return next(iter(self._rows(query)), None)
+
+    def latest_settled(self, job: str) -> RunRow | None:
+        """Return the job's latest run that came to its own end; None when there was none."""
+        query = select(runs).where(runs.c.job == job, runs.c.ending.in_(SETTLED)).order_by(runs.c.id.desc()).limit(1)
+        return next(iter(self._rows(query)), None)
+
+    def pinned_by(self, job: str, pin: str) -> tuple[str, ...]:
+        """Return the ids of the job's runs under this pin, oldest first."""
+        query = select(runs.c.id).where(runs.c.job == job, runs.c.pinned_by == pin).order_by(runs.c.id)
+        with self._database.read() as connection:
+            return tuple(connection.execute(query).scalars())
 
     def last_fire(self, job: str) -> datetime | None:
         """Return the latest moment for which the schedule fired or skipped this job; None when it never did."""
@@ -216,16 +237,15 @@ def store_counts(connection: Connection, run: str, counts: Counts) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LastRead:
-    """What a job's last complete read left behind."""
+    """What a job's last complete read left behind, none of whose deletes was withheld."""
 
     seen: int
-    selection: str | None
-    """None where the run was finished without saying."""
+    selection: str
 
 
 def last_read(connection: Connection, job: str) -> LastRead | None:
-    """Return the job's last read that was proven complete, inside a caller's transaction."""
-    query = select(runs.c.counts, runs.c.selection).where(runs.c.job == job, runs.c.is_complete)
+    """Return the job's last read that was proven complete and accepted, inside a caller's transaction."""
+    query = select(runs.c.counts, runs.c.selection).where(runs.c.job == job, runs.c.selection.is_not(None))
     row = connection.execute(query.order_by(runs.c.id.desc()).limit(1)).first()
     return None if row is None else LastRead(msgspec.json.decode(row.counts, type=Counts).seen, row.selection)
 
@@ -256,5 +276,7 @@ def _row(row: Mapping[Any, Any]) -> RunRow:
         created_at=row["created_at"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
+        digests={} if row["digests"] is None else from_text(msgspec.json.decode(row["digests"])),
+        pinned_by=row["pinned_by"],
         resume_at=row["resume_at"],
     )

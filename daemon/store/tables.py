@@ -42,7 +42,7 @@ runs = Table(
     Column("trigger", Text, nullable=False),
     Column("fire_time", Moment),  # null: not from a schedule
     Column("revision", Text, nullable=False),
-    Column("selection", Text),  # digest of what the job picks; null until the run is over
+    Column("selection", Text),  # what the job picks, block by block; null where later runs are not measured by it
     Column("phase", Text, nullable=False),
     Column("ending", Text),  # null until the run is over
     Column("counts", Text, nullable=False),
@@ -58,6 +58,7 @@ runs = Table(
     Column("ended_at", Moment),
     Column("digests", Text),  # of the withheld changes by kind; null where nothing was withheld
     Column("resume_at", Moment),  # when the work of a waiting run goes on
+    Column("pinned_by", Text),  # the held run whose approval it carries, or the id of a saved plan
     PrimaryKeyConstraint("id"),
     UniqueConstraint("job", "fire_time"),
 )

@@ -107,6 +107,11 @@ class Change:
         return (self.document or {}) if self.body is None else self.body
 
     @property
+    def run(self) -> str:
+        """The run that planned it."""
+        return self.idempotency_key.partition("-")[0]
+
+    @property
     def changed(self) -> Document:
         """The part of what is sent that differs."""
         sent = self.sent

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from daemon.errors import EndpointError, StoppedError, UnavailableError
-from daemon.spec import Job, Mode
+from daemon.spec import Job, Mode, changed_blocks
 
 from .certificate import Certificate, End, certify
 from .change import Kind
 from .counts import Counts
-from .events import FieldContested, PageDone, PhaseBegan, ReadEnded
+from .events import FieldContested, PageDone, PhaseBegan, Pinned, ReadEnded
 from .finder import Finder
 from .gone import gone, plan_deletes
 from .guards import Allowance, Facts, withheld_kinds
@@ -23,6 +23,7 @@ from .mapping import JobMapping
 from .mark import Mark
 from .outcome import Ending, Phase, Result, Verdict
 from .permits import Permits
+from .pin import Pin
 from .ports import Page, Ports
 from .reading import Reading, take_up
 from .recovery import recover
@@ -53,6 +54,8 @@ class Options:
     slice_changes: int = SLICE_CHANGES
     slice_pages: int = SLICE_PAGES
     allowance: Allowance = field(default_factory=Allowance)
+    pin: Pin | None = None
+    """The plan that a person let pass; the run then plans the whole, in one slice, before it applies anything."""
     stopping: Callable[[], bool] = lambda: False
     """Turns true when the run should start nothing new and come to an end."""
 
@@ -76,7 +79,7 @@ class _Run:
         self._mapping = JobMapping(job)
         self._permits = Permits.of(job.mode, self._mapping.set_once)
         self._certificate = Certificate(end=None)
-        self._judgement = Judgement(job, ports, options.allowance)
+        self._judgement = Judgement(job, ports, options.allowance, options.pin)
         self._counts = Counts()
         self._settled = 0
         """The seq of the last change that was settled."""
@@ -100,13 +103,20 @@ class _Run:
             contests=self._remarks.contests.fields,
             key_changes=self._remarks.key_changes.found,
             wait_s=error.retry_after_s if isinstance(error, UnavailableError) else None,
+            withheld=self._judgement.withheld,
+            selection=self._mapping.selection if error is None and self._is_accepted() else None,
+            pin_is_spent=self._options.pin is not None and (error is None or self._judgement.is_void),
         )
 
     def _walk(self) -> None:
         ports = self._ports
         journal = ports.journal
+        if self._options.pin is not None:
+            ports.observe(Pinned(self._options.pin.name))
         unresolved = journal.unresolved() if self._options.writes else ()
-        mark = journal.last_mark(self._mapping.revision) if self._options.writes else None
+        if not self._judgement.may_begin(unresolved):
+            return
+        mark = journal.last_mark(self._mapping.revision) if self._in_slices else None
         behind = journal.behind_mark([change.key for change in unresolved]) if mark else ()
         finder = Finder(self._job, ports, check_stop=self._check_stop)
         finder.list_at_start(unresolved, as_before=mark is not None and mark.listed)
@@ -130,11 +140,16 @@ class _Run:
         )
         reading = self._read(begin, mark, behind)
         deletes = self._job.mode is Mode.MIRROR and self._certificate.issued
-        self._settle_slice(reading, over=not deletes, last=True)
+        whole = self._options.pin is not None
+        if deletes and whole:
+            self._plan_deletes(reading)
+        if self._options.writes and whole:
+            journal.unmark()  # what is applied from here on is not what a mark stands behind
+        self._settle_slice(reading, over=whole or not deletes, last=True)
         if self._options.writes:
             journal.unmark()
         if deletes:
-            self._delete(reading)
+            self._delete(reading, judged=whole)
         elif self._job.mode is Mode.MIRROR:
             self._withhold_for_certificate(reading)
 
@@ -171,7 +186,7 @@ class _Run:
         self._counts = reading.page(page, self._counts)
         self._ports.observe(PageDone(page.number, self._counts))
         is_long = page.resume is not None and reading.pages >= self._options.slice_pages
-        if self._options.writes and (is_long or reading.planner.pending >= self._options.slice_changes):
+        if self._in_slices and (is_long or reading.planner.pending >= self._options.slice_changes):
             self._settle_slice(reading, over=False)
             self._mark(reading)
         if self._options.stopping():
@@ -186,7 +201,7 @@ class _Run:
         try:
             yield from steps
         except UnavailableError:
-            if self._options.writes and reading.resume and reading.pages * 10 >= self._options.slice_pages:
+            if self._in_slices and reading.resume and reading.pages * 10 >= self._options.slice_pages:
                 self._settle_slice(reading, over=False)
             self._mark(reading)
             raise
@@ -196,21 +211,27 @@ class _Run:
 
         What is withheld is for a person to see as a whole, so the next run plans it anew.
         """
-        if self._options.writes and not reading.planner.pending and not self._judgement.tripped:
+        if self._in_slices and not reading.planner.pending and not self._judgement.tripped:
             reading.save(self._counts)
 
     def _settle_slice(self, reading: Reading, *, over: bool, last: bool = False) -> None:
         """Guard what is planned so far and apply what may pass; with the last slice, try all that was refused again."""
-        self._judge(reading, deletes=0, over=over)
+        self._judge(reading, over=over)
         self._apply(WRITES, Phase.APPLY, again=WRITES, after=0 if last else self._settled)
         self._settled = reading.planner.seq
         reading.planner.pending = reading.pages = 0
 
-    def _delete(self, reading: Reading) -> None:
-        """Plan, guard and apply the deletes: last, once, and only after a read that is proven complete.
+    def _delete(self, reading: Reading, *, judged: bool) -> None:
+        """Plan and guard the deletes, unless that is done, and apply them: last, once, only after a proven read.
 
         A new record may have waited for the value of one that is deleted, so what was refused is tried again.
         """
+        if not judged:
+            self._plan_deletes(reading)
+            self._judge(reading, over=True)
+        self._apply([Kind.DELETE], Phase.DELETE, again=list(Kind), after=0)
+
+    def _plan_deletes(self, reading: Reading) -> None:
         self._counts = plan_deletes(
             self._job,
             self._ports,
@@ -220,8 +241,6 @@ class _Run:
             remarks=self._remarks,
             check_stop=self._check_stop,
         )
-        self._judge(reading, deletes=self._counts.deletes_pending, over=True)
-        self._apply([Kind.DELETE], Phase.DELETE, again=list(Kind), after=0)
 
     def _withhold_for_certificate(self, reading: Reading) -> None:
         """Say how many records are not in the source but may not be deleted, since that is not proven."""
@@ -231,15 +250,15 @@ class _Run:
             message = f"{number} records did not appear in the source, but the read is {self._certificate}"
             self._judgement.note(Verdict("certificate", tripped=True, message=message))
 
-    def _judge(self, reading: Reading, *, deletes: int, over: bool) -> None:
+    def _judge(self, reading: Reading, *, over: bool) -> None:
         facts = Facts(
             creates=reading.planner.creates,
             updates=reading.planner.updates,
-            deletes=deletes,
+            deletes=self._counts.deletes_pending,
             known=reading.known,
             seen=self._counts.seen,
             seen_before=self._ports.links.last_seen(),
-            selection_changed=self._ports.links.last_selection() not in {None, self._mapping.selection},
+            changed=changed_blocks(self._ports.links.last_selection(), self._mapping.selection),
             read_is_over=over,
         )
         self._counts = self._judgement.judge(facts, self._counts)
@@ -260,6 +279,18 @@ class _Run:
     def _check_stop(self) -> None:
         if self._options.stopping():
             raise StoppedError("the run was asked to stop")
+
+    @property
+    def _in_slices(self) -> bool:
+        """Whether slices are settled, and the read marked, on the way; a pinned run plans the whole first."""
+        return self._options.writes and self._options.pin is None
+
+    def _is_accepted(self) -> bool:
+        """Whether later runs may be measured by what this one read: it was proven, and no delete of it withheld.
+
+        Else a source that shrank, or a filter that was narrowed, would be news to the guards only once.
+        """
+        return self._certificate.issued and not self._counts.deletes_withheld
 
     def _ending(self) -> Ending:
         if self._judgement.tripped:

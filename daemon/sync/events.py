@@ -100,8 +100,17 @@ class FieldContested:
     contested: Contested
 
 
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The run carries out what a person let pass."""
+
+    name: str
+    """What pins it, in words."""
+
+
 Event: TypeAlias = (
-    PhaseBegan
+    Pinned
+    | PhaseBegan
     | TargetListed
     | ReadResumed
     | ReadRestarted

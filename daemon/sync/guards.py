@@ -1,12 +1,13 @@
 """Limits that a plan may not pass without approval. A plan in, verdicts out; nothing is changed here.
 
 A trip withholds the guarded kind only. Over several slices the counts add up, and a trip withholds from there on.
+A verdict tells the numbers; what to do about it is told by whoever knows whether this is a plan or a run.
 """
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from daemon.spec import Guards, Limit, Mode
+from daemon.spec import SELECTED_BY, Guards, Limit, Mode
 
 from .change import Kind
 from .outcome import Verdict
@@ -29,10 +30,15 @@ class Facts:
     """Records the source gave."""
     seen_before: int | None
     """Records the last complete read saw; None when there was none."""
-    selection_changed: bool
-    """Whether the job picks its records otherwise than last time: another source, key or filter."""
+    changed: tuple[str, ...]
+    """The blocks of the job that are not what they were at the read that `seen_before` counts."""
     read_is_over: bool
     """Whether `seen` is final; the guards on the source speak only then."""
+
+    @property
+    def selection_changed(self) -> bool:
+        """Whether the job picks its records otherwise than last time: another source, key or filter."""
+        return not set(SELECTED_BY).isdisjoint(self.changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Allowance:
 
 def judge(guards: Guards, mode: Mode, facts: Facts, allowance: Allowance = Allowance()) -> tuple[Verdict, ...]:
     """Return a verdict for each guard that has something to say, tripped ones included."""
-    verdicts: list[Verdict | None] = [_updates(guards.updates, facts, allowance.updates)]
+    verdicts: list[Verdict | None] = [_job(facts), _updates(guards.updates, facts, allowance.updates)]
     allowed = allowance.deletes is not None and 0 < facts.deletes <= allowance.deletes
     if facts.read_is_over and mode is not Mode.APPEND:
         verdicts += [replace(v, tripped=v.tripped and not allowed) for v in _source(guards, facts)]
@@ -59,8 +65,13 @@ def withheld_kinds(verdicts: tuple[Verdict, ...]) -> dict[Kind, str]:
     kinds: dict[Kind, str] = {}
     for verdict in verdicts:
         if verdict.tripped:
-            kinds.setdefault(Kind.UPDATE if verdict.guard == "updates" else Kind.DELETE, verdict.message)
+            kinds.setdefault(guarded_kind(verdict), verdict.message)
     return kinds
+
+
+def guarded_kind(verdict: Verdict) -> Kind:
+    """Return the kind of change that a guard withholds when it trips."""
+    return Kind.UPDATE if verdict.guard == "updates" else Kind.DELETE
 
 
 def exceeds(limit: Limit, count: int, of: int) -> bool:
@@ -70,6 +81,19 @@ def exceeds(limit: Limit, count: int, of: int) -> bool:
     return limit.percent is not None and Decimal(count) * 100 > limit.percent * of
 
 
+def _job(facts: Facts) -> Verdict | None:
+    """Say that the job was edited: what follows is then the edit's doing as much as the source's."""
+    if not facts.changed:
+        return None
+    return Verdict("job", tripped=False, message=f"{_edited(facts.changed)} since its last complete read")
+
+
+def _edited(blocks: tuple[str, ...]) -> str:
+    words = ["filter (where)" if block == "where" else block for block in blocks]
+    last = words.pop()
+    return f"the job's {', '.join(words)} and {last} have changed" if words else f"the job's {last} has changed"
+
+
 def _updates(limit: Limit, facts: Facts, allowed: int | None) -> Verdict | None:
     if facts.updates == 0:
         return None
@@ -77,23 +101,22 @@ def _updates(limit: Limit, facts: Facts, allowed: int | None) -> Verdict | None:
     if allowed is not None and facts.updates <= allowed:
         return Verdict("updates", tripped=False, message=f"{numbers}; allowed for this run")
     if facts.updates > UPDATES_FLOOR and exceeds(limit, facts.updates, facts.known):
-        message = f"{numbers}; look at the plan, then repeat with --allow-updates {facts.updates}"
-        return Verdict("updates", tripped=True, message=message)
+        return Verdict("updates", tripped=True, message=numbers)
     return Verdict("updates", tripped=False, message=numbers)
 
 
 def _deletes(limit: Limit, facts: Facts, *, allowed: bool) -> Verdict:
     numbers = f"{facts.deletes} of {facts.known} known records would be deleted, the limit is {_words(limit)}"
-    cure = f"look at the plan, then repeat with --allow-deletes {facts.deletes}"
     if allowed:
         return Verdict("deletes", tripped=False, message=f"{numbers}; allowed for this run")
     if facts.selection_changed:
-        message = f"{facts.deletes} records would be deleted and the job's source, key or filter has changed; {cure}"
+        selected = tuple(block for block in facts.changed if block in SELECTED_BY)
+        message = f"{facts.deletes} of {facts.known} known records would be deleted, and {_edited(selected)}"
         return Verdict("deletes", tripped=True, message=message)
     if facts.deletes >= facts.known:
-        return Verdict("deletes", tripped=True, message=f"all {facts.known} known records would be deleted; {cure}")
+        return Verdict("deletes", tripped=True, message=f"all {facts.known} known records would be deleted")
     if exceeds(limit, facts.deletes, facts.known):
-        return Verdict("deletes", tripped=True, message=f"{numbers}; {cure}")
+        return Verdict("deletes", tripped=True, message=numbers)
     return Verdict("deletes", tripped=False, message=numbers)
 
 

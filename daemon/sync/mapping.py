@@ -51,7 +51,7 @@ class JobMapping:
         """The document's fields that derive from the key, the target's match field among them."""
         self.revision = job_revision(job)
         self.selection = job_selection(job)
-        """Digest of what the job picks: source, key and filter."""
+        """Digests of what the job picks and makes, block by block."""
         self.seed = int(self.revision, 16)
         """Seeds raw fingerprints, so that an edited job makes every record a candidate again."""
 

@@ -1,6 +1,6 @@
 """How a run ends, and what it leaves to be read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from daemon.errors import Exit
@@ -9,6 +9,7 @@ from .certificate import Certificate
 from .contest import Contested
 from .counts import Counts
 from .key_change import KeyChange
+from .pin import Digests
 
 
 class Phase(StrEnum):
@@ -42,6 +43,9 @@ class Ending(StrEnum):
     """Did not start, since the run before it was not over."""
 
 
+SETTLED = (Ending.DONE, Ending.REJECTED, Ending.HELD)
+"""The endings of runs that came to their own end: what they withheld is all that there was to withhold."""
+
 EXITS = {
     Ending.DONE: Exit.DONE,
     Ending.REJECTED: Exit.REJECTED,
@@ -67,7 +71,7 @@ class Verdict:
     guard: str
     tripped: bool
     message: str
-    """The numbers, the limit, and when tripped what to do."""
+    """The numbers and the limit. What to do about it depends on where it is told, and is not said here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +90,10 @@ class Result:
     """Fields that do not converge and were left out of updates."""
     key_changes: tuple[KeyChange, ...] = ()
     """Creates and deletes that look like a record whose key has changed."""
+    withheld: Digests = field(default_factory=dict)
+    """What a person may approve: the changes that guards withheld, by kind."""
+    selection: str | None = None
+    """What the job picks, for the next run to compare with. None unless the read was complete and none of its deletes
+    was withheld: a look that nobody has accepted is no measure."""
+    pin_is_spent: bool = False
+    """Whether the pin of this run has done its duty, or was void; otherwise it holds for the next run too."""

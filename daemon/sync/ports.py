@@ -162,10 +162,13 @@ class Links(Protocol):
         """Return up to `limit` links with after < id <= upto, in order of id."""
 
     def last_seen(self) -> int | None:
-        """Return how many records the last complete read of this job saw; None when there was none."""
+        """Return how many records the last accepted read of this job saw; None when there was none.
+
+        A read is accepted when it was complete and none of its deletes was withheld.
+        """
 
     def last_selection(self) -> str | None:
-        """Return the digest of what the job picked in its last complete read; None when there was none."""
+        """Return what the job picked in its last accepted read, block by block; None when there was none."""
 
 
 class Marks(Protocol):

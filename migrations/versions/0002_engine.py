@@ -15,6 +15,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("runs", sa.Column("digests", sa.Text(), nullable=True))
     op.add_column("runs", sa.Column("resume_at", sa.Text(), nullable=True))
+    op.add_column("runs", sa.Column("pinned_by", sa.Text(), nullable=True))
     op.add_column("changes", sa.Column("contest", sa.Text(), nullable=True))
     op.add_column("links", sa.Column("contest", sa.Text(), nullable=True))
     op.add_column("rejects", sa.Column("retry", sa.Text(), nullable=False, server_default="each_run"))

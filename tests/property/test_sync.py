@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from daemon.endpoints.memory import MemorySource, MemoryTarget
 from daemon.errors import RefusedError, StaleError, UnavailableError, UnknownError
 from daemon.sync import engine
-from daemon.sync.change import Change, Fate
+from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.counts import Counts
 from daemon.sync.events import Event, ReadResumed
 from daemon.sync.guards import Allowance
-from daemon.sync.mapping import JobMapping
 from daemon.sync.outcome import Ending, Result
+from daemon.sync.pin import Digests, Pin
 from daemon.sync.ports import Accepted, Ports, Written
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
 from tests.unit.sync.harness import InlinePool, job, person
@@ -98,6 +98,8 @@ class Step:
     trouble: Trouble
     is_plan: bool
     allowed: bool
+    approved: bool
+    """Whether somebody approves what the run withheld."""
     slice_changes: int
     window: int
     page_size: int
@@ -155,7 +157,8 @@ STEPS = st.builds(
     edits=st.lists(EDITS, max_size=5).map(tuple),
     trouble=TROUBLES,
     is_plan=st.sampled_from([False, False, False, True]),
-    allowed=st.sampled_from([True, True, False]),
+    allowed=st.sampled_from([True, False]),
+    approved=st.booleans(),
     slice_changes=st.integers(1, 5) | st.just(50_000),
     window=st.integers(1, 4),
     page_size=st.integers(1, 4),
@@ -348,6 +351,17 @@ class MortalJournal(MemoryJournal):
 
 
 @dataclass
+class Approval:
+    """Somebody's word for what a run withheld."""
+
+    digests: Digests
+    seen: set[tuple[object, ...]]
+    """What was withheld, one by one: the oracle."""
+    runs: set[str] = field(default_factory=set)
+    """The runs under it so far."""
+
+
+@dataclass
 class World:
     """Both systems, what is remembered, and what people did behind the program's back."""
 
@@ -371,6 +385,8 @@ class World:
     others: int = 0
     went_on: bool = False
     """Whether the last run went on with the read of another."""
+    approval: "Approval | None" = None
+    """What waits for the next run."""
 
     def __post_init__(self) -> None:
         self.target = Desk(self.shape)
@@ -481,12 +497,40 @@ class World:
 
     # ---- the program ----
 
+    def approve(self, held: Result) -> None:
+        """Approve what the latest run withheld."""
+        changes = [one for (run, _), one in self.state.changes.items() if run == f"run{self.runs}"]
+        seen = {written(one) for one in changes if one.fate is Fate.WITHHELD}
+        self.approval = Approval(held.withheld, seen)
+
+    def _pin(self) -> Pin | None:
+        approval = self.approval
+        if approval is None:
+            return None
+        changes = self.state.changes
+        return Pin(
+            "the approval",
+            approval.digests,
+            earlier=lambda: [one for (run, _), one in changes.items() if run in approval.runs],
+            runs=frozenset(approval.runs),
+        )
+
+    def _check_released(self, run: str, result: Result | None) -> None:
+        """Take note of a kind of change that the approval let pass, and was not what had been seen."""
+        released = {one.guard for one in result.verdicts if "allowed by" in one.message} if result else set()
+        kinds = {Kind.UPDATE if guard == "updates" else Kind.DELETE for guard in released}
+        for (other, _), one in self.state.changes.items():
+            approved = self.approval is not None and written(one) in self.approval.seen
+            if other == run and one.kind in kinds and one.fate is Fate.DONE and not approved:
+                self.target.wrongs.append(f"a {one.kind} of {one.key} that nobody approved")
+
     def run(
         self, trouble: Trouble, *, writes: bool = True, allowance: Allowance = EVERYTHING, **options: Any
     ) -> Result | None:
-        """Do one run; None when its process died."""
+        """Do one run, under the approval that waits for it; None when its process died."""
         self.runs += 1
         run = f"run{self.runs}"
+        pin = self._pin() if writes else None
         self.source.breaks_at, self.source.error = (
             trouble.breaks_at,
             UnavailableError("gone", retry_after_s=trouble.asks_s),
@@ -511,20 +555,32 @@ class World:
                     run=run,
                     writes=writes,
                     allowance=allowance,
+                    pin=pin,
                     stopping=lambda: stops is not None and self.target.asked >= stops,
                     **options,
                 ),
             )
         )
-        if result is not None and writes and result.certificate.issued:
+        if pin is not None and self.approval is not None:
+            self._check_released(run, result)
+            self.approval.runs.add(run)
+            if result is not None and result.pin_is_spent:
+                self.approval = None
+        if result is not None and writes and result.selection is not None:
             self.state.seen = result.counts.seen
-            self.state.selection = JobMapping(self.job).selection
+            self.state.selection = result.selection
         if result is not None:
             self.state.endings[run] = result.ending
         return result
 
     def _note_resumed(self, event: Event) -> None:
         self.went_on = self.went_on or isinstance(event, ReadResumed)
+
+
+def written(change: Change) -> tuple[object, ...]:
+    """Return what a change does to the target, however many of the fields it sends."""
+    target_id = None if change.kind is Kind.CREATE else change.target_id
+    return change.kind, change.key, target_id, b"" if change.kind is Kind.DELETE else change.fingerprint
 
 
 def dying_is_none(work: Callable[[], T]) -> T | None:
@@ -568,6 +624,8 @@ def the_laws_hold(story: Story) -> None:
         assert result is None or it_tells_how_long(result, step.trouble), result
         assert not step.is_plan or len(world.target.writes) == writes
         it_is_safe(world)
+        if result is not None and result.withheld and step.approved and not step.is_plan:
+            world.approve(result)
 
     world.tidy()
     last = world.run(Trouble())
@@ -589,6 +647,34 @@ def the_laws_hold(story: Story) -> None:
     assert again is not None
     assert again.counts.wrote == 0
     assert world.target.asked == 0
+    it_is_in_step(world)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(SHAPES, st.frozensets(st.integers(0, 19), max_size=12), st.integers(1, 20), st.booleans(), st.booleans())
+def test_an_approval_lets_its_plan_pass_whatever_cuts_the_run_off(
+    shape: Shape, leavers: frozenset[int], cut_after: int, dies: bool, commits: bool
+) -> None:
+    world = World(shape)
+    for number in range(20):
+        world.put(number)
+    world.run(Trouble())
+    few = len(leavers) <= 6  # too few to trip the guard: then everybody else gets a new name, which trips the other
+    for number in range(20):
+        world.happens(Edit("leave" if number in leavers else "edit", number, "b" if few else "a"))
+    held = world.run(Trouble(), allowance=Allowance())
+    assert held is not None
+    assert held.withheld
+    world.approve(held)
+
+    cut = Trouble(crash_at=cut_after, crash_commits=commits) if dies else Trouble(stops_after=cut_after)
+    world.run(cut, allowance=Allowance())
+    last = world.run(Trouble(), allowance=Allowance())
+
+    assert last is not None
+    assert last.withheld == {}, last
+    assert world.approval is None
+    it_is_safe(world)
     it_is_in_step(world)
 
 

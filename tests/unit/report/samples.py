@@ -22,6 +22,8 @@ class Planned:
     result: Result
     changes: Iterable[Change]
     tally: Mapping[tuple[Kind, Fate], int]
+    unresolved: int = 0
+    held_run: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from daemon.sync.outcome import Ending
 from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, create, delete, planned, result, update
 
-RESULT_KEYS = {"ending", "exit_code", "error", "wait_s", "counts", "certificate", "verdicts", "rejects", "contests"}
+RESULT_KEYS = {"ending", "exit_code", "error", "wait_s", "counts", "certificate", "verdicts", "rejects"}
+RESULT_KEYS |= {"contests", "withheld", "cures"}
 
 
 def test_a_plan_is_one_object_with_its_changes() -> None:
@@ -26,7 +27,7 @@ def test_a_plan_is_one_object_with_its_changes() -> None:
 
     told = json.loads(b"".join(forms.plan(plan)), parse_float=str)
 
-    assert told.keys() == {"job", "summary", "total_changes", "changes"} | RESULT_KEYS
+    assert told.keys() == {"job", "summary", "total_changes", "unresolved", "held_run", "changes"} | RESULT_KEYS
     assert told["summary"] == {"create": 1, "update": 1, "delete": 1}
     assert told["changes"][0] == {
         "seq": 1,

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from daemon.report import text
 from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
 from daemon.sync.key_change import KeyChange
 from daemon.sync.outcome import Ending, Verdict
+from daemon.sync.pin import Digest
 from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Planned, create, delete, planned, result, update, withheld
 
@@ -95,12 +98,12 @@ def test_data_cannot_steer_the_terminal() -> None:
 
 
 def test_a_withheld_plan_names_the_guard_and_what_a_run_would_still_do() -> None:
-    cure = "looks wrong; look at the plan, then repeat with --allow-deletes 1"
     plan = planned(
         result(
             Ending.HELD,
             counts=Counts(seen=2, pending=1, unchanged=1, deletes_withheld=1),
-            verdicts=(Verdict("deletes", tripped=True, message=cure),),
+            verdicts=(Verdict("deletes", tripped=True, message="too many"),),
+            withheld={Kind.DELETE: Digest(1, 7)},
         ),
         create("1", name="Ada"),
         withheld(delete("2")),
@@ -109,11 +112,30 @@ def test_a_withheld_plan_names_the_guard_and_what_a_run_would_still_do() -> None
     lines = list(text.plan(plan))
 
     assert "- delete  2  (withheld)" in lines
-    assert f"✗ guard deletes: {cure}" in lines
-    assert lines[-2:] == [
+    assert "✗ guard deletes: too many" in lines
+    assert lines[-4:] == [
         "Plan: 1 to create, 0 to update, 0 to delete (of 2), 1 withheld.",
+        "Cure: to carry out just this plan: crudsd plan people-to-helpdesk --out FILE, then crudsd apply FILE",
+        "Cure: for a source that never stands still, allow a number: crudsd run people-to-helpdesk --allow-deletes 1",
         "Next: crudsd run people-to-helpdesk carries out the other 1 change.",
     ]
+
+
+def test_a_plan_that_a_held_run_had_too_names_the_run_to_approve() -> None:
+    held = result(Ending.HELD, withheld={Kind.DELETE: Digest(1, 7), Kind.UPDATE: Digest(12, 8)})
+
+    lines = list(text.plan(replace(planned(held), held_run="01KAN5")))
+
+    cure = "crudsd approve 01KAN5, and the next run carries out just these 12 updates and 1 delete"
+    assert f"Cure: if they are right: {cure}" in lines
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "! 1 change of earlier runs has no"), (3, "! 3 changes of earlier")])
+def test_a_plan_says_that_earlier_changes_have_no_known_outcome(number: int, words: str) -> None:
+    lines = list(text.plan(replace(planned(result(), create("1", name="Ada")), unresolved=number)))
+
+    assert [line for line in lines if line.startswith(words)] != []
+    assert lines[-1] == "Next: crudsd run people-to-helpdesk"
 
 
 def test_rejects_are_told_with_their_reasons() -> None:

@@ -9,6 +9,7 @@ from daemon.sync.change import Kind, Reject
 from daemon.sync.contest import Contested
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Phase, Verdict
+from daemon.sync.pin import Digest
 from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, result
 
@@ -88,13 +89,15 @@ def test_a_trip_on_the_source_says_how_to_lift_it_and_how_not_to(guard: str) -> 
         Ending.HELD,
         counts=Counts(deletes_withheld=411),
         verdicts=(Verdict(guard, tripped=True, message="the source looks wrong; nothing is deleted"),),
+        withheld={Kind.DELETE: Digest(411, 7)},
     )
 
     lines = list(text.finish(Finished(held)))
 
-    assert lines[-2] == (
-        "Cure: if the source is right: crudsd run people-to-helpdesk --allow-deletes 411; else run again once it is."
-    )
+    assert lines[-3:-1] == [
+        "Cure: if they are right: crudsd approve 01KAN5, and the next run carries out just these 411 deletes",
+        "Cure: for a source that never stands still, allow a number: crudsd run people-to-helpdesk --allow-deletes 411",
+    ]
     assert lines[-1] == "Next: crudsd plan people-to-helpdesk shows what is withheld."
 
 
@@ -106,7 +109,16 @@ def test_a_missing_certificate_is_cured_by_a_whole_read_and_by_nothing_else() ->
 
     assert "✗ guard certificate: 7 records did not appear in the source" in lines
     assert any(line.startswith("Cure: a read that arrives whole") for line in lines)
-    assert not any("--allow-deletes" in line for line in lines)
+    assert not any("--allow-deletes" in line or "crudsd approve" in line for line in lines)
+
+
+def test_a_saved_plan_that_did_not_fit_is_cured_by_a_new_one() -> None:
+    verdict = Verdict("saved_plan", tripped=True, message="nothing was written")
+
+    lines = list(text.finish(Finished(result(Ending.HELD, verdicts=(verdict,)))))
+
+    assert any(line.startswith("Cure: look at the plan of now and save it: crudsd plan") for line in lines)
+    assert not any("crudsd approve" in line for line in lines)
 
 
 def test_an_interrupted_run_says_that_the_next_one_finishes_the_work() -> None:

@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pydantic
 import pytest
 
-from daemon.spec import Job, Mode, SpecError, job_revision, job_selection, load
+from daemon.spec import Job, Mode, SpecError, changed_blocks, job_revision, job_selection, load
 from tests.unit.spec.files import GOOD, good_but, write
 
 EXAMPLE = Path(__file__).with_name("people_to_helpdesk.yaml")
@@ -173,8 +174,26 @@ def test_the_revision_changes_with_what_is_read_mapped_or_written() -> None:
     assert len({job_revision(Job.model_validate(variant)) for variant in variants}) == len(variants)
 
 
-def test_the_selection_changes_only_with_what_is_read() -> None:
-    job = Job.model_validate(JOB)
-    assert job_selection(job) == job_selection(Job.model_validate(JOB | {"map": None}))
-    assert job_selection(job) == job_selection(Job.model_validate(JOB | {"ignore": ["fetched_at"]}))
-    assert job_selection(job) != job_selection(Job.model_validate(JOB | {"where": "record.a"}))
+@pytest.mark.parametrize(
+    ("edit", "blocks"),
+    [
+        ({"schedule": {"every": "1h"}, "guards": {"deletes": "1%"}}, ()),
+        ({"map": None}, ("map",)),
+        ({"ignore": ["fetched_at"]}, ("ignore",)),
+        ({"where": "record.a"}, ("where",)),
+        ({"key": "record.b", "map": {"a": "record.a"}}, ("key", "map")),
+        ({"source": {"connection": "hr", "read": "leavers"}}, ("source",)),
+        ({"target": {"connection": "hr", "create": "others", "update": "u"}}, ("target",)),
+    ],
+)
+def test_two_selections_tell_which_blocks_of_a_job_were_edited(edit: dict[str, Any], blocks: tuple[str, ...]) -> None:
+    before, now = (job_selection(Job.model_validate(one)) for one in (JOB, JOB | edit))
+
+    assert changed_blocks(before, now) == blocks
+
+
+def test_a_first_read_was_not_edited_and_one_in_another_form_was_in_everything() -> None:
+    now = job_selection(Job.model_validate(JOB))
+
+    assert changed_blocks(None, now) == ()
+    assert changed_blocks("s1", now) == ("source", "key", "where", "ignore", "map", "target")

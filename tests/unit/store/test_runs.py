@@ -1,6 +1,7 @@
 import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from daemon.sync.certificate import Certificate, End
 from daemon.sync.change import Fate, Kind
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Phase, Result, Verdict
+from daemon.sync.pin import Digest
 from tests.contract.journal import a_change, plan
 from tests.unit.store.places import NOON, HandClock, SqlWorld, other_owner
 
@@ -20,9 +22,11 @@ COMPLETE = Certificate(End("empty page", pages=2, records=250, total=250))
 DOUBTFUL = Certificate(End("empty page", pages=2, records=250, total=251), ("the API counts 251 records",))
 
 
-def a_result(ending: Ending = Ending.DONE, *, seen: int = 250, certificate: Certificate = COMPLETE) -> Result:
+def a_result(
+    ending: Ending = Ending.DONE, *, seen: int = 250, certificate: Certificate = COMPLETE, **more: Any
+) -> Result:
     verdicts = (Verdict("deletes", tripped=True, message="12 of 100"),)
-    return Result(ending, Counts(seen=seen, unchanged=seen), certificate, verdicts, "")
+    return Result(ending, Counts(seen=seen, unchanged=seen), certificate, verdicts, "", **more)
 
 
 @pytest.fixture
@@ -96,14 +100,15 @@ class TestEnding:
         first = runs.begin("people", trigger=Trigger.AFTER, revision="r1")
         run = runs.begin("people", trigger=Trigger.AFTER, revision="r2", resumes=first)
         clock.move(1)
-        runs.start(run, leases.acquire(job_lease("people")))
+        runs.start(run, leases.acquire(job_lease("people")), pinned_by="held")
         clock.move(2)
         runs.phase(run, Phase.APPLY)
-        assert runs.finish(run, a_result(Ending.HELD), selection="s1")
+        assert runs.finish(run, a_result(Ending.HELD, withheld={Kind.DELETE: Digest(2, 2**200)}))
         row = runs.get(run)
         assert row is not None
         assert (row.job, row.trigger, row.revision, row.resumes) == ("people", Trigger.AFTER, "r2", first)
         assert (row.phase, row.ending) == (Phase.OVER, Ending.HELD)
+        assert (row.digests, row.pinned_by) == ({Kind.DELETE: Digest(2, 2**200)}, "held")
         assert (row.counts, row.certificate) == (Counts(seen=250, unchanged=250), COMPLETE)
         assert row.verdicts == a_result().verdicts
         assert (row.created_at, row.started_at, row.ended_at) == (
@@ -140,18 +145,32 @@ class TestEnding:
             (Kind.DELETE, Fate.WITHHELD): 1,
         }
 
-    def test_the_last_complete_read_is_remembered(self, world: SqlWorld) -> None:
+    def test_the_last_read_that_was_complete_and_accepted_is_remembered(self, world: SqlWorld) -> None:
         runs, links = world.runs, world.links()
         assert runs.last_complete("people") is None
-        for seen, certificate in ((100, COMPLETE), (7, DOUBTFUL), (0, Certificate(None))):
+        endings = ((100, COMPLETE, "s100"), (60, COMPLETE, None), (7, DOUBTFUL, None), (0, Certificate(None), None))
+        for seen, certificate, selection in endings:
             run = runs.begin("people", trigger=Trigger.MANUAL, revision="r1")
-            runs.finish(run, a_result(seen=seen, certificate=certificate), selection=f"s{seen}")
+            runs.finish(run, a_result(seen=seen, certificate=certificate, selection=selection))
             world.clock.move(1)
         row = runs.last_complete("people")
         assert row is not None
-        assert row.counts.seen == 100
+        assert row.counts.seen == 60
         assert links.last_seen() == 100
         assert links.last_selection() == "s100"
+
+    def test_the_latest_run_that_came_to_its_own_end_is_found(self, runs: RunStore, clock: HandClock) -> None:
+        assert runs.latest_settled("people") is None
+        ends = [Ending.HELD, Ending.UNAVAILABLE, Ending.FAILED, Ending.INTERRUPTED, Ending.WAITING]
+        made = []
+        for ending in ends:
+            made.append(runs.begin("people", trigger=Trigger.MANUAL, revision="r1"))
+            runs.finish(made[-1], a_result(ending))
+            clock.move(1)
+        runs.finish(runs.begin("other", trigger=Trigger.MANUAL, revision="r1"), a_result())
+        row = runs.latest_settled("people")
+        assert row is not None
+        assert row.id == made[0]
 
 
 class TestInterruption:

@@ -9,7 +9,6 @@ from daemon.spec import Job
 from daemon.sync import engine
 from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
-from daemon.sync.mapping import JobMapping
 from daemon.sync.outcome import Result
 from daemon.sync.ports import Ports
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
@@ -95,9 +94,9 @@ class Bench:
                 run=run, writes=writes, allowance=allowance or Allowance(), slice_changes=slice_changes, **options
             ),
         )
-        if writes and result.certificate.issued:
+        if writes and result.selection is not None:
             self.state.seen = result.counts.seen
-            self.state.selection = JobMapping(self.job).selection
+            self.state.selection = result.selection
         self.state.endings[run] = result.ending
         assert result.counts.balanced, result.counts
         return result

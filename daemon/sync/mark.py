@@ -28,6 +28,8 @@ class Mark:
     listed: bool
     """Whether the target's own list was read, so that the rest is matched with it too."""
     doubts: tuple[str, ...]
+    adopted: tuple[str, ...]
+    """Ids of target records that were found by a key of the read: they are not gone, see `Remarks`."""
     seen: bytes
     """The bits of `Seen`."""
     judged: int

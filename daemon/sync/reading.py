@@ -18,6 +18,9 @@ from .ports import Page, Ports
 from .remarks import Remarks
 from .seen import Seen
 
+ADOPTED_MARKED = 1_000
+"""Adopted records that a mark remembers. A read with more of them is gone on with, and deletes nothing."""
+
 
 class Reading:
     """What a read has come to so far, with what its pages go through. Not shared between threads."""
@@ -38,6 +41,7 @@ class Reading:
         if job.mode is Mode.MIRROR and remembered.links:
             remarks.expect_deletes()
         self._ports = ports
+        self._remarks = remarks
         self._finder = finder
         self._revision = mapping.revision
         self.counts = mark.counts if mark else Counts()
@@ -59,6 +63,7 @@ class Reading:
         )
         if mark is not None:
             self.planner.creates, self.planner.updates = mark.creates, mark.updates
+            remarks.adopted.update(mark.adopted)
         self.pages = 0
         """Pages since the slice began."""
         self.resume: str | None = None
@@ -88,7 +93,8 @@ class Reading:
             updates=self.planner.updates,
             known=self.known,
             listed=self._finder.index is not None,
-            doubts=tuple(self.intake.doubts),
+            doubts=(*self.intake.doubts, *self._remarks.doubts_after(ADOPTED_MARKED)),
+            adopted=tuple(sorted(self._remarks.adopted)[:ADOPTED_MARKED]),
             seen=self.seen.bits(self._ports.links.count().highest),
             judged=self.seen.judged,
         )

@@ -22,9 +22,13 @@ class Remarks:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why absence may not be concluded from this run, as far as it shows here."""
-        if len(self.adopted) < ADOPTED_KEPT:
+        return self.doubts_after(ADOPTED_KEPT)
+
+    def doubts_after(self, limit: int) -> tuple[str, ...]:
+        """Return the doubt that so many adopted records are no longer all kept in mind; none below the limit."""
+        if len(self.adopted) < limit:
             return ()
-        return (f"{ADOPTED_KEPT:,} records or more were adopted in this run; the next one may delete",)
+        return (f"{limit:,} records or more were adopted in this run; the next one may delete",)
 
     def expect_deletes(self) -> None:
         """Begin to keep in mind what matters to deletes only. Without it a first load costs nothing here."""

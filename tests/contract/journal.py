@@ -66,6 +66,7 @@ A_MARK = Mark(
     updates=0,
     known=3,
     listed=True,
+    adopted=("u9",),
     doubts=("two records have the same key",),
     seen=b"\x00\xff",
     judged=9,

@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,28 @@ if TYPE_CHECKING:
 
 class OutsideNetworkError(RuntimeError):
     """A test tried to leave this machine. No OSError: nothing shall take it for an outage and try again."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make faults` ask for everything where `make test` takes a spread."""
+    parser.addoption("--long", action="store_true", help="try every crash point, and not a spread of them")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say at how many points a process was struck: each test notes its own number as a property."""
+    points: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                points.update({name: value for name, value in report.user_properties if name.endswith(" points")})
+    for name, number in sorted(points.items()):
+        terminalreporter.write_line(f"{number:6,} {name}")
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether everything is to be tried."""
+    return bool(request.config.getoption("--long"))
 
 
 @pytest.fixture(scope="session", autouse=True)

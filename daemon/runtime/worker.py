@@ -151,8 +151,15 @@ class Worker:
         return rows
 
     def _close_cut_off(self, name: str) -> str | None:
-        """Close this job's runs whose process died (we hold the lease now) and return the last one's id."""
+        """Close this job's runs whose process died (we hold the lease now) and return the last one's id.
+
+        One that no schedule asked for is queued and begun under the lease, so it is as dead while it is queued.
+        """
         last = None
+        for row in self.runs.queued():
+            if row.job == name and row.fire_time is None:
+                self.end(row.id, Ending.INTERRUPTED, CUT_OFF)
+                last = row.resumes
         for row in self.runs.interrupted(self.leases):
             if row.job == name:
                 self.end(row.id, Ending.INTERRUPTED, CUT_OFF)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.e2e.harness import CRUDSD, LIMIT_S
 from tests.faults.steps import Order, as_text
@@ -34,9 +34,20 @@ class Ended:
 class Process:
     """A `crudsd` that was forked. Not for several threads, but for `pid`."""
 
-    def __init__(self, nursery: "Nursery", pid: int, folder: Path) -> None:
+    def __init__(self, nursery: "Nursery", pid: int, output: tuple[Path, Path]) -> None:
         self.pid = pid
-        self._nursery, self._folder = nursery, folder
+        self._nursery, self._output = nursery, output
+        self._is_over = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, if it has not ended."""
+        if not self._is_over:
+            os.kill(self.pid, signal.SIGKILL)
+            while "code" not in self._nursery.hear():
+                pass
 
     def until_stopped(self) -> bool:
         """Wait until it is paused; False if it ended instead."""
@@ -53,7 +64,8 @@ class Process:
         """Wait for its end."""
         answer = self._nursery.hear()
         assert "code" in answer, "it is paused"
-        out, err = ((self._folder / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+        self._is_over = True
+        out, err = (file.read_text(encoding="utf-8") for file in self._output)
         return Ended(answer["code"], out, err)
 
 
@@ -76,20 +88,20 @@ class Nursery:
         self, folder: Path, arguments: Sequence[str], *, environment: Mapping[str, str], order: Order | None = None
     ) -> Process:
         """Start a command."""
-        notes = folder.parent
+        out, err = (folder.parent / f"{name} {id(self)}" for name in ("stdout", "stderr"))
         asked = {
             "folder": str(folder),
             "arguments": list(arguments),
             "environment": dict(environment),
             "order": "" if order is None else as_text(order),
-            "stdout": str(notes / "stdout"),
-            "stderr": str(notes / "stderr"),
+            "stdout": str(out),
+            "stderr": str(err),
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         self._process.stdin.flush()
         self._child = self.hear()["pid"]
-        return Process(self, self._child, notes)
+        return Process(self, self._child, (out, err))
 
     def hear(self) -> dict[str, Any]:
         """Wait for the next answer."""

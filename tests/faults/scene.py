@@ -176,11 +176,12 @@ class Scene:
         self.server.forget()
         self.server.expire_token()
 
-    def start(self, order: Order | None = None) -> Process:
-        return self._nursery.start(self.folder, ("run", JOB), environment=self.environment, order=order)
+    def start(self, order: Order | None = None, *, by: Nursery | None = None) -> Process:
+        """Start a run; `by` is another nursery, where the scene's own waits for a process that is paused."""
+        return (by or self._nursery).start(self.folder, ("run", JOB), environment=self.environment, order=order)
 
-    def run(self, order: Order | None = None) -> Ended:
-        return self.start(order).ended()
+    def run(self, order: Order | None = None, *, by: Nursery | None = None) -> Ended:
+        return self.start(order, by=by).ended()
 
     def run_afresh(self, order: Order | None = None) -> Ended:
         """Do a run by the `crudsd` script on an interpreter of its own."""
@@ -245,12 +246,15 @@ class Scene:
         assert self.server.applied == ()
         assert {seen.json()["external_id"] for seen in self.server.writes()} <= {REFUSED}
 
-    def _assert_equal(self, in_doubt: frozenset[str]) -> None:
-        """The target holds what the source holds; nothing was made twice, or deleted without need."""
+    def is_in_step(self, in_doubt: frozenset[str] = frozenset()) -> bool:
         left_out = {FOREIGN, REFUSED, LACKING, *in_doubt}
         held = [pick(one) for one in self.users.records() if one["external_id"] not in left_out]
         wanted = [pick(one) for one in self.people.records() if one["external_id"] not in left_out]
-        assert sorted(held) == sorted(wanted)
+        return sorted(held) == sorted(wanted)
+
+    def _assert_equal(self, in_doubt: frozenset[str]) -> None:
+        """The target holds what the source holds; nothing was made twice, or deleted without need."""
+        assert self.is_in_step(in_doubt), sorted(map(pick, self.users.records()))
         applied = (*self._before, *self.server.applied)
         created = Counter(one.key for one in applied if one.kind == "create")
         assert {key for key, times in created.items() if times > 1} == set()

@@ -9,7 +9,6 @@ transaction, before its commit and after it. A method that is added tomorrow is 
 
 import inspect
 import json
-import os
 import runpy
 import signal
 import sys
@@ -61,7 +60,8 @@ class Steps:
                 self._file.write(f"{step}\n")
                 self._file.flush()
         if step == self._order.at:
-            os.kill(os.getpid(), SIGNALS[self._order.by])
+            # To this thread, so that it does not take another step before the signal reaches it.
+            signal.pthread_kill(threading.get_ident(), SIGNALS[self._order.by])
 
     def call(self, what: str, work: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         """Call something, a step before and a step after; so with each item, or each end of a block, it gives."""
@@ -140,22 +140,31 @@ def stores() -> list[tuple[type, list[str]]]:
 
 def watch(order: Order) -> None:
     """Make the steps of this process count, from outside: nothing in the program knows of it."""
-    from daemon.store import database, leases
+    from daemon import app
+    from daemon.store import leases
     from daemon.sync import engine
 
     steps = Steps(order)
     if order.lease_s:
-        _with_default(leases.Leases.acquire, "ttl_s", order.lease_s)
+        _always(leases.Leases, "acquire", ttl_s=order.lease_s)
     if order.busy_s:
-        _with_default(database.open_database, "busy_timeout_s", order.busy_s)
+        _always(app, "open_database", busy_timeout_s=order.busy_s)
     for owner, names in stores():
         for name in names:
             setattr(owner, name, _watched(steps, f"{owner.__name__}.{name}", getattr(owner, name)))
-    engine.run = _watched_run(steps, order, engine.run)
+    # By its name, as from outside: the worker looks it up in the module each time.
+    vars(engine)["run"] = _watched_run(steps, order, engine.run)
 
 
-def _with_default(function: Any, name: str, value: float) -> None:
-    function.__kwdefaults__[name] = value
+def _always(owner: Any, name: str, **more: float) -> None:
+    """Let a function have these arguments, whatever it is given."""
+    function = getattr(owner, name)
+
+    @wraps(function)
+    def call(*arguments: Any, **given: Any) -> Any:
+        return function(*arguments, **{**given, **more})
+
+    setattr(owner, name, call)
 
 
 def _watched(steps: Steps, what: str, function: Callable[..., Any]) -> Callable[..., Any]:

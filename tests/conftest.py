@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from tests.servers.fiu import Fiu
     from tests.servers.kinto import Kinto
     from tests.servers.oidc import Oidc
     from tests.servers.pocketbase import PocketBase
@@ -98,6 +99,14 @@ def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Oidc"]:
     from tests.servers.oidc import Oidc
 
     yield from started(lambda: Oidc(tmp_path_factory.mktemp("oidc")))
+
+
+@pytest.fixture(scope="session")
+def fiu() -> Iterator["Fiu"]:
+    """What lets the disk fail; see tests/servers/fiu.py."""
+    from tests.servers.fiu import Fiu
+
+    yield from started(lambda: contextlib.nullcontext(Fiu()))
 
 
 def started(make: Callable[[], Any]) -> Iterator[Any]:

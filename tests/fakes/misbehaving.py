@@ -155,7 +155,7 @@ class MisbehavingServer:
             self._rules.append(Rule(fault, method, re.compile(path), nth, every, times))
 
     def watch(self, watcher: Callable[[Moment, Seen], None] | None) -> None:
-        """Tell somebody how far each request has come, on the request's own thread, which waits for it. None ends it."""
+        """Tell somebody how far each request has come, on the request's thread, which waits for it. None ends it."""
         self._watcher = watcher
 
     def behave(self) -> None:

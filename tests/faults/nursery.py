@@ -16,12 +16,17 @@ from typing import Any
 
 def main() -> None:
     """Serve until the input ends."""
-    import daemon.cli
 
-    for package in ("daemon.cli", "daemon.store", "daemon.endpoints", "daemon.report", "daemon.runtime", "daemon.vault"):
+    for package in (
+        "daemon.cli",
+        "daemon.store",
+        "daemon.endpoints",
+        "daemon.report",
+        "daemon.runtime",
+        "daemon.vault",
+    ):
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(module.name)
-    import daemon.app
     from tests.faults import steps  # noqa: F401 - for the child
 
     for line in sys.stdin:

@@ -142,11 +142,18 @@ def nursery() -> Iterator[Nursery]:
         made.close()
 
 
-def fresh(folder: Path, arguments: Sequence[str], *, environment: Mapping[str, str], order: Order | None) -> Ended:
+def fresh(
+    folder: Path,
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    order: Order | None,
+    prefix: Sequence[str] = (),
+) -> Ended:
     """Run the `crudsd` script on an interpreter of its own, to its end."""
     watched = [sys.executable, "-m", "tests.faults.steps", as_text(order)] if order is not None else [str(CRUDSD)]
     done = subprocess.run(
-        [*watched, *arguments],
+        [*prefix, *watched, *arguments],
         cwd=folder,
         env={**os.environ, **QUIET, **environment, "PYTHONPATH": str(ROOT)},
         check=False,

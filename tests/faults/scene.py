@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from daemon.app import generate_key
+from daemon.clock import utc_clock
 from daemon.errors import Exit
 from daemon.store.database import open_database
 from daemon.store.rejects import Rejects
 from daemon.store.runs import RunStore
-from daemon.clock import utc_clock
 from tests.fakes.misbehaving import Applied, MisbehavingServer, Moment, Seen
 from tests.faults.processes import Ended, Killer, Nursery, Process, fresh
 from tests.faults.steps import Order
@@ -183,9 +183,9 @@ class Scene:
     def run(self, order: Order | None = None, *, by: Nursery | None = None) -> Ended:
         return self.start(order, by=by).ended()
 
-    def run_afresh(self, order: Order | None = None) -> Ended:
+    def run_afresh(self, order: Order | None = None, *, prefix: Sequence[str] = ()) -> Ended:
         """Do a run by the `crudsd` script on an interpreter of its own."""
-        return fresh(self.folder, ("run", JOB), environment=self.environment, order=order)
+        return fresh(self.folder, ("run", JOB), environment=self.environment, order=order, prefix=prefix)
 
     def steps(self) -> list[str]:
         """Do the run that is to be struck, to its end, and return its steps in order."""
@@ -234,7 +234,9 @@ class Scene:
         sql = "select key from changes where fate in ('sent', 'unknown') and kind = 'create'"
         return frozenset(key for (key,) in self.rows(sql))
 
-    def assert_made_good(self, in_doubt: frozenset[str] = frozenset(), *, by: Callable[[], Ended] | None = None) -> None:
+    def assert_made_good(
+        self, in_doubt: frozenset[str] = frozenset(), *, by: Callable[[], Ended] | None = None
+    ) -> None:
         """Run again, and once more: all is as if nothing had happened. `by` does the first of the two."""
         second = (by or self.run)()
         assert second.code == Exit.REJECTED, second.out + second.err

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial, wraps
 from pathlib import Path
+from types import TracebackType
 from typing import Any, get_type_hints
 
 SIGNALS = {"kill": signal.SIGKILL, "end": signal.SIGTERM, "pause": signal.SIGSTOP}
@@ -96,11 +97,13 @@ class _Block(AbstractContextManager[Any]):
         self._steps.reach(self._what, "entered")
         return value
 
-    def __exit__(self, *raised: Any) -> Any:
-        if raised[0] is None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if kind is None:
             self._steps.reach(self._what, "leaving")
-        swallowed = self._inner.__exit__(*raised)
-        if raised[0] is None:
+        swallowed = self._inner.__exit__(kind, error, trace)
+        if kind is None:
             self._steps.reach(self._what, "after")
         return swallowed
 

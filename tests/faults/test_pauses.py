@@ -63,7 +63,7 @@ def test_a_run_that_is_told_to_end_at_any_step_finishes_what_it_began_and_the_ne
             failures.append(f"{point}: {error}")
 
     record_property("SIGTERM points", len(points))
-    assert failures == []
+    assert "\n".join(failures) == ""
 
 
 def told_to_end(scene: Scene, point: str, at_once: int) -> None:
@@ -106,7 +106,7 @@ def test_a_run_that_is_paused_past_its_lease_neither_sends_nor_commits_anything_
             failures.append(f"{point}: {error}")
 
     record_property("SIGSTOP points", len(points))
-    assert failures == []
+    assert "\n".join(failures) == ""
 
 
 def woken_too_late(scene: Scene, point: str, other: Nursery, *, is_fenced: bool) -> None:

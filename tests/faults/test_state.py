@@ -54,7 +54,7 @@ def test_a_state_that_another_process_locks_in_mid_run_ends_it_with_nothing_sent
             failures.append(f"{point}: {error}")
 
     record_property("locked points", len(points))
-    assert failures == []
+    assert "\n".join(failures) == ""
 
 
 def locked_out(scene: Scene, point: str) -> Ended:
@@ -83,7 +83,7 @@ def test_a_state_that_is_taken_away_in_mid_run_ends_it_before_anything_more_is_s
             failures.append(f"{point}: {error}")
 
     record_property("taken away points", len(points))
-    assert failures == []
+    assert "\n".join(failures) == ""
 
 
 def taken_away(scene: Scene, point: str, *, is_replaced: bool) -> None:
@@ -125,7 +125,7 @@ def test_a_state_with_a_damaged_page_does_no_harm_wherever_the_page_is(scene: Sc
         except AssertionError as error:
             failures.append(f"page {page}: {error}")
 
-    assert failures == []
+    assert "\n".join(failures) == ""
 
 
 def assert_harmless(scene: Scene, ended: Ended) -> None:
@@ -173,7 +173,7 @@ def test_a_disk_that_fails_now_and_then_ends_the_run_with_everything_sent_in_the
             failures.append(str(error))
 
     record_property("disk points", times)
-    assert failures == []
+    assert "\n".join(failures) == ""
 
 
 def assert_journalled(scene: Scene) -> None:

@@ -7,7 +7,7 @@ from daemon.clock import Clock
 from daemon.store.leases import Lease, Leases
 from daemon.sync.certificate import End
 from daemon.sync.change import Change
-from daemon.sync.ports import Target, TargetRecord, Written
+from daemon.sync.ports import Accepted, Target, TargetRecord, Written
 from daemon.values import Document
 
 
@@ -40,6 +40,16 @@ class FencedTarget:
         return self._target.can_lookup
 
     @property
+    def can_get(self) -> bool:
+        """Whether the target can be asked for an id."""
+        return self._target.can_get
+
+    @property
+    def replaces(self) -> bool:
+        """Whether an update puts the whole record."""
+        return self._target.replaces
+
+    @property
     def has_idempotency(self) -> bool:
         """Whether a create may be repeated under its key."""
         return self._target.has_idempotency
@@ -52,6 +62,10 @@ class FencedTarget:
         """Return the target's records for a key."""
         return self._target.lookup(key, document)
 
+    def get(self, target_id: str, key: str, document: Document) -> TargetRecord | None:
+        """Return the target's record of an id."""
+        return self._target.get(target_id, key, document)
+
     def create(self, change: Change) -> Written:
         """Create a record."""
         self._make_sure()
@@ -62,10 +76,10 @@ class FencedTarget:
         self._make_sure()
         return self._target.update(change)
 
-    def delete(self, change: Change) -> None:
+    def delete(self, change: Change) -> Accepted | None:
         """Remove a record."""
         self._make_sure()
-        self._target.delete(change)
+        return self._target.delete(change)
 
     def _make_sure(self) -> None:
         with self._lock:

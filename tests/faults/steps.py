@@ -127,8 +127,8 @@ def protocols() -> dict[str, type]:
 
 
 def methods(of: type) -> list[str]:
-    """The public methods of a class, its own."""
-    return [name for name, member in vars(of).items() if inspect.isfunction(member) and not name.startswith("_")]
+    """The public methods of a class, inherited ones too."""
+    return [name for name, _ in inspect.getmembers(of, inspect.isfunction) if not name.startswith("_")]
 
 
 def stores() -> list[tuple[type, list[str]]]:

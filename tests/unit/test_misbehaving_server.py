@@ -16,6 +16,7 @@ import pytest
 from tests.fakes.misbehaving import Applied, Collection, Cut, Fault, MisbehavingServer, Moment
 from tests.fakes.misbehaving_faults import Dialect
 from tests.servers.exchange import Answer, ask, oauth_basic
+from tests.servers.process import until
 
 
 @pytest.fixture
@@ -627,6 +628,8 @@ class TestJournal:
 
         create(server, "ada").expect(201)
 
+        # The last byte is here before its server says so.
+        until(lambda: len(reached) >= 4, what="the answer is sent", within_s=10)
         server.watch(None)
         get(server).expect(200)
         assert reached == [(Moment.ARRIVED, 0), (Moment.APPLIED, 1), (Moment.FIRST_BYTE, 1), (Moment.ANSWERED, 1)]

@@ -16,7 +16,7 @@ from daemon.clock import Clock
 from daemon.endpoints.exchange import Exchange
 from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
-from daemon.errors import ConfigError, LeaseLostError, StateError
+from daemon.errors import ConfigError, LeaseLostError
 from daemon.spec import Job, Spec, job_revision
 from daemon.store.database import Database
 from daemon.store.heartbeat import Heartbeat

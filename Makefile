@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := cruds daemon migrations tests bench
 
-.PHONY: demo test check fmt lint types layers cover lock wheel servers bench-client bench-memory clean help
+.PHONY: demo test faults check fmt lint types layers cover lock wheel servers bench-client bench-memory clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -29,6 +29,9 @@ servers: $(VENV)/.dev ## install the real servers that the integration tests tal
 
 test: $(VENV)/.dev servers ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+faults: $(VENV)/.dev servers ## kill, stop and starve a run at every step there is, where `make test` tries a spread
+	$(BIN)/python -m pytest -n 2 --dist worksteal --long tests/faults
 
 check: $(VENV)/.dev lint types layers ## what CI runs: format, lint, types, layers, tests with coverage
 	$(MAKE) cover

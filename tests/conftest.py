@@ -4,12 +4,14 @@ import contextlib
 import ipaddress
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from tests.servers.fiu import Fiu
     from tests.servers.kinto import Kinto
     from tests.servers.oidc import Oidc
     from tests.servers.pocketbase import PocketBase
@@ -17,6 +19,28 @@ if TYPE_CHECKING:
 
 class OutsideNetworkError(RuntimeError):
     """A test tried to leave this machine. No OSError: nothing shall take it for an outage and try again."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make faults` ask for everything where `make test` takes a spread."""
+    parser.addoption("--long", action="store_true", help="try every crash point, and not a spread of them")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say at how many points a process was struck: each test notes its own number as a property."""
+    points: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                points.update({name: value for name, value in report.user_properties if name.endswith(" points")})
+    for name, number in sorted(points.items()):
+        terminalreporter.write_line(f"{number:6,} {name}")
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether everything is to be tried."""
+    return bool(request.config.getoption("--long"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,6 +99,14 @@ def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Oidc"]:
     from tests.servers.oidc import Oidc
 
     yield from started(lambda: Oidc(tmp_path_factory.mktemp("oidc")))
+
+
+@pytest.fixture(scope="session")
+def fiu() -> Iterator["Fiu"]:
+    """What lets the disk fail; see tests/servers/fiu.py."""
+    from tests.servers.fiu import Fiu
+
+    yield from started(lambda: contextlib.nullcontext(Fiu()))
 
 
 def started(make: Callable[[], Any]) -> Iterator[Any]:

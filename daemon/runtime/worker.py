@@ -16,7 +16,7 @@ from daemon.clock import Clock
 from daemon.endpoints.exchange import Exchange
 from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
-from daemon.errors import ConfigError, StateError
+from daemon.errors import ConfigError, LeaseLostError
 from daemon.spec import Job, Spec, job_revision
 from daemon.store.database import Database
 from daemon.store.heartbeat import Heartbeat
@@ -33,6 +33,7 @@ from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
 from daemon.sync.ports import Ports
 
+from .fenced import FencedTarget
 from .pinning import Pinning, Pins
 from .saved_plan import SavedPlan
 
@@ -151,8 +152,15 @@ class Worker:
         return rows
 
     def _close_cut_off(self, name: str) -> str | None:
-        """Close this job's runs whose process died (we hold the lease now) and return the last one's id."""
+        """Close this job's runs whose process died (we hold the lease now) and return the last one's id.
+
+        One that no schedule asked for is queued and begun under the lease, so it is as dead while it is queued.
+        """
         last = None
+        for row in self.runs.queued():
+            if row.job == name and row.fire_time is None:
+                self.end(row.id, Ending.INTERRUPTED, CUT_OFF)
+                last = row.resumes
         for row in self.runs.interrupted(self.leases):
             if row.job == name:
                 self.end(row.id, Ending.INTERRUPTED, CUT_OFF)
@@ -194,13 +202,14 @@ class Worker:
         ):
             index = SqlTargetIndex(scratch, run)
             ports = self._ports(name, job, journal, index, pool, self._noting_phases(run, observe))
-            result = engine.run(job, ports, options)
+            fenced = FencedTarget(ports.target, self.leases, lease, self.clock)
+            result = engine.run(job, replace(ports, target=fenced), options)
         if not result.counts.balanced:
             reason = f"the counts do not balance: {result.counts}; this is a fault of crudsd, please report it"
             result = replace(result, ending=Ending.FAILED, error=reason)
         spends = pinning.by if pinning and pinning.is_approval and result.pin_is_spent else None
         if not self.runs.finish(run, result, spends=spends):
-            raise StateError(f"run {run} was closed by somebody else while it was under way")
+            raise LeaseLostError(f"run {run} was closed while it was under way: another process took over")
         return result
 
     def _ports(

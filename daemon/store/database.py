@@ -37,7 +37,15 @@ _BEGIN = "crudsd_begin"
 class Database:
     """An open database. `read` and `write` are transactions; close it when nobody uses it any more."""
 
-    def __init__(self, engine: Engine, location: str, *, busy_timeout_s: float, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        location: str,
+        *,
+        busy_timeout_s: float,
+        folder: Path | None = None,
+        file: Path | None = None,
+    ) -> None:
         self.location = location
         """Where it is, for messages; without a password."""
         self._engine = engine
@@ -45,6 +53,8 @@ class Database:
         # SQLite has one writer. Threads of this process queue here, in order, instead of polling the file.
         self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._remove = weakref.finalize(self, _remove, folder)
+        self._file = None if file is None else file.absolute()
+        self._identity = None if file is None else _identity(file)
 
     @staticmethod
     def scratch() -> "Database":
@@ -65,6 +75,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Give a connection whose queries all see the same state. Nothing is kept of what it writes."""
         with translated(self.location), self._engine.connect() as connection:
+            self._make_sure_of_the_file()
             yield connection
 
     @contextmanager
@@ -76,6 +87,7 @@ class Database:
         with self._queued(), translated(self.location), self._engine.connect() as plain:
             connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
+                self._make_sure_of_the_file()
                 yield connection
 
     @contextmanager
@@ -117,6 +129,14 @@ class Database:
                 (name, value),
             )
 
+    def _make_sure_of_the_file(self) -> None:
+        """Raise StateError when the file has another name now, or none: SQLite would go on and commit to nowhere."""
+        if self._file is not None and _identity(self._file) != self._identity:
+            raise StateError(
+                f"{self.location}: the state database was moved, deleted or replaced while it was in use; stop every "
+                "crudsd that uses it, put it back with its -wal file, and run again"
+            )
+
     @contextmanager
     def _queued(self) -> Iterator[None]:
         if self._writer is None:
@@ -156,7 +176,7 @@ def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_
         raise ConfigError("the state must outlive the process: write the path of a file in `state:`")
     _prepare(path, read_only=read_only)
     engine = _sqlite_engine(path, read_only=read_only, synchronous="FULL", busy_timeout_s=busy_timeout_s)
-    database = Database(engine, str(path), busy_timeout_s=busy_timeout_s)
+    database = Database(engine, str(path), busy_timeout_s=busy_timeout_s, file=path)
     try:
         with database.read() as connection:
             connection.exec_driver_sql("PRAGMA schema_version")
@@ -164,6 +184,15 @@ def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_
         database.close()
         raise
     return database
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of its name; None when there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _remove(folder: Path | None) -> None:

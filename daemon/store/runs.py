@@ -21,7 +21,7 @@ from daemon.sync.pin import Digests, as_text, from_text
 from .approvals import spend
 from .columns import moment_text
 from .database import Database
-from .leases import Lease, Leases, job_lease
+from .leases import Lease, Leases, hold, job_lease
 from .run_id import new_run_id
 from .statements import execute
 from .tables import runs
@@ -99,10 +99,14 @@ class RunStore:
         return self._insert(job, Trigger.SCHEDULE, revision, fire_time=fire_time, **ended) is not None
 
     def start(self, run: str, lease: Lease, *, pinned_by: str | None = None) -> None:
-        """Note who runs it from now on. Raises StateError when the run is over or unknown."""
+        """Note who runs it from now on.
+
+        Raises StateError when the run is over or unknown, LeaseLostError when another process took the lease.
+        """
         values: dict[str, Any] = {"owner": lease.owner, "fence": lease.fence, "phase": Phase.READ}
         values |= {"started_at": self._clock(), "pinned_by": pinned_by}
         with self._database.write() as connection:
+            hold(connection, lease, self._clock())
             if connection.execute(update(runs).where(*_open(run)).values(values)).rowcount != 1:
                 raise StateError(f"run {run}: is over, or was never queued")
 

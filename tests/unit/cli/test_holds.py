@@ -227,7 +227,7 @@ def test_an_edited_job_has_another_plan_whatever_was_approved(scene: Scene) -> N
 
     code, said = scene.call("run", "people")
     assert (code, scene.deleted()) == (5, 0)
-    assert "is void: the job's source, key, where, map or target was edited since" in said
+    assert "is void: the job's source, key, where, ignore, map or target was edited since" in said
 
 
 def test_a_run_of_a_job_that_is_gone_is_not_approved(scene: Scene) -> None:

@@ -21,7 +21,7 @@ from .guards import Allowance, Facts, withheld_kinds
 from .judgement import Judgement
 from .mapping import JobMapping
 from .mark import Mark
-from .outcome import Ending, Phase, Result, Verdict
+from .outcome import Ending, Phase, Result, Verdict, ending_of
 from .permits import Permits
 from .pin import Pin
 from .ports import Page, Ports
@@ -91,7 +91,7 @@ class _Run:
         try:
             self._walk()
         except EndpointError as caught:
-            error, ending = caught, _ending_of(caught)
+            error, ending = caught, ending_of(caught)
         for contested in self._remarks.contests.fields:
             self._ports.observe(FieldContested(contested))
         return Result(
@@ -296,11 +296,3 @@ class _Run:
         if self._judgement.tripped:
             return Ending.HELD
         return Ending.REJECTED if self._counts.any_rejected else Ending.DONE
-
-
-def _ending_of(error: EndpointError) -> Ending:
-    if isinstance(error, StoppedError):
-        return Ending.INTERRUPTED
-    if isinstance(error, UnavailableError):
-        return Ending.WAITING if error.retry_after_s else Ending.UNAVAILABLE
-    return Ending.FAILED

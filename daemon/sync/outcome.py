@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from daemon.errors import Exit
+from daemon.errors import EndpointError, Exit, StoppedError, UnavailableError
 
 from .certificate import Certificate
 from .contest import Contested
@@ -97,3 +97,12 @@ class Result:
     was withheld: a look that nobody has accepted is no measure."""
     pin_is_spent: bool = False
     """Whether the pin of this run has done its duty, or was void; otherwise it holds for the next run too."""
+
+
+def ending_of(error: EndpointError) -> Ending:
+    """Return how a run ends that this error broke off."""
+    if isinstance(error, StoppedError):
+        return Ending.INTERRUPTED
+    if isinstance(error, UnavailableError):
+        return Ending.WAITING if error.retry_after_s else Ending.UNAVAILABLE
+    return Ending.FAILED

@@ -209,6 +209,8 @@ def tell_result(
     }
     if counts.deletes_withheld:
         figures["deletes_withheld"] = counts.deletes_withheld
+    if counts.resting:
+        figures["resting"] = counts.resting
     tell = {Ending.FAILED: log.error, Ending.DONE: log.info, Ending.INTERRUPTED: log.info}.get(
         result.ending, log.warning
     )

@@ -208,7 +208,7 @@ class Worker:
             reason = f"the counts do not balance: {result.counts}; this is a fault of crudsd, please report it"
             result = replace(result, ending=Ending.FAILED, error=reason)
         spends = pinning.by if pinning and pinning.is_approval and result.pin_is_spent else None
-        if not self.runs.finish(run, result, spends=spends):
+        if not self.runs.finish(run, result, spends=spends, keep_rejects=job.rejects.keep):
             raise LeaseLostError(f"run {run} was closed while it was under way: another process took over")
         return result
 
@@ -224,7 +224,7 @@ class Worker:
         return Ports(
             source=RestSource(self.exchange(job.source.connection), job.source.request),
             target=RestTarget(self.exchange(job.target.connection), job.target),
-            links=SqlLinks(self.database, name),
+            links=SqlLinks(self.database, name, clock=self.clock),
             journal=journal,
             index=index,
             pool=pool,

@@ -1,5 +1,6 @@
 """What a job file says of a job: when, from where, by which key, how mapped, to where, within which limits."""
 
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -147,6 +148,21 @@ class Guards(Strict):
     )
 
 
+class RejectRules(Strict):
+    """How many records a run may reject, and how long a reject is remembered that is not met again."""
+
+    limit: Limit | None = Field(
+        default=None,
+        description="More rejects than this stop the run. Default: a run stops when more than 100 changes are refused "
+        "that were not refused before, and more than were carried out; 100% for no limit at all.",
+    )
+    keep: Duration = Field(
+        default=timedelta(days=30),
+        description="Rejects that no run met for so long are forgotten, but for those that wait for a person. "
+        "Default: 30d.",
+    )
+
+
 class Job(Strict):
     """A named, scheduled piece of work: source → map → target."""
 
@@ -168,6 +184,7 @@ class Job(Strict):
         default="links", description="What records are compared with: what we remember, or the target's own list."
     )
     guards: Guards = Guards()
+    rejects: RejectRules = RejectRules()
 
     @model_validator(mode="after")
     def _can_do_what_its_mode_says(self) -> "Job":

@@ -35,7 +35,7 @@ from .database import Database
 from .leases import Lease, hold
 from .links import doubt_links, forget_links, keep_links
 from .reads import forget_mark, has_mark, load_mark, rejected_behind, save_mark, take_up_mark
-from .rejects import keep_rejects, settle_rejects
+from .reject_rows import keep_rejects, let_rest, release, settle_rejects
 from .runs import store_counts
 from .statements import execute, look_up
 
@@ -79,8 +79,9 @@ class SqlJournal:
         rejects: Sequence[Reject],
         counts: Counts,
         forgotten: Sequence[str] = (),
+        rests: Sequence[str] = (),
     ) -> None:
-        """Write one page's changes as planned, store its links and rejects, set the counts."""
+        """Write one page's changes as planned, store its links and rejects, note what rests, set the counts."""
         with self._database.write() as connection:
             self._hold(connection)
             insert_changes(connection, self._run, self._job, changes, self._at())
@@ -88,6 +89,7 @@ class SqlJournal:
             if self._links_are_kept:
                 forget_links(connection, self._job, forgotten)
             keep_rejects(connection, self._job, self._run, rejects, self._clock())
+            let_rest(connection, self._job, self._run, rests, self._clock())
             store_counts(connection, self._run, counts)
 
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:
@@ -250,8 +252,9 @@ class SqlJournal:
         doubt_links(connection, self._job, [one.change.key for one in deletes if one.is_doubtful])
         settled = [one.change.key for one in outcomes if one.fate in {Fate.DONE, Fate.SKIPPED}]
         settle_rejects(connection, self._job, settled)
+        release(connection, self._job, [one.change.key for one in outcomes if one.fate is Fate.DROPPED])
         rejects = [
-            Reject(one.change.key, one.reason, one.status, one.excerpt, one.change.kind)
+            Reject(one.change.key, one.reason, one.status, one.excerpt, one.change.kind, one.retry, one.refused)
             for one in outcomes
             if one.fate in {Fate.FAILED, Fate.UNKNOWN}
         ]

@@ -4,22 +4,26 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from daemon.sync.change import Link
+from daemon.clock import Clock, utc_clock
+from daemon.sync.change import Kept, Link
 from daemon.sync.ports import LinkCount
 from daemon.values import Document
 
 from .columns import document_of, document_text
 from .database import Database
+from .reject_rows import has_rejects, kept_of
 from .runs import last_read
 from .statements import Stored, Values, execute, look_up, many
 
 
 class SqlLinks:
-    """The port `Links` of one job. Reading only; threads may share it."""
+    """The port `Links` of one job, made for one run. Reading only; threads may share it."""
 
-    def __init__(self, database: Database, job: str) -> None:
+    def __init__(self, database: Database, job: str, *, clock: Clock = utc_clock) -> None:
         self._database = database
         self._job = job
+        self._clock = clock
+        self._has_rejects: bool | None = None
 
     def count(self) -> LinkCount:
         """Count the job's links."""
@@ -75,6 +79,15 @@ class SqlLinks:
                 (after, upto, self._job, limit),
             )
             return tuple(link_of(row) for row in rows)
+
+    def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
+        """Return what earlier runs rejected of these keys."""
+        if self._has_rejects is False:
+            return {}
+        with self._database.read() as connection:
+            if self._has_rejects is None:
+                self._has_rejects = has_rejects(connection, self._job)
+            return kept_of(connection, self._job, keys, self._clock()) if self._has_rejects else {}
 
     def last_seen(self) -> int | None:
         """Return how many records the job's last accepted read saw; None when there was none."""

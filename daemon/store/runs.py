@@ -22,6 +22,7 @@ from .approvals import spend
 from .columns import moment_text
 from .database import Database
 from .leases import Lease, Leases, hold, job_lease
+from .reject_rows import forget_old, forget_settled
 from .run_id import new_run_id
 from .statements import execute
 from .tables import runs
@@ -115,10 +116,13 @@ class RunStore:
         with self._database.write() as connection:
             connection.execute(update(runs).where(*_open(run)).values(phase=phase))
 
-    def finish(self, run: str, result: Result, *, spends: str | None = None) -> bool:
+    def finish(
+        self, run: str, result: Result, *, spends: str | None = None, keep_rejects: timedelta | None = None
+    ) -> bool:
         """Remember the end; what was never sent is dropped. False, and nothing changes, when the run was over before.
 
-        `spends` is the held run whose approval is used up, or void, with this end.
+        `spends` is the held run whose approval is used up, or void, with this end. Rejects that no run met for
+        `keep_rejects` are forgotten; None forgets none for their age.
         """
         values = {
             "phase": Phase.OVER,
@@ -143,13 +147,10 @@ class RunStore:
             )
             if spends is not None:
                 spend(connection, spends)
-            if result.certificate.issued:
-                # A whole read met every record: what it did not reject again is no reject any more.
-                execute(
-                    connection,
-                    "DELETE FROM rejects WHERE job = (SELECT job FROM runs WHERE id = ?) AND run <> ?",
-                    (run, run),
-                )
+            if result.certificate.issued and result.ending in SETTLED:
+                forget_settled(connection, run)
+            if keep_rejects is not None:
+                forget_old(connection, run, self._clock() - keep_rejects)
         return True
 
     def get(self, run: str) -> RunRow | None:

@@ -144,6 +144,7 @@ rejects = Table(
     Column("retry", Text, nullable=False, server_default="each_run"),  # when it may be tried again
     Column("fingerprint", LargeBinary),  # of the document that was refused; null for none
     Column("marked_by", Text),  # the run whose mark covers it, if that is the latest that met it; see reads
+    Column("rested_at", Moment),  # when a run last met it and left it alone; null: not since it was tried
     PrimaryKeyConstraint("job", "key"),
 )
 

@@ -51,10 +51,12 @@ def apply(
     *,
     window: int,
     permits: Permits,
+    settle: Callable[[Outcome], Outcome],
     stopping: Callable[[], bool],
 ) -> Applied:
     """Carry out the planned changes of these kinds in order of seq, at most `window` under way at once.
 
+    `settle` is told each outcome before anything new is started, and returns it as it is to be kept.
     When `stopping` turns true no new change is started; those in hand are finished and committed.
     """
     applied = Applied(counts)
@@ -65,7 +67,7 @@ def apply(
         if running and not ready:
             ready = wait(running, return_when=FIRST_COMPLETED).done
         running -= ready
-        outcomes = tuple(_outcome(future, applied) for future in ready)
+        outcomes = tuple(settle(_outcome(future, applied)) for future in ready)
         stop = applied.stopped_by is not None or stopping()
         fresh = [] if stop else list(islice(planned, window - len(running)))
         if outcomes or fresh:

@@ -122,11 +122,6 @@ def readable(key: str) -> str:
     return key.replace(_SEPARATOR, "/")
 
 
-def from_readable(text: str) -> str:
-    """Return the compound key that `readable` shows as this text."""
-    return text.replace("/", _SEPARATOR)
-
-
 def comparable(value: Json) -> Json:
     """Return a value that is equal, and encodes equally, for all ways of writing the same thing."""
     if isinstance(value, str):

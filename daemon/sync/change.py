@@ -35,6 +35,17 @@ class Fate(StrEnum):
     """Never sent, and its run is over: the next run plans it anew."""
 
 
+class Retry(StrEnum):
+    """When what was rejected is tried again. The stored word is the value."""
+
+    EACH_RUN = "each_run"
+    """The cause may pass by itself, or finding out costs no request."""
+    RARELY = "rarely"
+    """The target refused the content: after a few tries it rests until the document or the job changes, or for long."""
+    PERSON = "person"
+    """Never by itself: a create whose answer was lost, and nothing that the job declares can clear it up."""
+
+
 MOVES: dict[Fate, frozenset[Fate]] = {
     Fate.PLANNED: frozenset({Fate.SENT, Fate.FAILED, Fate.WITHHELD, Fate.DROPPED}),
     Fate.SENT: frozenset({Fate.DONE, Fate.SKIPPED, Fate.FAILED, Fate.UNKNOWN, Fate.DROPPED}),
@@ -136,6 +147,10 @@ class Outcome:
     is_doubtful: bool = False
     """For a delete that is done: the target only said that it will. The link stays, with an empty fingerprint, and the
     next run that misses the record looks whether it is gone."""
+    retry: Retry = Retry.EACH_RUN
+    """When a failed or unknown change is tried again."""
+    refused: bytes | None = None
+    """For a change that is tried again rarely: the mark of the content that was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,3 +183,16 @@ class Reject:
     excerpt: str = ""
     kind: Kind | None = None
     """The change that failed; None when the record never became one."""
+    retry: Retry = Retry.EACH_RUN
+    fingerprint: bytes | None = None
+    """The mark of the content that was refused (see `retry.mark`), for one that is tried again rarely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A reject of an earlier run, as far as a later one asks for it."""
+
+    rests_for: bytes | None
+    """The mark of the content for which it rests; None for one that is to be tried."""
+    is_rested: bool = False
+    """Whether it rested so long that it may be tried once more, unchanged as it is."""

@@ -35,6 +35,8 @@ class Counts:
     kept: int = 0
     """Gone from the source but not to be deleted: adopted, and `delete_adopted` is not set, or left by a rule for the
     target's answer."""
+    resting: int = 0
+    """Of the rejected ones, deletes included: refused before, the same still, and so not tried in this run."""
 
     def plus(self, **more: int) -> "Counts":
         """Return the counts with each named figure raised by its value (which may be negative)."""

@@ -5,7 +5,7 @@ socket, file or thread.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from daemon.errors import EndpointError, StoppedError, UnavailableError
@@ -14,7 +14,7 @@ from daemon.spec import Job, Mode, changed_blocks
 from .certificate import Certificate, End, certify
 from .change import Kind
 from .counts import Counts
-from .events import FieldContested, PageDone, PhaseBegan, Pinned, ReadEnded
+from .events import FieldContested, PageDone, PhaseBegan, Pinned, ReadEnded, both
 from .finder import Finder
 from .gone import gone, plan_deletes
 from .guards import Allowance, Facts, withheld_kinds
@@ -27,8 +27,10 @@ from .pin import Pin
 from .ports import Page, Ports
 from .reading import Reading, take_up
 from .recovery import recover
+from .reject_limit import RejectLimit
 from .relink import Relinker
 from .remarks import Remarks
+from .retry import Rests
 from .rounds import Rounds
 
 SLICE_CHANGES = 50_000
@@ -74,10 +76,11 @@ class _Run:
 
     def __init__(self, job: Job, ports: Ports, options: Options) -> None:
         self._job = job
-        self._ports = ports
         self._options = options
         self._mapping = JobMapping(job)
         self._permits = Permits.of(job.mode, self._mapping.set_once)
+        self._limit = RejectLimit(job.rejects.limit, Rests(ports.links, self._mapping.revision), ports.target)
+        self._ports = ports = replace(ports, observe=both(self._limit.note, ports.observe))
         self._certificate = Certificate(end=None)
         self._judgement = Judgement(job, ports, options.allowance, options.pin)
         self._counts = Counts()
@@ -120,13 +123,16 @@ class _Run:
         behind = journal.behind_mark([change.key for change in unresolved]) if mark else ()
         finder = Finder(self._job, ports, check_stop=self._check_stop)
         finder.list_at_start(unresolved, as_before=mark is not None and mark.listed)
-        blocked = recover(unresolved, ports, index=finder.index, permits=self._permits)
+        revision = self._mapping.revision
+        rests = self._limit.rests
+        rests.blocked = recover(unresolved, ports, index=finder.index, permits=self._permits, revision=revision)
         self._rounds = Rounds(
             ports,
             Relinker(self._permits, ports, finder),
             window=self._options.window,
             permits=self._permits,
-            stopping=self._options.stopping,
+            settle=self._limit.settle,
+            stopping=lambda: self._options.stopping() or self._limit.passed,
         )
         begin = partial(
             Reading,
@@ -135,7 +141,7 @@ class _Run:
             ports,
             run=self._options.run,
             finder=finder,
-            blocked=blocked,
+            rests=rests,
             remarks=self._remarks,
         )
         reading = self._read(begin, mark, behind)
@@ -273,10 +279,12 @@ class _Run:
         self._counts = applied.counts
         if applied.stopped_by is not None:
             raise applied.stopped_by
+        self._limit.check(over=True)
         if not applied.finished:
             raise StoppedError("the run was asked to stop")
 
     def _check_stop(self) -> None:
+        self._limit.check()
         if self._options.stopping():
             raise StoppedError("the run was asked to stop")
 

@@ -124,3 +124,13 @@ Event: TypeAlias = (
     | FieldContested
 )
 Observe: TypeAlias = Callable[[Event], None]
+
+
+def both(first: Observe, second: Observe) -> Observe:
+    """Return an observer that tells two others, in this order."""
+
+    def tell(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return tell

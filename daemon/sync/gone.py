@@ -44,12 +44,20 @@ def plan_deletes(
         ours = [link for link in links if link.owned or job.target.delete_adopted]
         heirs = _heirs(ours, ports, seen)
         dying = [link for link in ours if link.target_id not in heirs and link.target_id not in remarks.adopted]
+        resting = planner.rests.among({link.key: b"" for link in dying})
+        dying = [link for link in dying if link.key not in resting]
         remarks.key_changes.look(dying, ports.links.documents)
-        counts = counts.plus(deletes_pending=len(dying), kept=len(links) - len(ours))
+        counts = counts.plus(
+            deletes_pending=len(dying),
+            deletes_rejected=len(resting),
+            resting=len(resting),
+            kept=len(links) - len(ours),
+        )
         ports.journal.plan(
             [planner.deletion(link) for link in dying],
             links=[(heir, None) for heir in heirs.values()],
             rejects=(),
+            rests=resting,
             counts=counts,
             forgotten=[link.key for link in ours if link.target_id in heirs],
         )

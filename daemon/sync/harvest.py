@@ -27,12 +27,19 @@ class Harvest:
     changes: list[Change] = field(default_factory=list)
     links: list[tuple[Link, Document | None]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    rests: list[str] = field(default_factory=list)
+    """Keys whose reject of an earlier run stands as it is."""
 
     def reject(self, key: str, reason: str, *, error: RefusedError | None = None) -> None:
         """Turn a record away, counted; `error` is what the target said, where it was asked."""
         status, excerpt = (error.status, error.excerpt) if error else (None, "")
         self.rejects.append(Reject(key, reason, status=status, excerpt=excerpt))
         self.counts = self.counts.plus(rejected=1)
+
+    def rest(self, key: str) -> None:
+        """Leave a record alone that was rejected before, counted."""
+        self.rests.append(key)
+        self.counts = self.counts.plus(rejected=1, resting=1)
 
     def count(self, **more: int) -> None:
         """Raise the named figures."""

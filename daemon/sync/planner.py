@@ -1,8 +1,8 @@
 """From one page of raw records to planned changes, in the journal before anything is sent.
 
 A page goes through five steps: parse (record, filter, key), recall (links, and whether a key came twice), map, find
-(the target's own records for what is not linked), decide. The first two are the intake's. Each record leaves with
-exactly one fate in the counts.
+(the target's own records for what is not linked), decide. The first two are the intake's. What was refused before, and
+is the same still, rests between map and find. Each record leaves with exactly one fate in the counts.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from .intake import Intake
 from .mapping import JobMapping, UnmappableError
 from .ports import Page, Ports
 from .remarks import Remarks
+from .retry import Rests
 
 
 class Planner:
@@ -35,7 +36,7 @@ class Planner:
         run: str,
         finder: Finder,
         intake: Intake,
-        blocked: frozenset[str],
+        rests: Rests,
         remarks: Remarks,
     ) -> None:
         self._job = job
@@ -43,10 +44,10 @@ class Planner:
         self._ports = ports
         self._run = run
         self._finder = finder
-        self._blocked = blocked
         self._remarks = remarks
         self._seq = 0
         self._intake = intake
+        self.rests = rests
         self.creates = 0
         self.updates = 0
         self.pending = 0
@@ -58,13 +59,15 @@ class Planner:
         keyed = self._intake.parse(page, harvest)
         links = self._ports.links.by_key([one.key for one in keyed])
         fresh = self._intake.once(keyed, links, harvest)
-        wanted = self._map(fresh, links, harvest)
+        wanted = self._awake(self._map(fresh, links, harvest), harvest)
         found = self._finder.find(wanted, links)
         for key, error in found.refused.items():
             harvest.reject(key, f"the look-up was refused: {error}", error=error)
         harvest.count(skipped=len(found.skipped))
         self._decide([one for one in wanted if one.key in found.records], links, found, harvest)
-        self._ports.journal.plan(harvest.changes, links=harvest.links, rejects=harvest.rejects, counts=harvest.counts)
+        self._ports.journal.plan(
+            harvest.changes, links=harvest.links, rejects=harvest.rejects, rests=harvest.rests, counts=harvest.counts
+        )
         self.pending += len(harvest.changes)
         if harvest.rejects:
             self._ports.observe(RecordsRejected(tuple(harvest.rejects)))
@@ -89,8 +92,8 @@ class Planner:
             if link is not None and link.raw == one.raw and self._job.compare == "links":
                 harvest.count(unchanged=1)
                 continue
-            if one.key in self._blocked:
-                harvest.reject(one.key, "the answer to an earlier create was lost; look whether the target has it")
+            if one.key in self.rests.blocked:
+                harvest.count(rejected=1)  # its reject was kept, and told of, when the run found that it is unknown
                 continue
             try:
                 document = self._mapping.document(one.record)
@@ -99,6 +102,13 @@ class Planner:
                 continue
             wanted.append(Wanted(one.key, document, canonical.fingerprint(document), one.raw))
         return wanted
+
+    def _awake(self, wanted: list[Wanted], harvest: Harvest) -> list[Wanted]:
+        """Return the records that are tried; those that rest cost no request, not even a look-up."""
+        resting = self.rests.among({one.key: one.fingerprint for one in wanted})
+        for key in resting:
+            harvest.rest(key)
+        return [one for one in wanted if one.key not in resting]
 
     # ---- decide ------------------------------------------------------------------------------------------------
 

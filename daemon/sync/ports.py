@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from daemon.values import Document
 
 from .certificate import End
-from .change import Change, Fate, Kind, Link, Outcome, Reject
+from .change import Change, Fate, Kept, Kind, Link, Outcome, Reject
 from .counts import Counts
 from .events import Observe
 from .mark import Mark
@@ -161,6 +161,9 @@ class Links(Protocol):
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         """Return up to `limit` links with after < id <= upto, in order of id."""
 
+    def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
+        """Return what earlier runs rejected of these keys; `rarely` rests from attempt `retry.TRIES` on."""
+
     def last_seen(self) -> int | None:
         """Return how many records the last accepted read of this job saw; None when there was none.
 
@@ -209,12 +212,14 @@ class Journal(Marks, Protocol):
         rejects: Sequence[Reject],
         counts: Counts,
         forgotten: Sequence[str] = (),
+        rests: Sequence[str] = (),
     ) -> None:
         """Write one page's changes as planned, store `links` with their documents, keep `rejects`, set the counts.
 
         A link replaces the one of the same key (its own id is not looked at); a document of None leaves the
-        remembered one as it is. A reject replaces the one of the same key, its attempts counted on. The links of the
-        `forgotten` keys are removed.
+        remembered one as it is. A reject replaces the one of the same key; its attempts count on, once a run, while
+        class and fingerprint stay; one that waits for a person stays as it is. The rejects of the keys in `rests` are
+        only noted as met by this run. The links of the `forgotten` keys are removed.
         """
 
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:

@@ -16,6 +16,7 @@ from .mark import Mark
 from .planner import Planner
 from .ports import Page, Ports
 from .remarks import Remarks
+from .retry import Rests
 from .seen import Seen
 
 ADOPTED_MARKED = 1_000
@@ -33,7 +34,7 @@ class Reading:
         *,
         run: str,
         finder: Finder,
-        blocked: frozenset[str],
+        rests: Rests,
         remarks: Remarks,
         mark: Mark | None = None,
     ) -> None:
@@ -55,11 +56,11 @@ class Reading:
             mapping,
             ports,
             seen=self.seen,
-            blocked=blocked,
+            blocked=rests.blocked,
             doubts=mark.doubts if mark else (),
         )
         self.planner = Planner(
-            job, mapping, ports, run=run, finder=finder, intake=self.intake, blocked=blocked, remarks=remarks
+            job, mapping, ports, run=run, finder=finder, intake=self.intake, rests=rests, remarks=remarks
         )
         if mark is not None:
             self.planner.creates, self.planner.updates = mark.creates, mark.updates

@@ -8,6 +8,7 @@ from .counts import Counts
 from .events import Resolved
 from .permits import Permits
 from .ports import Journal, Links, Ports, Target, TargetIndex
+from .retry import classed
 from .write import RunStopError, looked_up, resolve
 
 
@@ -20,7 +21,7 @@ def needs_list(unresolved: Sequence[Change], target: Target) -> bool:
 
 
 def recover(
-    unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | None, permits: Permits
+    unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | None, permits: Permits, revision: str
 ) -> frozenset[str]:
     """Resolve these changes of earlier runs and return the keys that must not be created again.
 
@@ -32,7 +33,7 @@ def recover(
         if change.kind is not Kind.CREATE:
             _doubt_link(change, ports.links, ports.journal)
         try:
-            outcome = _resolve(change, ports.target, index, permits)
+            outcome = classed(_resolve(change, ports.target, index, permits), ports.target, revision)
         except RunStopError as stop:
             raise stop.cause from stop
         ports.journal.resolve([outcome])

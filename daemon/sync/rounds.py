@@ -8,7 +8,7 @@ change succeeded in the one before. Two records that swap a unique value wait fo
 from collections.abc import Callable, Collection
 
 from .apply import Applied, apply
-from .change import AGAIN, Kind
+from .change import AGAIN, Kind, Outcome
 from .counts import Counts
 from .events import TriedAgain
 from .permits import Permits
@@ -23,12 +23,20 @@ class Rounds:
     """Carries out the planned changes of one run, on its thread."""
 
     def __init__(
-        self, ports: Ports, relinker: Relinker, *, window: int, permits: Permits, stopping: Callable[[], bool]
+        self,
+        ports: Ports,
+        relinker: Relinker,
+        *,
+        window: int,
+        permits: Permits,
+        settle: Callable[[Outcome], Outcome],
+        stopping: Callable[[], bool],
     ) -> None:
         self._ports = ports
         self._relinker = relinker
         self._window = window
         self._permits = permits
+        self._settle = settle
         self._stopping = stopping
         self._attempt = 1
         self._refused = False
@@ -60,6 +68,7 @@ class Rounds:
             counts,
             window=self._window,
             permits=self._permits,
+            settle=self._settle,
             stopping=self._stopping,
         )
         self._refused = self._refused or applied.refused(AGAIN)

@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.add_column("rejects", sa.Column("retry", sa.Text(), nullable=False, server_default="each_run"))
     op.add_column("rejects", sa.Column("fingerprint", sa.LargeBinary(), nullable=True))
     op.add_column("rejects", sa.Column("marked_by", sa.Text(), nullable=True))
+    op.add_column("rejects", sa.Column("rested_at", sa.Text(), nullable=True))
     op.create_table(
         "reads",
         sa.Column("job", sa.Text(), nullable=False),

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
 import pytest
 
 from daemon.errors import StateError
-from daemon.sync.change import AGAIN, Change, Fate, Kind, Link, Outcome, Reject
+from daemon.sync.change import AGAIN, Change, Fate, Kept, Kind, Link, Outcome, Reject, Retry
 from daemon.sync.counts import Counts
 from daemon.sync.mark import Mark
 from daemon.sync.outcome import TAKEN_UP, Ending
@@ -71,6 +72,12 @@ A_MARK = Mark(
     seen=b"\x00\xff",
     judged=9,
 )
+
+
+class RejectsWorld(World, Protocol):
+    """A world whose clock can be moved."""
+
+    def move(self, time: timedelta) -> None: ...
 
 
 def plan(journal: Journal, *changes: Change) -> None:
@@ -579,6 +586,87 @@ class JournalContract:
         later.resolve([outcome])
         with pytest.raises(StateError):
             later.resolve([outcome])
+
+
+class RejectsContract:
+    """How rejects of one run meet the next one. The world's clock stands still until `move`."""
+
+    @pytest.fixture
+    def world(self) -> RejectsWorld:
+        raise NotImplementedError
+
+    def refuse(self, world: World, *runs: str, content: bytes = b"c" * 16) -> None:
+        for run in runs:
+            change = a_change(1, run=run)
+            send(world.journal(run), change)
+            outcome = Outcome(change, Fate.FAILED, reason="no", status=422, retry=Retry.RARELY, refused=content)
+            settle(world.journal(run), outcome)
+
+    def lose(self, world: World, reason: str = "lost") -> None:
+        send(world.journal("run1"), a_change(1))
+        settle(world.journal("run1"), Outcome(a_change(1), Fate.UNKNOWN, reason=reason, retry=Retry.PERSON))
+
+    def test_what_was_never_rejected_is_not_kept(self, world: RejectsWorld) -> None:
+        assert world.links().kept(["k1"]) == {}
+        self.refuse(world, "run1")
+        assert world.links().kept(["other"]) == {}
+        assert world.links().kept([]) == {}
+
+    def test_refused_content_is_tried_in_three_runs_and_rests_then(self, world: RejectsWorld) -> None:
+        for run, rests_for in (("run1", None), ("run2", None), ("run3", b"c" * 16), ("run4", b"c" * 16)):
+            self.refuse(world, run)
+            assert world.links().kept(["k1"]) == {"k1": Kept(rests_for)}
+
+    def test_other_content_begins_anew(self, world: RejectsWorld) -> None:
+        self.refuse(world, "run1", "run2", "run3")
+        self.refuse(world, "run4", content=b"d" * 16)
+        assert world.links().kept(["k1"]) == {"k1": Kept(None)}
+        assert world.rejects()["k1"][1] == 1
+
+    def test_a_reject_for_another_cause_begins_anew(self, world: RejectsWorld) -> None:
+        self.refuse(world, "run1", "run2", "run3")
+        world.journal("run4").plan((), links=(), rejects=[Reject("k1", "no name")], counts=Counts())
+        assert world.links().kept(["k1"]) == {"k1": Kept(None)}
+        assert world.rejects()["k1"][1] == 1
+
+    def test_a_cause_that_may_pass_never_rests(self, world: RejectsWorld) -> None:
+        for run in ("run1", "run2", "run3", "run4"):
+            world.journal(run).plan((), links=(), rejects=[Reject("k1", "no name")], counts=Counts())
+        assert world.links().kept(["k1"]) == {"k1": Kept(None)}
+        assert world.rejects()["k1"][1] == 4
+
+    def test_resting_is_no_attempt_and_takes_no_time_from_the_rest(self, world: RejectsWorld) -> None:
+        self.refuse(world, "run1", "run2", "run3")
+        world.move(timedelta(hours=23))
+        world.journal("run4").plan((), links=(), rejects=(), rests=["k1"], counts=Counts())
+        assert world.rejects()["k1"][1] == 3
+        assert world.links().kept(["k1"]) == {"k1": Kept(b"c" * 16)}
+        world.move(timedelta(hours=1))
+        assert world.links().kept(["k1"]) == {"k1": Kept(b"c" * 16, is_rested=True)}
+
+    def test_what_rests_is_known_to_its_run_and_to_no_other(self, world: RejectsWorld) -> None:
+        self.refuse(world, "run1", "run2", "run3")
+        journal = world.journal("run4")
+        journal.plan((), links=(), rejects=(), rests=["k1"], counts=Counts())
+        assert journal.known(["k1"]) == {"k1": None}
+        assert world.journal("run5").known(["k1"]) == {}
+
+    def test_what_waits_for_a_person_keeps_its_first_reason_and_its_attempts(self, world: RejectsWorld) -> None:
+        self.lose(world)
+        for run in ("run2", "run3"):
+            later = world.journal(run)
+            (change,) = later.unresolved()
+            later.resolve([Outcome(change, Fate.UNKNOWN, reason="still", retry=Retry.PERSON)])
+            assert later.known(["k1"]) == {"k1": None}
+        assert world.rejects() == {"k1": (Reject("k1", "lost", kind=Kind.CREATE, retry=Retry.PERSON), 1)}
+        assert world.links().kept(["k1"]) == {"k1": Kept(None)}
+
+    def test_what_is_known_never_to_have_arrived_waits_for_nobody(self, world: RejectsWorld) -> None:
+        self.lose(world)
+        later = world.journal("run2")
+        (change,) = later.unresolved()
+        later.resolve([Outcome(change, Fate.DROPPED, reason="looked up")])
+        assert world.rejects()["k1"][0].retry is Retry.EACH_RUN
 
 
 class LinksContract:

@@ -1,13 +1,14 @@
 """The in-memory journal, links and index of the tests keep the same contracts as the SQL store."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 
 from daemon.sync.change import Reject
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending
-from tests.contract.journal import JournalContract, LinksContract, TargetIndexContract
+from tests.contract.journal import JournalContract, LinksContract, RejectsContract, TargetIndexContract
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
 
 
@@ -33,8 +34,17 @@ class MemoryWorld:
     def end(self, run: str, ending: Ending) -> None:
         self.state.endings[run] = ending
 
+    def move(self, time: timedelta) -> None:
+        self.state.now += time
+
 
 class TestMemoryJournal(JournalContract):
+    @pytest.fixture
+    def world(self) -> MemoryWorld:
+        return MemoryWorld()
+
+
+class TestMemoryRejects(RejectsContract):
     @pytest.fixture
     def world(self) -> MemoryWorld:
         return MemoryWorld()

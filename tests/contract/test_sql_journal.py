@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.store.database import Database
-from tests.contract.journal import JournalContract, LinksContract, TargetIndexContract
+from tests.contract.journal import JournalContract, LinksContract, RejectsContract, TargetIndexContract
 from tests.unit.store.places import HandClock, SqlWorld, ready
 
 
@@ -17,6 +17,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 class TestSqlJournal(JournalContract):
+    @pytest.fixture
+    def world(self, database: Database) -> SqlWorld:
+        return SqlWorld(database, HandClock())
+
+
+class TestSqlRejects(RejectsContract):
     @pytest.fixture
     def world(self, database: Database) -> SqlWorld:
         return SqlWorld(database, HandClock())

@@ -6,26 +6,30 @@ Passes the same contract suite as the SQL store.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from daemon.errors import StateError
-from daemon.sync.change import MOVES, Change, Fate, Kind, Link, Outcome, Reject
+from daemon.sync.change import MOVES, Change, Fate, Kept, Kind, Link, Outcome, Reject, Retry
 from daemon.sync.counts import Counts
 from daemon.sync.mark import Mark
 from daemon.sync.outcome import TAKEN_UP, Ending
 from daemon.sync.ports import LinkCount, TargetRecord
+from daemon.sync.retry import REST, TRIES
 from daemon.values import Document
 
 
 @dataclass
 class MemoryState:
-    """What one job remembers, over all its runs."""
+    """What one job remembers, over all its runs. Its clock stands still until a test moves `now`."""
 
     links: dict[str, Link] = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
     rejects: dict[str, Reject] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
-    """How many runs met each reject."""
+    """How many runs tried each reject in vain."""
+    tried_at: dict[str, datetime] = field(default_factory=dict)
+    now: datetime = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
     met_by: dict[str, str] = field(default_factory=dict)
     """The latest run that met each reject."""
     changes: dict[tuple[str, int], Change] = field(default_factory=dict)
@@ -47,6 +51,23 @@ class MemoryState:
         self.links[link.key] = replace(link, id=known.id if known else self.highest)
         if document is not None:
             self.documents[link.key] = document
+
+    def reject(self, reject: Reject, run: str) -> None:
+        key, before = reject.key, self.rejects.get(reject.key)
+        met_by, self.met_by[key] = self.met_by.get(key), run
+        if before is not None and before.retry is reject.retry is Retry.PERSON:
+            return
+        same = before is not None and (before.retry, before.fingerprint) == (reject.retry, reject.fingerprint)
+        attempts = self.attempts.get(key, 0)
+        if before is None or met_by != run:
+            attempts = attempts + 1 if same else 1
+        self.rejects[key], self.attempts[key], self.tried_at[key] = reject, attempts, self.now
+
+    def retry_all(self) -> None:
+        """Make every reject due, as an operator does; what waits for a person goes on waiting."""
+        for key, one in self.rejects.items():
+            if one.retry is not Retry.PERSON:
+                self.rejects[key] = replace(one, retry=Retry.EACH_RUN, fingerprint=None)
 
 
 class MemoryLinks:
@@ -79,6 +100,16 @@ class MemoryLinks:
         links = sorted((link for link in self._state.links.values() if after < link.id <= upto), key=lambda one: one.id)
         return links[:limit]
 
+    def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
+        return {key: self._kept(key) for key in keys if key in self._state.rejects}
+
+    def _kept(self, key: str) -> Kept:
+        reject = self._state.rejects[key]
+        rests = reject.retry is Retry.RARELY and self._state.attempts[key] >= TRIES
+        return Kept(
+            reject.fingerprint if rests else None, is_rested=self._state.tried_at[key] + REST <= self._state.now
+        )
+
     def last_seen(self) -> int | None:
         return self._state.seen
 
@@ -107,6 +138,7 @@ class MemoryJournal:
         rejects: Sequence[Reject],
         counts: Counts,
         forgotten: Sequence[str] = (),
+        rests: Sequence[str] = (),
     ) -> None:
         seqs = [change.seq for change in changes]
         if len(set(seqs)) < len(seqs) or not self._mine.keys().isdisjoint(seqs):
@@ -121,6 +153,9 @@ class MemoryJournal:
             self._state.documents.pop(key, None)
         for reject in rejects:
             self._reject(reject)
+        resting = [key for key in rests if key in self._state.rejects]
+        self._rejected.update(resting)
+        self._state.met_by.update(dict.fromkeys(resting, self._run))
         self.counts = counts
 
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:
@@ -185,12 +220,8 @@ class MemoryJournal:
         return self.counts
 
     def _reject(self, reject: Reject) -> None:
-        state, key = self._state, reject.key
-        before = state.attempts.get(key, 0) if key in state.rejects else 0
-        state.attempts[key] = before if before and state.met_by.get(key) == self._run else before + 1
-        state.met_by[key] = self._run
-        state.rejects[key] = reject
-        self._rejected.add(key)
+        self._rejected.add(reject.key)
+        self._state.reject(reject, self._run)
 
     def _failed(self, kind: Kind, statuses: Collection[int], after: int) -> list[int]:
         return [
@@ -261,7 +292,19 @@ class MemoryJournal:
                 self._remember(outcome)
             elif outcome.fate in {Fate.FAILED, Fate.UNKNOWN}:
                 self._statuses[change.seq] = outcome.status
-                self._reject(Reject(change.key, outcome.reason, outcome.status, outcome.excerpt, change.kind))
+                self._reject(
+                    Reject(
+                        change.key,
+                        outcome.reason,
+                        outcome.status,
+                        outcome.excerpt,
+                        change.kind,
+                        outcome.retry,
+                        outcome.refused,
+                    )
+                )
+            elif (reject := self._state.rejects.get(change.key)) and reject.retry is Retry.PERSON:
+                self._state.rejects[change.key] = replace(reject, retry=Retry.EACH_RUN)
 
     def _remember(self, outcome: Outcome) -> None:
         change = outcome.change

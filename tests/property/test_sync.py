@@ -1,12 +1,13 @@
 """The laws of a run, whatever happens: both sides change, systems fail, the process dies, and it goes on.
 
-A story is a few runs with changes and trouble between and inside them. After each run the safety laws must hold; after
-one more run without trouble the target must be what the source says, and another one must write nothing.
+A story is a few runs with changes and trouble between and inside them. After each run the safety laws must hold, and
+nothing that was refused is tried more often than it may be; once a person has had the rejects tried again, one more run
+without trouble makes the target what the source says, and another one writes nothing.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +23,7 @@ from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
 from daemon.sync.pin import Digests, Pin
 from daemon.sync.ports import Accepted, Ports, Written
+from daemon.sync.retry import REST, TRIES
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
 from tests.unit.sync.harness import InlinePool, job, person
 
@@ -85,7 +87,9 @@ class Trouble:
 class Edit:
     """Something that people do between two runs."""
 
-    what: Literal["join", "leave", "edit", "twin", "nobody", "note", "foreign", "claim", "drop", "spoil", "rekey"]
+    what: Literal[
+        "join", "leave", "edit", "twin", "nobody", "note", "foreign", "claim", "drop", "spoil", "rekey", "retry", "day"
+    ]
     number: int
     value: str
 
@@ -111,6 +115,8 @@ class Story:
     shape: Shape
     staff: frozenset[int]
     there_before: frozenset[int]
+    refused: frozenset[str]
+    """Keys that the target refuses in every run but the last ones."""
     steps: tuple[Step, ...]
     resumes: bool
     """Whether a read that was cut off may be gone on with."""
@@ -147,6 +153,8 @@ EDITS = st.builds(
             "drop",
             "spoil",
             "rekey",
+            "retry",
+            "day",
         ]
     ),
     number=NUMBERS,
@@ -181,7 +189,8 @@ STORIES = st.builds(
     shape=SHAPES,
     staff=st.frozensets(NUMBERS),
     there_before=st.frozensets(NUMBERS, max_size=4),
-    steps=st.lists(STEPS, min_size=1, max_size=5).map(tuple),
+    refused=st.frozensets(NUMBERS.map("E{}".format), max_size=2),
+    steps=st.lists(STEPS, min_size=1, max_size=6).map(tuple),
     resumes=st.booleans(),
 )
 
@@ -197,6 +206,7 @@ LONG_READS = st.builds(
     shape=SHAPES,
     staff=st.frozensets(NUMBERS, min_size=3),
     there_before=st.frozensets(NUMBERS, max_size=2),
+    refused=st.frozensets(NUMBERS.map("E{}".format), max_size=1),
     steps=st.lists(
         st.builds(
             Step,
@@ -240,6 +250,8 @@ class Desk(MemoryTarget):
         """Ids and keys of the records that were created over the API."""
         self.wrongs: list[str] = []
         self.asked = 0
+        self.refusals: dict[str, tuple[bytes, int]] = {}
+        """By key: the content that was refused last, and how often it was, one run after another."""
         self._lost: set[str] = set()
         self._moved: set[str] = set()
 
@@ -248,6 +260,10 @@ class Desk(MemoryTarget):
         self.asked = 0
         self._lost = set()
         self._moved = set()
+        self._refused: set[str] = set()
+        if not is_certain:
+            # Two records with one key are another cause to reject it, and the tries of the first begin anew.
+            self.refusals.clear()
 
     def create(self, change: Change) -> Written:
         self._arrive(change)
@@ -286,7 +302,23 @@ class Desk(MemoryTarget):
             raise UnavailableError("connection refused", retry_after_s=self.trouble.asks_s)
         self.asked += 1
         if change.key in self.trouble.refuses:
+            self._count(change)
             raise RefusedError("answered with status code 422", status=422)
+
+        self.refusals.pop(change.key, None)
+
+    def _count(self, change: Change) -> None:
+        if change.key in self._refused:
+            return  # once a run, however often it is tried again for its order
+        self._refused.add(change.key)
+        content = b"" if change.kind is Kind.DELETE else change.fingerprint
+        before, times = self.refusals.get(change.key, (content, 0))
+        times = times + 1 if content == before else 1
+        # What is repeated to clear up a lost answer is not a try of its content.
+        if change.fate is Fate.PLANNED:
+            self.refusals[change.key] = content, times
+            if times > TRIES:
+                self.wrongs.append(f"try {times} of what {change.key} was refused")
 
     def _move_on(self, change: Change) -> None:
         if change.key in self.trouble.moves - self._moved:
@@ -480,6 +512,18 @@ class World:
         if target_id in self.target.made:
             self.target.made[target_id] = other
 
+    def _retry(self, key: str, edit: Edit) -> None:
+        self.make_due()
+
+    def _day(self, key: str, edit: Edit) -> None:
+        self.state.now += REST
+        self.target.refusals.clear()
+
+    def make_due(self) -> None:
+        """Somebody looks at the rejects and has them tried again."""
+        self.state.retry_all()
+        self.target.refusals.clear()
+
     def employed(self) -> frozenset[str]:
         return frozenset(record["no"] for record in self.source.records if "no" in record)
 
@@ -561,6 +605,8 @@ class World:
                 ),
             )
         )
+        if result is None:
+            self.target.refusals.clear()  # what died with the process was not counted
         if pin is not None and self.approval is not None:
             self._check_released(run, result)
             self.approval.runs.add(run)
@@ -613,7 +659,7 @@ def the_laws_hold(story: Story) -> None:
         world.source.page_size = step.page_size
         writes = len(world.target.writes)
         result = world.run(
-            step.trouble,
+            replace(step.trouble, refuses=step.trouble.refuses | story.refused),
             writes=not step.is_plan,
             allowance=EVERYTHING if step.allowed else Allowance(),
             slice_changes=step.slice_changes,
@@ -628,6 +674,7 @@ def the_laws_hold(story: Story) -> None:
             world.approve(result)
 
     world.tidy()
+    world.make_due()
     last = world.run(Trouble())
     if world.went_on:
         # What changed before the place where it was taken up is for the run after it.

@@ -39,6 +39,17 @@ crudsd.yaml:8:11: error: jobs.people.mode: 'miror' is not one of mirror, upsert,
       = help: did you mean 'mirror'?
 1 problem in 1 file""",
     ),
+    "a limit on rejects that is neither a share nor a number": (
+        good_but((KEY, f"{KEY}\n    rejects: {{limit: 5.5, keep: 30}}")),
+        """\
+crudsd.yaml:8:22: error: jobs.people.rejects.limit: expected text or a mapping, found a number
+    8 |     rejects: {limit: 5.5, keep: 30}
+      |                      ^^^
+crudsd.yaml:8:33: error: jobs.people.rejects.keep: a duration is a number and a unit (example: 30s, 15m, 24h, 30d)
+    8 |     rejects: {limit: 5.5, keep: 30}
+      |                                 ^^
+2 problems in 1 file""",
+    ),
     "a mode whose requests are not declared": (
         good_but((KEY, f"{KEY}\n    mode: mirror")),
         """\

@@ -72,7 +72,7 @@ class SqlWorld:
         return SqlJournal(self.database, run=run, job=self.job, clock=self.clock, **options)
 
     def links(self) -> SqlLinks:
-        return SqlLinks(self.database, self.job)
+        return SqlLinks(self.database, self.job, clock=self.clock)
 
     def index(self, run: str) -> SqlTargetIndex:
         return SqlTargetIndex(self.database, run)
@@ -82,6 +82,9 @@ class SqlWorld:
 
     def end(self, run: str, ending: Ending) -> None:
         self.runs.finish(run, Result(ending, self.counts(run), Certificate(end=None), ()))
+
+    def move(self, time: timedelta) -> None:
+        self.clock.move(time.total_seconds())
 
     def counts(self, run: str) -> Counts:
         row = self.runs.get(run)

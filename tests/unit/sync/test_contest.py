@@ -274,6 +274,7 @@ def test_an_update_that_was_not_carried_out_does_not_count() -> None:
     for _ in range(REWRITES + 1):
         assert bench.run(allowance=ANY).ending is Ending.REJECTED
     target.refuses = False
+    bench.state.retry_all()
 
     assert writes(bench, 4) == [1, 1, 0, 0]
 

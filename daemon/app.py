@@ -17,6 +17,7 @@ from .errors import Exit, LeaseLostError, LockedError, UsageError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
 from .runtime.notify import Notifier
+from .runtime.reject_desk import RejectDesk
 from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
 from .runtime.service import Service
 from .runtime.signals import stop_on_signals
@@ -29,10 +30,9 @@ from .store.database import Database, open_database
 from .store.heartbeat import Heartbeat
 from .store.leases import Leases
 from .store.owner import Owner
-from .store.rejects import RejectRow, Rejects
+from .store.rejects import Rejects
 from .store.runs import RunRow, RunStore, Trigger
 from .store.tokens import SqlTokenStore
-from .sync.canonical import from_readable
 from .sync.change import Reject
 from .sync.events import Observe
 from .sync.guards import Allowance
@@ -172,18 +172,10 @@ class App:
             self.job(job)
         return self._runs.recent(job, limit)
 
-    def rejects(self, job: str, *, limit: int) -> tuple[tuple[RejectRow, ...], int]:
-        """Return the job's latest rejects, and how many there are in all."""
+    def rejects(self, job: str) -> RejectDesk:
+        """Return what people may ask and say of a job's rejects."""
         self.job(job)
-        kept = Rejects(self._database)
-        return kept.list(job, limit), kept.count(job)
-
-    def drop_reject(self, job: str, key: str) -> None:
-        """Forget one reject, its key given as it is shown. Raises UsageError when there is none."""
-        self.job(job)
-        kept = Rejects(self._database)
-        if not (kept.drop(job, key) or kept.drop(job, from_readable(key))):
-            raise UsageError(f"{job} has no reject of {key}; `crudsd rejects list {job}` shows them")
+        return RejectDesk(job, Rejects(self._database))
 
     def serve(self) -> Exit:
         """Run the jobs on their schedules until the process is asked to stop. On the main thread.

@@ -59,7 +59,7 @@ def command(
         if as_json:
             output.emit(json.plan(planned, rejects, limit=limit))
         else:
-            output.emit(text.plan(planned, rejects, limit=text.PLAN_LINES if limit is None else limit))
+            output.emit(text.plan(planned, watch.noticed.causes, limit=text.PLAN_LINES if limit is None else limit))
         if out is not None:
             _save(app, out, planned, rejects)
         end = EXITS[planned.result.ending]

@@ -38,7 +38,7 @@ def told_run(context: click.Context, do: "Callable[[App, Observe], Finished]", *
             output.warn(app.warnings)
             finished = do(app, watch)
         rejects = watch.noticed.rejects
-        output.emit([json.finish(finished, rejects)] if as_json else text.finish(finished, rejects))
+        output.emit([json.finish(finished, rejects)] if as_json else text.finish(finished, watch.noticed.causes))
     code = EXITS[finished.result.ending]
     if as_json and code is Exit.INTERRUPTED:
         output.message(f"interrupted; {again} finishes the work")

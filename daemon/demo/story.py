@@ -208,7 +208,7 @@ class _Story:
         before, noticed = self._asked(), Noticed()
         with app.open_app(self._settings) as opened:
             finished = opened.run(JOB, observe=noticed)
-        for line in text.finish(finished, noticed.rejects):
+        for line in text.finish(finished, noticed.causes):
             self._print(line)
         after = self._asked()
         asked = _Asked(
@@ -223,7 +223,7 @@ class _Story:
         self._type(f"crudsd plan {JOB}")
         before, noticed = self._asked(), Noticed()
         with app.open_app(self._settings) as opened, opened.plan(JOB, observe=noticed) as planned:
-            for line in text.plan(planned, noticed.rejects):
+            for line in text.plan(planned, noticed.causes):
                 self._print(line)
             total = sum(planned.tally.values())
         made = len(change.left) + len(change.edited) + len(change.joined)

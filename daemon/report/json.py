@@ -80,11 +80,12 @@ def runs(rows: Sequence[PastRun]) -> bytes:
 
 def rejects(rows: Sequence[KeptReject], total: int) -> bytes:
     """Return kept rejects, in the order given, and how many there are in all."""
-    kept = [
-        {**asdict(row.reject), "key": readable(row.reject.key), "attempts": row.attempts, "last_at": row.last_at}
-        for row in rows
-    ]
-    return document({"total": total, "rejects": kept})
+    return document({"total": total, "rejects": [_kept(row) for row in rows]})
+
+
+def kept_reject(row: KeptReject) -> bytes:
+    """Return one kept reject."""
+    return document(_kept(row))
 
 
 def change(subject: Change, *, key_change: KeyChange | None = None) -> dict[str, Any]:
@@ -112,10 +113,32 @@ def _result(result: Result, rejects: Sequence[Reject], told: Told) -> dict[str, 
         "counts": asdict(result.counts),
         "certificate": _certificate(result.certificate),
         "verdicts": [asdict(verdict) for verdict in result.verdicts],
-        "rejects": [{**asdict(reject), "key": readable(reject.key)} for reject in rejects],
+        "rejects": [_reject(reject) for reject in rejects],
         "contests": [_contested(one) for one in result.contests],
         "withheld": as_text(result.withheld),
         "cures": list(cures(told, result)),
+    }
+
+
+def _reject(reject: Reject) -> dict[str, Any]:
+    return {
+        "key": readable(reject.key),
+        "reason": reject.reason,
+        "status": reject.status,
+        "excerpt": reject.excerpt,
+        "kind": reject.kind,
+        "retry": reject.retry,
+    }
+
+
+def _kept(row: KeptReject) -> dict[str, Any]:
+    return {
+        **_reject(row.reject),
+        "attempts": row.attempts,
+        "first_at": row.first_at,
+        "last_at": row.last_at,
+        "run": row.run,
+        "rests_until": row.rests_until,
     }
 
 

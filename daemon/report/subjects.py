@@ -123,8 +123,20 @@ class KeptReject(Protocol):
 
     @property
     def attempts(self) -> int:
-        """How many runs met it."""
+        """How many runs tried it, as it is now, in vain."""
+
+    @property
+    def first_at(self) -> datetime:
+        """When it was rejected first. Moments are aware, in UTC."""
 
     @property
     def last_at(self) -> datetime:
-        """When it was met last; aware, in UTC."""
+        """When it was tried last."""
+
+    @property
+    def run(self) -> str:
+        """The latest run that met it."""
+
+    @property
+    def rests_until(self) -> datetime | None:
+        """Until when it is left alone if nothing changes; None for one that the next run tries or that nobody does."""

@@ -3,7 +3,7 @@
 Pure: values in, lines out. The first sign of a line says what it is (`+ ~ - ! = ≠ ✓ ✗`); colour is up to the terminal.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.contest import Contested
@@ -14,20 +14,21 @@ from daemon.sync.pin import Digests
 from daemon.values import MISSING
 
 from . import shown
+from .causes import Cause, said_in
 from .cures import Told, amounts, cures
-from .subjects import Finish, KeptReject, Plan
+from .subjects import Finish, Plan
 
 PLAN_LINES = 100
 """Changes shown when nobody said how many: two or three screens, enough to see what kind of plan it is."""
 
 REJECT_LINES = 10
-"""Rejects shown at the end. They tend to share a cause, and the first ten show it."""
+"""Causes of rejects shown at the end, the commonest first."""
 
 _PREFIXES = {Kind.CREATE: "+ create", Kind.UPDATE: "~ update", Kind.DELETE: "- delete"}
 _NOTES = {Fate.WITHHELD: "withheld", Fate.UNKNOWN: "answer lost", Fate.DROPPED: "dropped", Fate.SKIPPED: "skipped"}
 
 
-def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int = PLAN_LINES) -> Iterator[str]:
+def plan(subject: Plan, causes: Iterable[Cause] = (), *, limit: int = PLAN_LINES) -> Iterator[str]:
     """Yield a plan's lines; no more than `limit` changes are taken from its stream."""
     result = subject.result
     total = sum(subject.tally.values())
@@ -38,7 +39,7 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int = PLAN_LIN
     if total > limit:
         yield f"… and {shown.count(total - limit, 'more change')} (--limit {total} shows all)"
     yield f"= {result.counts.unchanged} unchanged" + _left_out(result.counts)
-    yield from _rejects(result.counts, rejects)
+    yield from _rejects(subject.job, result, causes, "")
     yield from map(contested, result.contests)
     yield ""
     yield from _proofs(result)
@@ -50,14 +51,14 @@ def plan(subject: Plan, rejects: Sequence[Reject] = (), *, limit: int = PLAN_LIN
     yield from _after_plan(subject, result)
 
 
-def finish(subject: Finish, rejects: Sequence[Reject] = ()) -> Iterator[str]:
+def finish(subject: Finish, causes: Iterable[Cause] = ()) -> Iterator[str]:
     """Yield the lines that a run ends with: what happened, what did not and why, and what to do next."""
     result = subject.result
     yield f"Run {subject.run} of {subject.job}: {result.ending} after {shown.duration(subject.took_s)}"
     yield ""
     yield ledger(result.counts)
     yield deletions(result.counts)
-    yield from _rejects(result.counts, rejects)
+    yield from _rejects(subject.job, result, causes, f"kept with their reasons: crudsd rejects list {subject.job}")
     yield from map(contested, result.contests)
     yield ""
     yield from _proofs(result)
@@ -140,19 +141,18 @@ def contested(subject: Contested) -> str:
     )
 
 
-def rejects(job: str, rows: Sequence[KeptReject], total: int) -> Iterator[str]:
-    """Yield the rejects that are kept of a job, each with what the target said."""
-    if not rows:
-        yield f"{job} has no rejects."
-        return
-    for row in rows:
-        runs = shown.count(row.attempts, "run")
-        yield f"{reject(row.reject)}  [{runs}, last {row.last_at:%Y-%m-%d %H:%M:%S} UTC]"
-        if row.reject.excerpt:
-            yield f"    {shown.plain(row.reject.excerpt)}"
-    if total > len(rows):
-        yield f"… and {total - len(rows)} more (--limit {total} shows all)"
-    yield f"Next: mend the cause and run again, or crudsd rejects drop {job} KEY"
+def cause(subject: Cause) -> str:
+    """Return what several rejects have in common, in one line with one of their keys; a reject alone as `reject`."""
+    one = subject.example
+    said = said_in(one.excerpt)
+    if subject.number == 1 and not said:
+        return reject(one)
+    what = one.reason if one.status is None else f"HTTP {one.status}: {said or one.reason}"
+    kind = f"{one.kind} " if one.kind is not None else ""
+    what = shown.cut(shown.plain(what), shown.LINE_CHARS)
+    if subject.number == 1:
+        return f"! reject  {kind}{shown.key(one.key)}  {what}"
+    return f"! {subject.number} × {kind}{what}  (one is {shown.key(one.key)})"
 
 
 def change(subject: Change, *, key_change: KeyChange | None = None) -> Iterator[str]:
@@ -203,17 +203,23 @@ def _left_out(counts: Counts) -> str:
     return skipped + kept
 
 
-def _rejects(counts: Counts, rejects: Sequence[Reject]) -> Iterator[str]:
-    total = max(counts.rejected + counts.deletes_rejected, len(rejects))
+def _rejects(job: str, result: Result, causes: Iterable[Cause], where: str) -> Iterator[str]:
+    """Yield the causes and what rests; `where` says where the others are to be found, if they are."""
+    counts, told = result.counts, [*causes]
+    total = max(counts.rejected + counts.deletes_rejected, sum(one.number for one in told) + counts.resting)
     if not total:
         return
     yield ""
-    yield f"{shown.count(total, 'reject')}, the others are not affected:"
-    for one in rejects[:REJECT_LINES]:
-        yield reject(one)
-    more = total - min(len(rejects), REJECT_LINES)
-    if more:
-        yield f"! {more} {'more, ' if rejects else ''}kept with their reasons in the state database"
+    alone = result.ending not in {Ending.FAILED, Ending.UNAVAILABLE, Ending.INTERRUPTED}
+    yield shown.count(total, "reject") + (", the others are not affected:" if alone else ":")
+    for one in told[:REJECT_LINES]:
+        yield cause(one)
+    more = total - counts.resting - sum(one.number for one in told[:REJECT_LINES])
+    if more > 0:
+        yield f"! {more} " + ", ".join(filter(None, ["more" * bool(told), where]))
+    if counts.resting:
+        rest = "rests until it changes" if counts.resting == 1 else "rest until they change"
+        yield f"! {counts.resting} {rest}; crudsd rejects retry {job} --all has them tried in the next run"
 
 
 def _proofs(result: Result) -> Iterator[str]:
@@ -241,7 +247,7 @@ _AFTER = {
     Ending.WAITING: "Next: the system asked to be left alone for a while; the same command may succeed after that.",
     Ending.FAILED: "Next: mend what the error names. Running again is safe: it finishes the work and repeats nothing.",
     Ending.SKIPPED: "Next: nothing to do; another run of this job was under way.",
-    Ending.REJECTED: "Next: mend the rejected records in the source or the job file; the next run tries them again.",
+    Ending.REJECTED: "Next: mend the rejected records in the source or the job file; what has changed is tried again.",
 }
 
 

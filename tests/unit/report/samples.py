@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from daemon.report.causes import Causes
 from daemon.sync.certificate import Certificate, End
-from daemon.sync.change import Change, Fate, Kind
+from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Phase, Result, Verdict
 
@@ -58,6 +59,13 @@ def result(ending: Ending = Ending.DONE, **more: Any) -> Result:
 
 def planned(result: Result, *changes: Change) -> Planned:
     return Planned("people-to-helpdesk", result, changes, Counter((one.kind, one.fate) for one in changes))
+
+
+def caused(*rejects: Reject) -> Causes:
+    causes = Causes()
+    for reject in rejects:
+        causes.add(reject)
+    return causes
 
 
 def create(key: str, **document: Any) -> Change:

@@ -74,7 +74,9 @@ def test_the_end_of_a_run_tells_its_exit_code_and_its_rejects() -> None:
 
     assert told.keys() == {"job", "run", "took_s", "resume_at"} | RESULT_KEYS
     assert (told["ending"], told["exit_code"], told["error"]) == ("unavailable", 6, "HTTP 502")
-    assert told["rejects"] == [{"key": "a/b", "reason": "no", "status": 422, "excerpt": "", "kind": "create"}]
+    assert told["rejects"] == [
+        {"key": "a/b", "reason": "no", "status": 422, "excerpt": "", "kind": "create", "retry": "each_run"}
+    ]
     assert told["certificate"] == {
         "issued": False,
         "text": str(BROKEN),

@@ -104,6 +104,23 @@ def test_what_was_refused_and_went_through_later_is_no_reject() -> None:
     assert [(one.key, one.reason) for one in noticed.rejects] == [("2", "still")]
 
 
+def test_a_change_that_is_tried_again_counts_for_its_last_outcome_only() -> None:
+    noticed = Noticed()
+
+    def settled(*fates: Fate) -> None:
+        outcomes = [Outcome(create(key), fate, reason="no", status=422) for key, fate in zip("123", fates, strict=True)]
+        noticed(ChangesSettled(tuple(outcomes), Counts()))
+
+    noticed(RecordsRejected((Reject("1", "another record has the same key"),) * 2))
+    settled(Fate.FAILED, Fate.FAILED, Fate.FAILED)
+    settled(Fate.DONE, Fate.FAILED, Fate.FAILED)
+
+    assert [(cause.number, cause.example.key, cause.example.kind) for cause in noticed.causes] == [
+        (2, "1", None),
+        (2, "2", Kind.CREATE),
+    ]
+
+
 def test_a_flood_of_rejects_does_not_fill_the_memory() -> None:
     noticed = Noticed()
 

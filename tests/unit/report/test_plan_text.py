@@ -14,7 +14,7 @@ from daemon.sync.key_change import KeyChange
 from daemon.sync.outcome import Ending, Verdict
 from daemon.sync.pin import Digest
 from daemon.values import MISSING
-from tests.unit.report.samples import BROKEN, GUARD, Planned, create, delete, planned, result, update, withheld
+from tests.unit.report.samples import BROKEN, GUARD, Planned, caused, create, delete, planned, result, update, withheld
 
 
 def test_a_plan_shows_each_change_then_its_proofs_then_its_sum() -> None:
@@ -142,14 +142,14 @@ def test_rejects_are_told_with_their_reasons() -> None:
     failed = replace(create("1", name="Ada"), fate=Fate.FAILED, reason="another record has the same key")
     plan = planned(result(Ending.REJECTED, counts=Counts(seen=3, rejected=3)), failed)
 
-    lines = list(text.plan(plan, [Reject("2", "email is required but null"), Reject("3", "no", status=422)]))
+    lines = list(text.plan(plan, caused(Reject("2", "email is required but null"), Reject("3", "no", status=422))))
 
     assert lines[2] == "! reject  create 1  another record has the same key"
     assert lines[5:9] == [
         "3 rejects, the others are not affected:",
         "! reject  2  email is required but null",
         "! reject  3  no (HTTP 422)",
-        "! 1 more, kept with their reasons in the state database",
+        "! 1 more",
     ]
     assert lines[-1].startswith("Next: mend the rejected records")
 

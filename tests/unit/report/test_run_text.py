@@ -1,5 +1,6 @@
 """What the end of a run and the history of runs say, to the letter."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Phase, Verdict
 from daemon.sync.pin import Digest
 from daemon.values import MISSING
-from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, result
+from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, caused, result
 
 BEGAN = datetime(2026, 11, 22, 3, 15, tzinfo=UTC)
 
@@ -63,15 +64,53 @@ def test_a_field_that_does_not_converge_is_told_with_an_example_and_a_cure() -> 
     assert last == "Done: nothing to write, the target was in step, but for what does not converge."
 
 
-def test_ten_rejects_are_shown_and_the_others_counted() -> None:
-    rejects = [Reject(str(number), "name is taken", status=422, kind=Kind.CREATE) for number in range(12)]
+def test_rejects_with_one_cause_are_one_line_with_an_example() -> None:
+    answers = [json.dumps({"detail": f"email p{number}@example.test is not valid"}) for number in range(212)]
+    rejects = [
+        Reject("#1f", "the key is missing"),
+        *(Reject(f"E{n}", f"PATCH /users/{n} answered", 422, said, Kind.UPDATE) for n, said in enumerate(answers)),
+        Reject("E900", "POST /users answered", 422, "name is too long", Kind.CREATE),
+        *(Reject(f"E{number}", f"name is required and E{number} has none") for number in (7, 8)),
+    ]
+    counts = Counts(seen=216, rejected=216)
 
-    lines = list(text.finish(Finished(result(Ending.REJECTED, counts=Counts(seen=12, rejected=12))), rejects))
+    lines = list(text.finish(Finished(result(Ending.REJECTED, counts=counts)), caused(*rejects)))
 
-    assert lines[5] == "12 rejects, the others are not affected:"
-    assert lines[6] == "! reject  create 0  name is taken (HTTP 422)"
-    assert lines[16] == "! 2 more, kept with their reasons in the state database"
+    assert lines[5:10] == [
+        "216 rejects, the others are not affected:",
+        "! 212 × update HTTP 422: email p0@example.test is not valid  (one is E0)",
+        "! 2 × name is required and E7 has none  (one is E7)",
+        "! reject  #1f  the key is missing",
+        "! reject  create E900  HTTP 422: name is too long",
+    ]
     assert lines[-1].startswith("Next: mend the rejected records")
+
+
+def test_ten_causes_are_shown_and_the_others_counted() -> None:
+    rejects = [Reject("1", f"{letter} is required and is missing") for letter in "abcdefghijkl"]
+
+    lines = list(text.finish(Finished(result(Ending.REJECTED, counts=Counts(seen=12, rejected=12))), caused(*rejects)))
+
+    assert lines[6] == "! reject  1  a is required and is missing"
+    assert lines[16] == "! 2 more, kept with their reasons: crudsd rejects list people-to-helpdesk"
+
+
+def test_what_rests_is_counted_apart_with_the_way_to_have_it_tried() -> None:
+    counts = Counts(seen=20, unchanged=7, rejected=12, deletes_rejected=1, resting=12)
+
+    lines = list(text.finish(Finished(result(Ending.REJECTED, counts=counts)), caused(Reject("1", "the key is null"))))
+
+    assert lines[5:8] == [
+        "13 rejects, the others are not affected:",
+        "! reject  1  the key is null",
+        "! 12 rest until they change; crudsd rejects retry people-to-helpdesk --all has them tried in the next run",
+    ]
+
+
+def test_a_run_that_broke_off_does_not_claim_that_the_others_went_through() -> None:
+    failed = result(Ending.FAILED, counts=Counts(seen=9, rejected=1, pending=8), error="101 of 200 were rejected")
+
+    assert "1 reject:" in list(text.finish(Finished(failed), caused(Reject("1", "no"))))
 
 
 def test_withheld_and_kept_deletes_are_told_beside_the_deleted() -> None:

@@ -31,7 +31,7 @@ def look(
     document: Document | None,
     check_stop: Callable[[], None],
 ) -> Looked:
-    """Return what the target holds for a key: from its list where that was read, by id, by look-up, or from its list now.
+    """Return what the target holds for a key: from its list if that was read, by id, by look-up, or from its list.
 
     `document` is what the look-up may ask with; without one, only a look-up by key can be made.
     """

@@ -130,7 +130,7 @@ class JobMapping:
                 value = _made(rule, scope)
                 if value is not MISSING:
                     _put(document, rule.path, value)
-                fields.append(Tried(name, value, set_once=rule.path[0] in self.set_once))
+                fields.append(Tried(name, value, set_once=rule.path in self.set_once))
             except UnmappableError as error:
                 fields.append(Tried(name, MISSING, str(error)))
         return tuple(fields)

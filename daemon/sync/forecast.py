@@ -88,8 +88,9 @@ class _FoundPages:
     def __init__(self, found: Search) -> None:
         self._found = found
 
-    def read(self) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None) -> Iterator[Page | End]:
         """Yield the pages that hold the record, as far as they do, and the end of the list."""
+        del resume  # the pages say nothing to take a read up by
         for page, together in groupby(self._found.sightings, key=lambda one: one.page):
             yield Page(page, tuple(one.raw for one in together))
         # Whole as far as this record goes: it was met, or a read that is proven complete did not meet it.

@@ -83,6 +83,8 @@ class _Memory:
     unresolved: tuple[Change, ...]
     under_way: str | None
     """The job's run that goes on in this moment; its changes are not unresolved."""
+    goes_on: bool
+    """Whether the next run takes up a read that was cut off."""
 
 
 class _Inquiry:
@@ -150,6 +152,7 @@ class _Inquiry:
                 memory.link,
                 revision_changed=is_edited,
                 under_way=under_way,
+                goes_on=memory.goes_on,
             ),
             exit=_exit(*errors),
         )
@@ -169,7 +172,9 @@ class _Inquiry:
         link = linked.get(key)
         document = self._links.documents([link.id]).get(link.id) if link is not None else None
         journal = self._journal(self._around.database, run=under_way or RUN)
-        return _Memory(key, link, document, tuple(one for one in journal.unresolved() if one.key == key), under_way)
+        unresolved = tuple(one for one in journal.unresolved() if one.key == key)
+        goes_on = journal.last_mark(self._mapping.revision) is not None
+        return _Memory(key, link, document, unresolved, under_way, goes_on)
 
     def _under_way(self, rows: tuple[RunRow, ...]) -> str | None:
         """Return the job's run that is going on in this moment."""

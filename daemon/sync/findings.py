@@ -89,13 +89,28 @@ def in_target(job: Job, mapping: JobMapping, looked: Looked | None, wanted: Docu
 
 
 def hints(
-    job: Job, forecast: Forecast, target: InTarget, link: Link | None, *, revision_changed: bool, under_way: str | None
+    job: Job,
+    forecast: Forecast,
+    target: InTarget,
+    link: Link | None,
+    *,
+    revision_changed: bool,
+    under_way: str | None,
+    goes_on: bool,
 ) -> tuple[str, ...]:
-    """Return what else the operator should know to understand the decision."""
+    """Return what else the operator should know to understand the decision.
+
+    `under_way` is a run that goes on now; `goes_on` says that the next run takes up a read that was cut off.
+    """
     quiet = link is not None and forecast.verb in {Verb.NOTHING, Verb.SKIP, Verb.KEEP}
     found = []
     if under_way is not None:
         found.append(f"run {under_way} of this job is under way; what it does comes before this")
+    if goes_on:
+        found.append(
+            "the next run goes on with a read that was cut off; a record that was met before the cut is looked at "
+            "again by the run after it"
+        )
     if revision_changed:
         found.append("the job in the file is another one than at the last run, so every record is looked at anew")
     if quiet and target.differing and forecast.verb is Verb.NOTHING:

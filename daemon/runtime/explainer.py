@@ -38,6 +38,7 @@ from daemon.sync.outcome import Phase
 from daemon.sync.ports import Links, Ports
 from daemon.sync.rehearsal import NotAskedError, ReadOnlyTarget, RehearsedLinks
 from daemon.sync.search import Search, search
+from daemon.sync.seen import Seen
 from daemon.values import Document
 
 RUNS = 200
@@ -137,7 +138,7 @@ class _Inquiry:
             revision_changed=is_edited,
             source=in_source(self._job, found),
             mapped=made,
-            remembered=remembered(memory.link, memory.document, self._mapping, one, wanted),
+            remembered=remembered(memory.link, memory.document, one, wanted),
             target=target,
             reject=_reject(kept),
             unresolved=memory.unresolved,
@@ -219,7 +220,7 @@ class _Inquiry:
 
     def _foretell(self, found: Search | None, memory: _Memory) -> Forecast:
         copy_key(self._around.database, self._scratch, self._name, memory.key, without_run=memory.under_way)
-        links = RehearsedLinks(self._links, SqlLinks(self._scratch, self._name), [memory.key])
+        links = RehearsedLinks(self._links, SqlLinks(self._scratch, self._name), [memory.key], met=_met(found))
         ports = self._ports(links, self._journal(self._scratch, run=RUN))
         return foretell(self._job, ports, found, key=memory.key, stopping=self._around.stop.is_set)
 
@@ -257,6 +258,10 @@ class _Inquiry:
     def _check_stop(self) -> None:
         if self._around.stop.is_set():
             raise StoppedError("the explanation was cut short")
+
+
+def _met(found: Search | None) -> Seen:
+    return found.met if found is not None else Seen(0)
 
 
 def _ignore(event: Event) -> None:

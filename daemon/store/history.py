@@ -27,13 +27,13 @@ class KeyHistory:
         """Return up to `limit` changes of this key in these runs, the newest first."""
         # Asked by run, since the hot table has an index by run and key, and none by key alone.
         sql = (
-            "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, "
-            "idempotency_key, fate, reason, run, updated_at, status FROM changes WHERE key = ? AND run IN (?*)"
+            "SELECT run, updated_at, status, seq, kind, key, target_id, version, document, before, fields, "
+            "fingerprint, raw, owned, idempotency_key, fate, reason, contest FROM changes WHERE key = ? AND run IN (?*)"
         )
         with self._database.read() as connection:
             rows = [
-                PastChange(row[14], datetime.fromisoformat(row[15]), change_of(row[:14]), row[16])
-                for row in look_up(connection, sql, (key,), runs)
+                PastChange(run, datetime.fromisoformat(at), change_of(change), status)
+                for run, at, status, *change in look_up(connection, sql, (key,), runs)
             ]
         rows.sort(key=lambda one: (one.run, one.change.seq), reverse=True)
         return tuple(rows[:limit])

@@ -4,7 +4,7 @@ from daemon.errors import RefusedError
 from daemon.spec import Job
 from daemon.values import Document
 
-from .canonical import fingerprint, raw_fingerprint
+from .canonical import fingerprint, readable
 from .change import Link
 from .diff import differing
 from .explanation import InSource, InTarget, Mapped, Remembered, Seen
@@ -58,7 +58,7 @@ def mapped(mapping: JobMapping, one: Sighting | None) -> Mapped | None:
 
 
 def remembered(
-    link: Link | None, document: Document | None, mapping: JobMapping, one: Sighting | None, wanted: Document | None
+    link: Link | None, document: Document | None, one: Sighting | None, wanted: Document | None
 ) -> Remembered | None:
     """Return what earlier runs left behind, compared with what the source says now."""
     if link is None:
@@ -66,7 +66,7 @@ def remembered(
     return Remembered(
         link,
         document,
-        same_raw=link.raw == raw_fingerprint(one.raw, mapping.seed) if one is not None and link.raw else None,
+        same_raw=link.raw == one.mark if one is not None and link.raw else None,
         same_document=link.fingerprint == fingerprint(wanted) if wanted is not None and link.fingerprint else None,
     )
 
@@ -122,6 +122,12 @@ def hints(
     if link is not None and target.records and all(one.id != link.target_id for one in target.records):
         ids = ", ".join(one.id for one in target.records)
         found.append(f"the link names the target id {link.target_id}, and what was found has {ids}")
+    others = [one.match for one in target.records if link is not None and one.match not in {None, link.key}]
+    if others:
+        found.append(
+            f"the target's record has the key {readable(others[0] or '')} now; if the source gives that one, the "
+            "record is kept under it"
+        )
     return tuple(found) if job.compare == "links" else tuple(one for one in found if _LOOK not in one)
 
 

@@ -13,7 +13,6 @@ from daemon.errors import StoppedError
 from daemon.spec import Job, Mode
 
 from . import engine
-from .canonical import raw_fingerprint
 from .certificate import End
 from .change import Change, Fate, Kind, Link
 from .events import ChangesSettled, Event, RecordsRejected, Resolved
@@ -197,10 +196,11 @@ def _quiet(job: Job, found: Search, result: Result, link: Link | None, reasons: 
         return Forecast(Verb.SKIP, _why_skipped(job, found))
     if counts.adopted:
         return Forecast(Verb.ADOPT, "the target has it already, and it is as it should be", adopts=True)
+    if link is not None and not found.is_met:
+        return Forecast(Verb.KEEP, f"{_gone(found)}, but another key of the source has its record at the target now")
     if not found.sightings:
         return Forecast(Verb.NOTHING, "the source does not give it, and no run of this job has linked it")
-    mark = raw_fingerprint(found.sightings[0].raw, JobMapping(job).seed)
-    is_same = link is not None and link.raw == mark and job.compare == "links"
+    is_same = link is not None and link.raw == found.sightings[0].mark and job.compare == "links"
     why = "the source's record has not changed since its last run" if is_same else "the target has what is wanted"
     return Forecast(Verb.NOTHING, why)
 

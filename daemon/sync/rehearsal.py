@@ -5,6 +5,7 @@ seen from there on.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NoReturn, TypeVar
 
 from daemon.errors import AuthError, EndpointError, TrustError, UnavailableError
@@ -13,6 +14,7 @@ from daemon.values import Document
 from .certificate import End, certify
 from .change import Change, Link
 from .ports import Accepted, LinkCount, Links, Target, TargetRecord, Written
+from .seen import Seen
 
 T = TypeVar("T")
 
@@ -117,12 +119,14 @@ def _refuse(change: Change) -> NoReturn:
 class RehearsedLinks:
     """The job's links, with those of one record as the rehearsal has them by now.
 
-    `own` are the links in the scratch store, where those of `keys` were put at the start.
+    `own` are the links in the scratch store, where those of `keys` were put at the start. `met` are the others whose
+    record the source gave, as far as it was read.
     """
 
-    def __init__(self, links: Links, own: Links, keys: Sequence[str]) -> None:
+    def __init__(self, links: Links, own: Links, keys: Sequence[str], *, met: Seen) -> None:
         self._links = links
         self._own = own
+        self._met = met
         self._keys = frozenset(keys)
 
     def count(self) -> LinkCount:
@@ -139,6 +143,25 @@ class RehearsedLinks:
     def documents(self, link_ids: Sequence[int]) -> Mapping[int, Document]:
         """Return the remembered documents of the record's own links."""
         return self._own.documents(link_ids)
+
+    def by_target(self, target_ids: Sequence[str]) -> Mapping[str, Sequence[Link]]:
+        """Return the links to these target records: the record's own, and the others whose record was met.
+
+        Those are numbered as links of this run: the rehearsal meets its own record only, and takes new links for met.
+        """
+        own, links = self._own.by_target(target_ids), self._links.by_target(target_ids)
+        beyond = self.count().highest
+        return {
+            target_id: (
+                *own.get(target_id, ()),
+                *(
+                    replace(link, id=beyond + link.id)
+                    for link in links.get(target_id, ())
+                    if link.key not in self._keys and link.id in self._met
+                ),
+            )
+            for target_id in target_ids
+        }
 
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         """Return the record's own links only: of the others nobody knows here whether the source gives them."""

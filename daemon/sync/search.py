@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from daemon.errors import EndpointError, StoppedError
 from daemon.values import Record
 
-from . import canonical
 from .certificate import Certificate, End, certify
 from .change import Reject
 from .counts import Counts
 from .harvest import Harvest
-from .intake import Intake
+from .intake import Intake, opened
 from .mapping import JobMapping, UnmappableError
 from .ports import Page, Ports
 from .seen import Seen
@@ -27,10 +26,13 @@ class Sighting:
 
     page: int
     raw: bytes
+    """As the source sent it."""
+    mark: bytes
+    """Its raw fingerprint, as a link remembers it."""
     key: str
     """For a record without a usable key, `#` and its raw fingerprint, as rejects are named."""
     record: Record | None
-    """None where the bytes are no JSON object."""
+    """As the job hears it; None where the bytes are no JSON object."""
     let_in: bool | None
     """Whether `where` lets it in; None where that cannot be told."""
 
@@ -47,6 +49,8 @@ class Search:
     """None unless the read went to its end."""
     error: EndpointError | None = None
     """Why the read broke off."""
+    met: Seen = field(default_factory=lambda: Seen(0))
+    """The links whose records were met before the reading stopped."""
 
     @property
     def is_met(self) -> bool:
@@ -68,8 +72,8 @@ def search(
     included; for that the keys that were met stand in the ports' journal, which must be a scratch one. A source that
     is away is told of in the result; StoppedError is raised.
     """
-    found = Search()
-    intake = Intake(mapping, ports, seen=Seen(ports.links.count().highest), blocked=frozenset())
+    found = Search(met=Seen(ports.links.count().highest))
+    intake = Intake(mapping, ports, seen=found.met, blocked=frozenset())
     end: End | None = None
     try:
         for step in ports.source.read():
@@ -102,18 +106,16 @@ def _look(page: Page, mapping: JobMapping, keys: Collection[str], found: Search)
 
 
 def _sighting(raw: bytes, page: int, mapping: JobMapping) -> Sighting:
-    mark = f"#{canonical.raw_fingerprint(raw, mapping.seed).hex()}"
-    try:
-        record = canonical.decode_object(raw)
-    except ValueError:
-        return Sighting(page, raw, mark, None, let_in=None)
+    mark, record, _ = opened(raw, mapping)
+    key = f"#{mark.hex()}"
+    if record is None:
+        return Sighting(page, raw, mark, key, None, let_in=None)
     let_in: bool | None = None
-    key = mark
     with suppress(UnmappableError):
         let_in = mapping.takes_part(record)
     with suppress(UnmappableError):
         key = mapping.key(record)
-    return Sighting(page, raw, key, record, let_in=let_in)
+    return Sighting(page, raw, mark, key, record, let_in=let_in)
 
 
 def _take_in(page: Page, intake: Intake, ports: Ports) -> None:

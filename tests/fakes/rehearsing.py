@@ -34,5 +34,5 @@ def forecast_of(job: Job, source: Source, target: Target, state: MemoryState, ke
         scratch.put(state.links[key], state.documents.get(key))
     open_fates = {Fate.SENT, Fate.UNKNOWN}
     scratch.changes = {place: one for place, one in state.changes.items() if one.key == key and one.fate in open_fates}
-    own = ports(RehearsedLinks(real, MemoryLinks(scratch), [key]), MemoryJournal(scratch, RUN))
+    own = ports(RehearsedLinks(real, MemoryLinks(scratch), [key], met=found.met), MemoryJournal(scratch, RUN))
     return foretell(job, own, found, key=key, stopping=lambda: False), found

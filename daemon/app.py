@@ -16,6 +16,7 @@ from .endpoints.exchange import Exchange
 from .errors import Exit, LeaseLostError, LockedError, UsageError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
+from .runtime.explainer import Explainer
 from .runtime.notify import Notifier
 from .runtime.reject_desk import RejectDesk
 from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
@@ -35,6 +36,7 @@ from .store.runs import RunRow, RunStore, Trigger
 from .store.tokens import SqlTokenStore
 from .sync.change import Reject
 from .sync.events import Observe
+from .sync.explanation import Explanation
 from .sync.guards import Allowance
 from .sync.outcome import Ending
 from .values import Secret
@@ -99,6 +101,7 @@ class App:
         self._leases = Leases(database, self._clock, Owner.here())
         self._runs = RunStore(database, self._clock)
         self._worker = Worker(self.spec, database, self._leases, self._runs, self._exchange, self._clock, stop)
+        self._explainer = Explainer(database, self._leases, self._runs, self._exchange, self._clock, stop)
         self._exchanges: dict[str, Exchange] = {}
         self._building = threading.Lock()
         self._vault, self.warnings = _open_vault(settings, database, needed=_has_oauth2(loaded))
@@ -165,6 +168,14 @@ class App:
     def saved_plan(self, path: Path) -> SavedPlan:
         """Read a saved plan that may be carried out now. Raises UsageError, with the reason, when it may not."""
         return open_plan(path, self.spec.jobs)
+
+    def explain(self, job: str, key: str, *, ask_source: bool = True, ask_target: bool = True) -> Explanation:
+        """Return everything known about one record, its key given as it is shown, and what the next run would do.
+
+        Reads both systems, as far as they are to be asked, and writes to none. One that does not answer is told of in
+        the explanation. Raises StoppedError when the process is asked to end.
+        """
+        return self._explainer.explain(job, self.job(job), key, ask_source=ask_source, ask_target=ask_target)
 
     def recent_runs(self, job: str | None, *, limit: int) -> tuple[RunRow, ...]:
         """Return the latest runs, newest first, of one job or of all."""

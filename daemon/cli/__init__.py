@@ -25,6 +25,7 @@ VERBS = {
     "serve": "serve",
     "runs": "runs",
     "rejects": "rejects",
+    "explain": "explain",
     "schema": "schema",
     "db": "db",
     "key": "key",

@@ -186,6 +186,10 @@ class Exchange:
         wanted = self._refused_wait(retry_after_of(response.headers, utc_now), response.attempts)
         return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
 
+    def blot(self, text: str) -> str:
+        """Return the text without this connection's secrets, and without what is called a secret."""
+        return self._blot(text)
+
     def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
         said = self._blot(f"{self.name}: {error}")
         excerpt = self._blot.excerpt(error.body)

@@ -11,7 +11,8 @@ from daemon.errors import ConfigError, GoneError, MalformedError, RefusedError
 from daemon.spec import Target
 from daemon.sync.canonical import decode_object, key_text, readable
 from daemon.sync.certificate import End
-from daemon.sync.change import Change
+from daemon.sync.change import Change, Kind
+from daemon.sync.explanation import Sending
 from daemon.sync.ports import Accepted, TargetRecord, Written
 from daemon.values import MISSING, Document, Json
 
@@ -19,6 +20,7 @@ from .envelope import Body, Path
 from .exchange import Call, Exchange
 from .request import RequestTemplate
 from .rest_read import RestList
+from .showing import shown
 
 
 class RestTarget:
@@ -134,18 +136,19 @@ class RestTarget:
                 return Accepted()
         return None
 
+    def shown(self, change: Change) -> tuple[Sending, ...]:
+        """Return the requests that would carry a change out, in order, as people may see them; nothing is sent.
+
+        Credentials are not in them. Raises RefusedError when a request cannot be made.
+        """
+        template = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[change.kind]
+        if template is None:
+            raise RefusedError(f"the job declares no target.{change.kind}")
+        call = _call(template, change, sends_body=change.kind is not Kind.DELETE)
+        return (shown(call, template.request, self._exchange),)
+
     def _send(self, template: RequestTemplate, change: Change, *, sends_body: bool) -> cruds.Response:
-        scope: Mapping[str, Any] = {
-            "key": readable(change.key),
-            "document": change.document if change.document is not None else {},
-            "changed": change.changed,
-            "target": {**(change.before or {}), "id": change.target_id},
-            "idempotency_key": change.idempotency_key,
-        }
-        # What is left out of an update's body may still be needed in its address.
-        body = {**scope, "document": change.sent} if sends_body else None
-        call: Call = template.render(scope, idempotency_key=change.idempotency_key, version=change.version, body=body)
-        return self._exchange.send(call)
+        return self._exchange.send(_call(template, change, sends_body=sends_body))
 
     def _renamed(self, response: cruds.Response) -> str | None:
         """Return the id that the answer to an update carries where the job says that it does."""
@@ -182,6 +185,19 @@ class RestTarget:
             document=document,
             version=None if found is None or found is MISSING else entity_tag(found),
         )
+
+
+def _call(template: RequestTemplate, change: Change, *, sends_body: bool) -> Call:
+    scope: Mapping[str, Any] = {
+        "key": readable(change.key),
+        "document": change.document if change.document is not None else {},
+        "changed": change.changed,
+        "target": {**(change.before or {}), "id": change.target_id},
+        "idempotency_key": change.idempotency_key,
+    }
+    # What is left out of an update's body may still be needed in its address.
+    body = {**scope, "document": change.sent} if sends_body else None
+    return template.render(scope, idempotency_key=change.idempotency_key, version=change.version, body=body)
 
 
 def _list(exchange: Exchange, request: Any, what: str) -> RestList | None:

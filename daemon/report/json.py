@@ -111,7 +111,7 @@ def _result(result: Result, rejects: Sequence[Reject], told: Told) -> dict[str, 
         "error": result.error,
         "wait_s": result.wait_s,
         "counts": asdict(result.counts),
-        "certificate": _certificate(result.certificate),
+        "certificate": certificate(result.certificate),
         "verdicts": [asdict(verdict) for verdict in result.verdicts],
         "rejects": [_reject(reject) for reject in rejects],
         "contests": [_contested(one) for one in result.contests],
@@ -152,12 +152,13 @@ def _contested(subject: Contested) -> dict[str, Any]:
     return told if subject.found is MISSING else {**told, "found": subject.found}
 
 
-def _certificate(certificate: Certificate) -> dict[str, Any]:
-    end = certificate.end
+def certificate(subject: Certificate) -> dict[str, Any]:
+    """Return what a read proves."""
+    end = subject.end
     return {
-        "issued": certificate.issued,
-        "text": str(certificate),
-        "doubts": certificate.doubts,
+        "issued": subject.issued,
+        "text": str(subject),
+        "doubts": subject.doubts,
         "ended_by": end.reason if end else None,
         "pages": end.pages if end else None,
         "records": end.records if end else None,
@@ -175,7 +176,7 @@ def _run(row: PastRun) -> dict[str, Any]:
         "ending": row.ending,
         "error": row.error,
         "counts": asdict(row.counts),
-        "certificate": _certificate(row.certificate) if row.certificate else None,
+        "certificate": certificate(row.certificate) if row.certificate else None,
         "started_at": row.started_at,
         "ended_at": row.ended_at,
         "resume_at": row.resume_at,

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
+from itertools import combinations, islice
 
 import msgspec
 import xxhash
@@ -24,6 +25,8 @@ DEEPEST = 150
 """Levels of objects and lists in a record. Comparing walks down with two Python frames a level, and there are 1,000."""
 _SEPARATOR = "\x1f"
 """Between the parts of a key: the ASCII unit separator, which no sane identifier holds."""
+_SLASHED_KEYS = 200
+"""Readings of one shown key that are tried: an address of twenty steps in a key of three parts has 190."""
 
 
 def decode(raw: bytes) -> Json:
@@ -120,6 +123,22 @@ def _text_key(value: str) -> str:
 def readable(key: str) -> str:
     """Return a key as people should see it: parts of a compound key joined by a slash."""
     return key.replace(_SEPARATOR, "/")
+
+
+def keys_shown_as(text: str, parts: int) -> tuple[str, ...]:
+    """Return the keys that `readable` shows as this text, for a key of so many parts; the likeliest first.
+
+    There are several when a part of a compound key holds a slash itself.
+    """
+    whole = unicodedata.normalize("NFC", text)
+    pieces = whole.split("/")
+    found = {whole: None} if parts == 1 else {}
+    for cuts in islice(combinations(range(1, len(pieces)), parts - 1), _SLASHED_KEYS):
+        ends = zip((0, *cuts), (*cuts, len(pieces)), strict=True)
+        found[_SEPARATOR.join("/".join(pieces[start:end]) for start, end in ends)] = None
+    # An expression may give a list by itself.
+    found[whole.replace("/", _SEPARATOR)] = None
+    return tuple(found)
 
 
 def comparable(value: Json) -> Json:

@@ -20,6 +20,22 @@ from .seen import Seen
 DUPLICATE = "another record of this read has the same key; neither is written"
 
 
+def opened(raw: bytes, mapping: JobMapping) -> tuple[bytes, Record | None, str]:
+    """Return the mark by which a record is recognised, the record as the job hears it, and why it is unreadable.
+
+    The record is None exactly where there is such a reason.
+    """
+    mark = canonical.raw_fingerprint(raw, mapping.seed)
+    try:
+        record = canonical.decode_object(raw)
+    except ValueError as error:
+        return mark, None, str(error)
+    if mapping.ignores:
+        record = mapping.heard(record)
+        mark = canonical.heard_fingerprint(record, mapping.seed)
+    return mark, record, ""
+
+
 class Intake:
     """Takes in the pages of one read. Not shared between threads."""
 
@@ -46,16 +62,11 @@ class Intake:
         """Return the page's records that take part, each with its key; reject what has none."""
         keyed = []
         for raw in page.records:
-            mark = canonical.raw_fingerprint(raw, self._mapping.seed)
-            try:
-                record = canonical.decode_object(raw)
-            except ValueError as error:
+            mark, record, trouble = opened(raw, self._mapping)
+            if record is None:
                 self._doubt(f"a record on page {page.number} is unreadable")
-                harvest.reject(f"#{mark.hex()}", f"the record is unreadable: {error}")
+                harvest.reject(f"#{mark.hex()}", f"the record is unreadable: {trouble}")
                 continue
-            if self._mapping.ignores:
-                record = self._mapping.heard(record)
-                mark = canonical.heard_fingerprint(record, self._mapping.seed)
             one = self._key(record, mark, page.number, harvest)
             if one is not None:
                 keyed.append(one)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.spec import ExpressionError, Job, compile_expression, job_revision, job_selection, record_paths
-from daemon.values import MISSING, Document, Json, Record
+from daemon.values import MISSING, Document, Json, Missing, Record
 
 from .canonical import key_text
 
@@ -23,6 +23,19 @@ class _Rule:
     evaluate: Evaluate
     required: bool
     clears: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one field of a record's document."""
+
+    name: str
+    value: Json | Missing
+    """MISSING where the field is left out."""
+    trouble: str = ""
+    """Why it cannot be made; empty when it can."""
+    set_once: bool = False
+    """Whether it is set when the record is created, and never updated."""
 
 
 class JobMapping:
@@ -97,17 +110,43 @@ class JobMapping:
         scope = {"record": record}
         document: dict[str, Json] = {}
         for rule in self._rules:
-            try:
-                value = rule.evaluate(scope)
-            except ExpressionError as error:
-                raise UnmappableError(f"{'.'.join(rule.path)}: {error}") from error
-            if rule.required and (value is MISSING or value is None or value == ""):
-                state = "missing" if value is MISSING else "null" if value is None else "empty"
-                raise UnmappableError(f"{'.'.join(rule.path)} is required and is {state}")
-            if value is MISSING or (value is None and not rule.clears):
-                continue
-            _put(document, rule.path, value)
+            value = _made(rule, scope)
+            if value is not MISSING:
+                _put(document, rule.path, value)
         return document
+
+    def tried(self, record: Record) -> tuple[Tried, ...]:
+        """Return what becomes of each field, in the job file's order, past fields that cannot be made.
+
+        For people: a document is made only where every field can be. Without `map`, the record's own fields.
+        """
+        if self._rules is None:
+            return tuple(Tried(name, value) for name, value in record.items())
+        scope, document = {"record": record}, dict[str, Json]()
+        fields = []
+        for rule in self._rules:
+            name = ".".join(rule.path)
+            try:
+                value = _made(rule, scope)
+                if value is not MISSING:
+                    _put(document, rule.path, value)
+                fields.append(Tried(name, value, set_once=rule.path in self.set_once))
+            except UnmappableError as error:
+                fields.append(Tried(name, MISSING, str(error)))
+        return tuple(fields)
+
+
+def _made(rule: _Rule, scope: Mapping[str, Json]) -> Json | Missing:
+    """Return a field's value, MISSING where it is left out. Raises UnmappableError when it cannot be made."""
+    name = ".".join(rule.path)
+    try:
+        value = rule.evaluate(scope)
+    except ExpressionError as error:
+        raise UnmappableError(f"{name}: {error}") from error
+    if rule.required and (value is MISSING or value is None or value == ""):
+        state = "missing" if value is MISSING else "null" if value is None else "empty"
+        raise UnmappableError(f"{name} is required and is {state}")
+    return MISSING if value is None and not rule.clears else value
 
 
 def _key_fields(job: Job, keys: Sequence[str]) -> frozenset[str]:

@@ -114,7 +114,10 @@ def server() -> Iterator[ScriptedServer]:
 
 
 def everything(desk: Desk) -> None:
-    assert "people" in desk.crudsd("plan", "people") + desk.crudsd("run", "people")
+    assert "people" in desk.crudsd("plan", "people")
+    assert "E1" in desk.crudsd("explain", "people", "E1")
+    desk.crudsd("run", "people")
+    desk.crudsd("explain", "people", "E1", "--json")
     desk.crudsd("runs")
 
 
@@ -130,6 +133,7 @@ def test_when_all_goes_well(tmp_path: Path, server: ScriptedServer, auth: str) -
     assert "authorization" in sent or "x-api-key" in sent
     assert any(dict(seen.query).get("q") == QUERY for seen in server.journal)
     assert b"request.attempted" in desk.said
+    assert "users?q=…".encode() in desk.said
     assert desk.shows() == []
 
 
@@ -157,6 +161,21 @@ def test_when_the_target_echoes_it_into_a_reject(tmp_path: Path, server: Scripte
 
     assert own(auth) not in desk.shows()
     assert QUERY not in desk.shows()
+
+
+@pytest.mark.parametrize("auth", AUTHS)
+def test_when_a_record_echoes_what_was_sent_an_explanation_does_not(
+    tmp_path: Path, server: ScriptedServer, auth: str
+) -> None:
+    server.route("/people", json_reply({"people": [{"no": "E1", "note": f"sent with {own(auth)}"}]}))
+    server.route("/users", json_reply({"users": [{"id": "u1", "no": "E1", "note": own(auth)}]}))
+    desk = Desk(tmp_path, server.url, auth)
+
+    desk.crudsd("explain", "people", "E1")
+    desk.crudsd("explain", "people", "E1", "--json")
+
+    assert "sent with …".encode() in desk.said
+    assert desk.shows() == []
 
 
 def own(auth: str) -> str:

@@ -725,8 +725,8 @@ def test_an_approval_lets_its_plan_pass_whatever_cuts_the_run_off(
     it_is_in_step(world)
 
 
-def beginning(story: Story) -> World:
-    world = World(story.shape)
+def beginning(story: Story, made: type[World] = World) -> World:
+    world = made(story.shape)
     world.source.resumes = story.resumes
     for number in sorted(story.staff):
         world.put(number)

@@ -218,8 +218,8 @@ class Journal(Marks, Protocol):
 
         A link replaces the one of the same key (its own id is not looked at); a document of None leaves the
         remembered one as it is. A reject replaces the one of the same key; its attempts count on, once a run, while
-        class and fingerprint stay; one that waits for a person stays as it is. The rejects of the keys in `rests` are
-        only noted as met by this run. The links of the `forgotten` keys are removed.
+        class and fingerprint stay; one that waits for a person stays as it is. Those of the keys in `rests` are only
+        noted as met. The links of the `forgotten` keys are removed.
         """
 
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:

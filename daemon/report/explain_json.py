@@ -9,7 +9,6 @@ from daemon.sync.explanation import (
     History,
     InSource,
     InTarget,
-    Kept,
     Mapped,
     PastChange,
     Remembered,
@@ -17,7 +16,7 @@ from daemon.sync.explanation import (
 from daemon.sync.forecast import Forecast
 from daemon.values import MISSING
 
-from .json import certificate, change, document
+from .json import certificate, change, document, kept
 
 
 def explanation(subject: Explanation) -> bytes:
@@ -31,7 +30,7 @@ def explanation(subject: Explanation) -> bytes:
             "document": _mapped(subject.mapped) if subject.mapped else None,
             "link": _remembered(subject.remembered) if subject.remembered else None,
             "target": _target(subject.target),
-            "reject": _reject(subject.reject) if subject.reject else None,
+            "reject": kept(subject.reject) if subject.reject else None,
             "unresolved": [change(one) for one in subject.unresolved],
             "history": _history(subject.history),
             "decision": _decision(subject.forecast),
@@ -93,17 +92,6 @@ def _target(target: InTarget) -> dict[str, Any]:
         "records": records,
         "differing": target.differing,
         "trouble": target.trouble,
-    }
-
-
-def _reject(kept: Kept) -> dict[str, Any]:
-    return {
-        **asdict(kept.reject),
-        "key": readable(kept.reject.key),
-        "attempts": kept.attempts,
-        "first_at": kept.first_at,
-        "last_at": kept.last_at,
-        "run": kept.run,
     }
 
 

@@ -12,7 +12,6 @@ from daemon.sync.explanation import (
     Explanation,
     History,
     InSource,
-    Kept,
     PastChange,
     Seen,
     Sending,
@@ -20,7 +19,7 @@ from daemon.sync.explanation import (
 from daemon.sync.forecast import Forecast, Verb
 from daemon.values import MISSING, Json
 
-from . import explain_fields, shown
+from . import explain_fields, rejects, shown
 from .explain_fields import CELL
 
 WIDTH = 100
@@ -160,18 +159,10 @@ def _reject(subject: Explanation) -> Iterator[str]:
     yield f"! {kind}{shown.plain(reject.reason)}{status}"
     if reject.excerpt:
         yield f"  {shown.plain(reject.excerpt)}"
-    runs = shown.count(kept.attempts, "run")
-    yield f"  {runs}, since {_moment(kept.first_at)}, last {_moment(kept.last_at)} in {kept.run}"
-    yield f"  helps: {_help(subject.job, kept)}"
-
-
-def _help(job: str, kept: Kept) -> str:
-    key = shown.key(kept.reject.key)
-    if kept.reject.kind is Kind.CREATE and (kept.reject.status is None or kept.reject.status >= 500):
-        return f"look whether the target has it, then crudsd rejects drop {job} {key}"
-    if kept.reject.kind is not None:
-        return "mend what the target does not like, in the source or in the job file; the next run tries again"
-    return "mend the record in the source, or the job file; the next run tries again"
+    attempts = shown.count(kept.attempts, "attempt")
+    yield f"  {attempts}, since {_moment(kept.first_at)}, last {_moment(kept.last_at)}; {rejects.next_try(kept)}"
+    for line in rejects.cures(subject.job, kept):
+        yield f"  {line}"
 
 
 def _unresolved(change: Change) -> str:

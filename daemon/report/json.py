@@ -80,12 +80,12 @@ def runs(rows: Sequence[PastRun]) -> bytes:
 
 def rejects(rows: Sequence[KeptReject], total: int) -> bytes:
     """Return kept rejects, in the order given, and how many there are in all."""
-    return document({"total": total, "rejects": [_kept(row) for row in rows]})
+    return document({"total": total, "rejects": [kept(row) for row in rows]})
 
 
 def kept_reject(row: KeptReject) -> bytes:
     """Return one kept reject."""
-    return document(_kept(row))
+    return document(kept(row))
 
 
 def change(subject: Change, *, key_change: KeyChange | None = None) -> dict[str, Any]:
@@ -131,7 +131,8 @@ def _reject(reject: Reject) -> dict[str, Any]:
     }
 
 
-def _kept(row: KeptReject) -> dict[str, Any]:
+def kept(row: KeptReject) -> dict[str, Any]:
+    """Return one kept reject as an object."""
     return {
         **_reject(row.reject),
         "attempts": row.attempts,

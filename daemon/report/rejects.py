@@ -43,7 +43,7 @@ def whole(job: str, row: KeptReject) -> Iterator[str]:
         if fact:
             yield f"  {name:<9} {fact}"
     yield ""
-    yield from _cures(job, row)
+    yield from cures(job, row)
 
 
 def made_due(job: str, due: int, waiting: int) -> Iterator[str]:
@@ -64,7 +64,8 @@ def next_try(row: KeptReject) -> str:
     return "tried in the next run"
 
 
-def _cures(job: str, row: KeptReject) -> Iterator[str]:
+def cures(job: str, row: KeptReject) -> Iterator[str]:
+    """Yield what a person can do about a reject."""
     key = shown.key(row.reject.key)
     if row.reject.retry is Retry.PERSON:
         yield "The create was sent and its answer was lost. Look whether the target holds the record."

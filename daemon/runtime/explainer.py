@@ -28,7 +28,7 @@ from daemon.store.runs import RunRow, RunStore
 from daemon.sync.canonical import keys_shown_as
 from daemon.sync.change import Change, Link
 from daemon.sync.events import Event
-from daemon.sync.explanation import Explanation, History, Kept, Sending
+from daemon.sync.explanation import Explanation, History, KeptReject, Sending
 from daemon.sync.findings import hints, in_source, in_target, mapped, remembered, telling
 from daemon.sync.forecast import RUN, Forecast, Verb, foretell
 from daemon.sync.intake import DUPLICATE
@@ -114,7 +114,7 @@ class _Inquiry:
         self._target = ReadOnlyTarget(self._rest)
         if not ask_target:
             self._target.trouble = NotAskedError("the target was not asked")
-        self._links = SqlLinks(around.database, name)
+        self._links = SqlLinks(around.database, name, clock=around.clock)
         self._keys = keys_shown_as(text, len(job.key) if isinstance(job.key, list) else 1)
 
     def explanation(self, *, ask_source: bool) -> Explanation:
@@ -220,7 +220,9 @@ class _Inquiry:
 
     def _foretell(self, found: Search | None, memory: _Memory) -> Forecast:
         copy_key(self._around.database, self._scratch, self._name, memory.key, without_run=memory.under_way)
-        links = RehearsedLinks(self._links, SqlLinks(self._scratch, self._name), [memory.key], met=_met(found))
+        links = RehearsedLinks(
+            self._links, SqlLinks(self._scratch, self._name, clock=self._around.clock), [memory.key], met=_met(found)
+        )
         ports = self._ports(links, self._journal(self._scratch, run=RUN))
         return foretell(self._job, ports, found, key=memory.key, stopping=self._around.stop.is_set)
 
@@ -274,8 +276,10 @@ def _is_doubled(kept: RejectRow | None) -> bool:
     return kept is not None and kept.reject.reason == DUPLICATE
 
 
-def _reject(kept: RejectRow | None) -> Kept | None:
-    return None if kept is None else Kept(kept.reject, kept.attempts, kept.first_at, kept.last_at, kept.run)
+def _reject(kept: RejectRow | None) -> KeptReject | None:
+    if kept is None:
+        return None
+    return KeptReject(kept.reject, kept.attempts, kept.first_at, kept.last_at, kept.run, kept.rests_until)
 
 
 def _exit(*errors: EndpointError | None) -> Exit:

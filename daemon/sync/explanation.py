@@ -92,16 +92,18 @@ class InTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptReject:
     """A reject that is kept. Moments are aware, in UTC."""
 
     reject: Reject
     attempts: int
-    """How many runs met it."""
+    """How many runs tried it, as it is now, in vain."""
     first_at: datetime
     last_at: datetime
     run: str
     """The latest run that met it."""
+    rests_until: datetime | None
+    """Until when it is left alone if nothing changes; None for one that the next run tries or that nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class Explanation:
     """None where there is no record to map."""
     remembered: Remembered | None
     target: InTarget
-    reject: Kept | None
+    reject: KeptReject | None
     unresolved: tuple[Change, ...]
     """Changes of this key whose answer was lost, oldest first."""
     history: History

@@ -168,8 +168,8 @@ class RehearsedLinks:
         return self._own.range(after, upto, limit)
 
     def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
-        """As the job's links."""
-        return self._links.kept(keys)
+        """Return what earlier runs rejected of the record."""
+        return self._own.kept([key for key in keys if key in self._keys])
 
     def last_seen(self) -> int | None:
         """As the job's links."""

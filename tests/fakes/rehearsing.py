@@ -32,6 +32,9 @@ def forecast_of(job: Job, source: Source, target: Target, state: MemoryState, ke
     scratch = MemoryState()
     if key in state.links:
         scratch.put(state.links[key], state.documents.get(key))
+    if kept is not None:
+        scratch.rejects[key], scratch.attempts[key] = kept, state.attempts[key]
+        scratch.tried_at[key], scratch.now = state.tried_at[key], state.now
     open_fates = {Fate.SENT, Fate.UNKNOWN}
     scratch.changes = {place: one for place, one in state.changes.items() if one.key == key and one.fate in open_fates}
     own = ports(RehearsedLinks(real, MemoryLinks(scratch), [key], met=found.met), MemoryJournal(scratch, RUN))

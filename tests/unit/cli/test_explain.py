@@ -211,7 +211,7 @@ def test_a_reject_is_told_with_what_helps(config: Path, server: Systems, capsys:
     assert "✗ cannot be made" in out
     assert "! name         name is required and is empty" in out
     assert "Reject      ! name is required and is empty" in out
-    assert "helps: mend the record in the source, or the job file" in out
+    assert "If it fails each time: mend the record in the source, or the job file." in out
     assert "Next run    rejects it: name is required and is empty" in out
 
 

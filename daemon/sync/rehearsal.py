@@ -13,6 +13,7 @@ from daemon.values import Document
 
 from .certificate import End, certify
 from .change import Change, Kept, Link
+from .passing import PassingTarget
 from .ports import Accepted, LinkCount, Links, Target, TargetRecord, Written
 from .seen import Seen
 
@@ -31,45 +32,20 @@ class NotAskedError(UnavailableError):
     """Nobody wanted this system to be asked."""
 
 
-class ReadOnlyTarget:
+class ReadOnlyTarget(PassingTarget):
     """A target that may be asked, and to which nothing is sent.
 
     A system that was away once is not asked again: the operator waits for one time-out, not for four.
     """
 
     def __init__(self, target: Target) -> None:
-        self._target = target
+        super().__init__(target)
         self.trouble: EndpointError | None = None
         """Why the system can be asked nothing; None while it can."""
         self._looked_up: dict[str, tuple[TargetRecord, ...]] = {}
         self._got: dict[str, TargetRecord | None] = {}
         self.is_listed = False
         """Whether the list was read whole."""
-
-    @property
-    def can_list(self) -> bool:
-        """As the target."""
-        return self._target.can_list
-
-    @property
-    def can_lookup(self) -> bool:
-        """As the target."""
-        return self._target.can_lookup
-
-    @property
-    def can_get(self) -> bool:
-        """As the target."""
-        return self._target.can_get
-
-    @property
-    def replaces(self) -> bool:
-        """As the target."""
-        return self._target.replaces
-
-    @property
-    def has_idempotency(self) -> bool:
-        """As the target."""
-        return self._target.has_idempotency
 
     def list(self) -> Iterator[tuple[TargetRecord, ...] | End]:
         """Yield the target's list."""

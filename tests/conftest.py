@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from tests.servers.kinto import Kinto
     from tests.servers.oidc import Oidc
     from tests.servers.pocketbase import PocketBase
+
+# Machines are shared and slow at times; that an example takes long is no fault.
+hypothesis.settings.register_profile("crudsd", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "crudsd")
 
 
 class OutsideNetworkError(RuntimeError):

@@ -13,6 +13,8 @@ from . import logs
 from .clock import Clock, utc_clock
 from .endpoints.connect import Surroundings, connect
 from .endpoints.exchange import Exchange
+from .endpoints.rest_read import RestSource
+from .endpoints.rest_write import RestTarget
 from .errors import Exit, LeaseLostError, LockedError, UsageError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
@@ -22,7 +24,7 @@ from .runtime.reject_desk import RejectDesk
 from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
 from .runtime.service import Service
 from .runtime.signals import stop_on_signals
-from .runtime.worker import Finished, Planned, Worker
+from .runtime.worker import Endpoints, Finished, Planned, Worker
 from .settings import Settings
 from .spec import Job, Loaded, OAuth2Auth, SecretRef, SpecError, check_secrets, job_revision, load, resolve
 from .store import schema
@@ -100,7 +102,7 @@ class App:
         self._database = database
         self._leases = Leases(database, self._clock, Owner.here())
         self._runs = RunStore(database, self._clock)
-        self._worker = Worker(self.spec, database, self._leases, self._runs, self._exchange, self._clock, stop)
+        self._worker = Worker(self.spec, database, self._leases, self._runs, self._endpoints, self._clock, stop)
         self._explainer = Explainer(database, self._leases, self._runs, self._exchange, self._clock, stop)
         self._exchanges: dict[str, Exchange] = {}
         self._building = threading.Lock()
@@ -254,7 +256,14 @@ class App:
 
     # ---- wiring --------------------------------------------------------------------------------------------------
 
+    def _endpoints(self, job: Job) -> Endpoints:
+        return Endpoints(
+            source=RestSource(self._exchange(job.source.connection), job.source.request),
+            target=RestTarget(self._exchange(job.target.connection), job.target),
+        )
+
     def _exchange(self, name: str) -> Exchange:
+        """Return the one exchange of a connection, whose quota all jobs share."""
         with self._building:
             if name not in self._exchanges:
                 around = Surroundings(

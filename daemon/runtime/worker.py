@@ -13,9 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daemon.clock import Clock
-from daemon.endpoints.exchange import Exchange
-from daemon.endpoints.rest_read import RestSource
-from daemon.endpoints.rest_write import RestTarget
 from daemon.errors import ConfigError, LeaseLostError
 from daemon.spec import Job, Spec, job_revision
 from daemon.store.database import Database
@@ -31,7 +28,7 @@ from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Event, Observe, PhaseBegan
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
-from daemon.sync.ports import Ports
+from daemon.sync.ports import Ports, Source, Target
 
 from .fenced import FencedTarget
 from .pinning import Pinning, Pins
@@ -78,6 +75,14 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The two sides of one job."""
+
+    source: Source
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """Plans and runs jobs. Made by the composition root."""
 
@@ -85,8 +90,8 @@ class Worker:
     database: Database
     leases: Leases
     runs: RunStore
-    exchange: Callable[[str], Exchange]
-    """Returns the one exchange of a connection, whose quota all jobs share."""
+    endpoints: Callable[[Job], Endpoints]
+    """Opens both sides of a job."""
     clock: Clock
     stop: threading.Event
     """Set when the process is asked to end."""
@@ -221,9 +226,10 @@ class Worker:
         pool: ThreadPoolExecutor,
         observe: Observe,
     ) -> Ports:
+        endpoints = self.endpoints(job)
         return Ports(
-            source=RestSource(self.exchange(job.source.connection), job.source.request),
-            target=RestTarget(self.exchange(job.target.connection), job.target),
+            source=endpoints.source,
+            target=endpoints.target,
             links=SqlLinks(self.database, name, clock=self.clock),
             journal=journal,
             index=index,

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from daemon.endpoints.memory import MemoryTarget
-from daemon.errors import RefusedError
+from daemon.errors import RefusedError, UnavailableError
 from daemon.sync import key_change, remarks
 from daemon.sync.change import Change
+from daemon.sync.events import ReadResumed
 from daemon.sync.guards import Allowance
 from daemon.sync.key_change import KeyChange
 from daemon.sync.mapping import JobMapping
@@ -161,6 +162,25 @@ def test_a_record_whose_key_was_changed_on_both_sides_is_linked_anew_and_not_del
     assert (result.counts.unchanged, result.counts.deletes_pending, result.key_changes) == (10, 0, ())
     assert "E3" not in bench.state.links
     assert (bench.state.links["X3"].target_id, bench.state.links["X3"].owned) == (target_id, True)
+
+
+def test_a_record_that_was_linked_anew_before_a_read_was_cut_off_is_not_deleted_by_the_run_that_goes_on() -> None:
+    bench = after_a_first_run()
+    bench.source.resumes, bench.source.page_size = True, 2
+    target_id = changed_on_both_sides(bench, 3, "X3")
+    # On the first page, and to be updated: its new link comes only with the update, which is refused.
+    bench.source.records.insert(0, renamed(3, "X3", name="Other"))
+    del bench.source.records[4]
+    bench.target = Refusing(bench.target)
+    bench.source.breaks_at, bench.source.error = 3, UnavailableError("gone")
+
+    cut_off = bench.run(allowance=ANY, slice_changes=1, slice_pages=1)
+    assert cut_off.ending is Ending.UNAVAILABLE
+    bench.source.breaks_at = None
+    assert bench.run(allowance=ANY, slice_changes=1, slice_pages=1).certificate.issued
+
+    assert any(isinstance(event, ReadResumed) for event in bench.events)
+    assert target_id in bench.target.records
 
 
 def test_what_was_linked_anew_is_deleted_with_its_new_key() -> None:

@@ -1,0 +1,423 @@
+"""The reference: two systems that know by themselves what must never be asked of them, and the people who use both.
+
+Nothing here looks at what the program thinks, but for one thing: that a write which arrives stands in the journal.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from daemon.endpoints.memory import MemoryTarget
+from daemon.sync.certificate import End
+from daemon.sync.change import Change
+from daemon.sync.ports import Accepted, Page, TargetRecord, Written
+from daemon.values import Document
+from tests.property.mishaps import Edit, Script, Where
+from tests.unit.sync.harness import person
+
+FIELDS = ("no", "name", "email")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the job declares, and so by which way a lost answer can be cleared up."""
+
+    lists: bool
+    looks_up: bool
+    idempotent: bool
+    compare: Literal["links", "target"] = "links"
+    gets: bool = False
+    replaces: bool = False
+
+    @property
+    def sees(self) -> bool:
+        """Whether it can see at all what was at the target before."""
+        return self.lists or self.looks_up
+
+
+SHAPES = (
+    Shape(lists=True, looks_up=True, idempotent=True),
+    Shape(lists=True, looks_up=True, idempotent=False, compare="target"),
+    Shape(lists=True, looks_up=False, idempotent=False),
+    Shape(lists=True, looks_up=False, idempotent=False, compare="target"),
+    Shape(lists=False, looks_up=True, idempotent=False),
+    Shape(lists=True, looks_up=True, idempotent=False, gets=True),
+    Shape(lists=False, looks_up=True, idempotent=True, gets=True, replaces=True),
+    Shape(lists=False, looks_up=False, idempotent=True),
+)
+
+
+# ---- the source ----
+
+
+@dataclass
+class Read:
+    """One read of the source, over all the runs that it took."""
+
+    began: int
+    """The moment of its first page."""
+    given: Counter[str] = field(default_factory=Counter)
+    """Keys of the records that were on its pages."""
+    unreadable: bool = False
+    ended: bool = False
+
+    def copy(self) -> "Read":
+        return Read(self.began, Counter(self.given), self.unreadable)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it may be concluded from this read that a record is not there."""
+        return self.ended and not self.unreadable and max(self.given.values(), default=0) <= 1
+
+
+@dataclass(frozen=True)
+class Row:
+    place: int
+    record: dict[str, Any]
+
+
+class Feed:
+    """A list in order of arrival, which people may change while it is read; a page begins after the row before it."""
+
+    def __init__(self, *, page_size: int, resumes: bool, counts: bool) -> None:
+        self.rows: list[Row] = []
+        self.page_size, self.resumes, self.counts = page_size, resumes, counts
+        self.script = Script()
+        self.current: Read | None = None
+        """The read of the process that runs now."""
+        self.moment = 0
+        self._places = 0
+        self._since: dict[str, int] = {}
+        """The moment from which on each key was there without a break."""
+        self._taken_up: dict[str, Read] = {}
+        """What was read before each token."""
+
+    # ---- people ----
+
+    def put(self, record: dict[str, Any], *, place: int | None = None) -> None:
+        """Add a record at the end, or put it in the place of another."""
+        self.moment += 1
+        if place is None:
+            self._places += 1
+            self.rows.append(Row(self._places, record))
+        else:
+            self.rows = [Row(place, record) if row.place == place else row for row in self.rows]
+        if "no" in record:
+            self._since.setdefault(record["no"], self.moment)
+
+    def take(self, places: set[int]) -> None:
+        """Remove rows."""
+        self.moment += 1
+        self.rows = [row for row in self.rows if row.place not in places]
+        left = self.keys()
+        self._since = {key: since for key, since in self._since.items() if key in left}
+
+    def move(self, key: str, record: dict[str, Any]) -> None:
+        """Put a record at the end in place of the one of this key, in one moment."""
+        since = self._since[key]
+        self.take({row.place for row in self.of(key)})
+        self.put(record)
+        if record.get("no") == key:
+            self._since[key] = since
+
+    def of(self, key: str) -> list[Row]:
+        return [row for row in self.rows if row.record.get("no") == key]
+
+    def keys(self) -> frozenset[str]:
+        return frozenset(row.record["no"] for row in self.rows if "no" in row.record)
+
+    @property
+    def protected(self) -> frozenset[str]:
+        """The keys that the read of now surely has to do with: on its pages, or there all the while."""
+        if self.current is None:
+            return self.keys()
+        began = self.current.began
+        return frozenset(self.current.given) | {key for key, since in self._since.items() if since <= began}
+
+    # ---- the program ----
+
+    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+        """Yield the pages, from the one that `resume` leads to or the first, then one End."""
+        number, count, after = map(int, resume.split(":")[1:]) if resume else (0, 0, 0)
+        read = self._taken_up[resume].copy() if resume else Read(self.moment)
+        self.current = read
+        while True:
+            self.script.reach(Where.PAGE)
+            rows = [row for row in self.rows if row.place > after]
+            batch = rows[: self.page_size]
+            if not batch and number:
+                break
+            number, count = number + 1, count + len(batch)
+            read.given.update(row.record["no"] for row in batch if "no" in row.record)
+            read.unreadable = read.unreadable or any("no" not in row.record for row in batch)
+            is_last = len(rows) == len(batch)
+            after = batch[-1].place if batch else after
+            # Whatever follows is asked for only if there was something to follow.
+            yield Page(
+                number,
+                tuple(map(msgspec.json.encode, (row.record for row in batch))),
+                self._token(read, number, count, after) if self.resumes and not is_last else None,
+            )
+            if is_last:
+                break
+        read.ended = True
+        yield End("no next page", max(number, 1), count, len(self.rows) if self.counts else None)
+
+    def _token(self, read: Read, number: int, count: int, after: int) -> str:
+        token = f"{len(self._taken_up)}:{number}:{count}:{after}"
+        self._taken_up[token] = read.copy()
+        return token
+
+
+# ---- the target ----
+
+
+class Desk(MemoryTarget):
+    """A target which notes what must never be asked of it."""
+
+    def __init__(self, shape: Shape, feed: Feed, *, is_journalled: Callable[[str], bool]) -> None:
+        super().__init__(
+            match="no",
+            lists=shape.lists,
+            looks_up=shape.looks_up,
+            gets=shape.gets,
+            replaces=shape.replaces,
+            idempotent=shape.idempotent,
+        )
+        self._feed, self._is_journalled = feed, is_journalled
+        self.script = Script()
+        self.made: dict[str, str] = {}
+        """Ids and keys of the records that were created over the API."""
+        self.lives: Counter[str] = Counter()
+        """How often the server itself made a record of a key over the API."""
+        self.wrongs: list[str] = []
+        self.asked = 0
+        """Writes that arrived since the process began."""
+
+    def list(self) -> Iterator[tuple[TargetRecord, ...] | End]:
+        self.script.reach(Where.ASKED)
+        return super().list()
+
+    def lookup(self, key: str, document: Document) -> tuple[TargetRecord, ...]:
+        self.script.reach(Where.ASKED)
+        return super().lookup(key, document)
+
+    def get(self, target_id: str, key: str, document: Document) -> TargetRecord | None:
+        self.script.reach(Where.ASKED)
+        return super().get(target_id, key, document)
+
+    def create(self, change: Change) -> Written:
+        self._arrives(change)
+        is_repeat = self.has_idempotency and change.idempotency_key in self._answers
+        if not is_repeat and change.key in {self.made.get(one) for one in self.records}:
+            self.wrongs.append(f"a second create of {change.key}")
+        before = len(self.records)
+        written = super().create(change)
+        if len(self.records) > before:
+            self.made[written.id or ""] = change.key
+            self.lives[change.key] += 1
+        self.script.reach(Where.ANSWERED)
+        return written
+
+    def update(self, change: Change) -> Written:
+        self._arrives(change)
+        written = super().update(change)
+        self.script.reach(Where.ANSWERED)
+        return written
+
+    def delete(self, change: Change) -> Accepted | None:
+        self._arrives(change)
+        self._judge_delete(change)
+        super().delete(change)
+        self.script.reach(Where.ANSWERED)
+        return None
+
+    def _arrives(self, change: Change) -> None:
+        self.script.reach(Where.ARRIVED)
+        self.asked += 1
+        if self.script.overtaken:
+            self.wrongs.append(f"a {change.kind} of {change.key} by a process whose job another one has done")
+        if not self._is_journalled(change.key):
+            self.wrongs.append(f"a {change.kind} of {change.key} that the journal does not know of")
+
+    def _judge_delete(self, change: Change) -> None:
+        read, protected = self._feed.current, self._feed.protected
+        if read is None or not read.is_certain:
+            self.wrongs.append(f"a delete of {change.key} after a read that proves nothing")
+        if change.key in protected:
+            self.wrongs.append(f"a delete of {change.key}, who was in the source while it was read")
+        there = self.records.get(change.target_id or "")
+        if there is not None and there["no"] in protected:
+            self.wrongs.append(f"a delete of {there['no']} by the name of {change.key}")
+        if there is not None and change.target_id not in self.made:
+            self.wrongs.append(f"a delete of {change.key}, which somebody else had made")
+
+    def id_of(self, key: str) -> str | None:
+        return next((one for one, record in self.records.items() if record["no"] == key), None)
+
+
+# ---- the people ----
+
+BETWEEN = (
+    *("join", "join", "leave", "leave", "edit", "edit", "touch", "twin", "nobody"),
+    *("note", "foreign", "claim", "drop", "spoil", "rekey"),
+)
+"""What people do between two runs."""
+
+DURING = ("join", "leave", "edit", "touch", "touch", "twin", "nobody", "note", "foreign", "claim", "drop", "spoil")
+"""What they do during one. To change a key on both sides takes them more than a moment."""
+
+
+Keys = Callable[[], frozenset[str]]
+
+
+class People:
+    """What they do in both systems, and what they rely on afterwards."""
+
+    def __init__(self, shape: Shape, feed: Feed, desk: Desk, *, linked: Keys, under_way: Keys) -> None:
+        self._shape, self._feed, self._desk = shape, feed, desk
+        self._linked, self._under_way = linked, under_way
+        self.is_running = False
+        self.notes: dict[str, str] = {}
+        """Target ids and what somebody wrote into a field that the job does not map."""
+        self.foreign: dict[str, dict[str, Any]] = {}
+        """The records that are not the job's business, as they must stay."""
+        self.unlike_before: set[str] = set()
+        """Keys whose record was dropped at the target; only a value that was never there shows it to a job that
+        compares with its links, so these get no other."""
+        self.left: set[str] = set()
+        """Keys that left once. Where the target cannot be seen, nobody can tell whether a delete without an answer was
+        made, and who comes back after it is a case for a person."""
+        self.retired: set[str] = set()
+        """Keys that were changed to others on both sides. Given to somebody else before the next run, such a key would
+        still lead to the record that had it: no run can tell the two people apart, so it is given to nobody."""
+        self._others = 0
+
+    def do(self, edit: Edit) -> None:
+        getattr(self, f"_{edit.what}")(f"E{edit.number}", edit)
+
+    def begin(self, staff: frozenset[int], there_before: frozenset[int]) -> None:
+        """Some people are in the source, some in the target before the first run; and somebody else's record."""
+        for number in sorted(staff):
+            self.do(Edit("join", number, "a"))
+        for number in sorted(there_before):
+            self.do(Edit("claim", number, "a" if number % 2 else "b"))
+        self.do(Edit("foreign", 0, "a"))
+
+    def _new(self) -> int:
+        self._others += 1
+        return self._others
+
+    def _record(self, key: str, value: str) -> dict[str, Any]:
+        if key in self.unlike_before:
+            value = f"new {self._new()}"
+        return person(int(key[1:]), name=f"{key} {value}")
+
+    def _join(self, key: str, edit: Edit) -> None:
+        may = self._shape.sees or key not in self.left
+        if may and key not in self._feed.keys() | self.retired:
+            self._feed.put(self._record(key, edit.value))
+
+    def _edit(self, key: str, edit: Edit) -> None:
+        for row in self._feed.of(key)[:1]:
+            self._feed.put(self._record(key, edit.value), place=row.place)
+
+    def _touch(self, key: str, edit: Edit) -> None:
+        """An edit that moves the record to the end, as in a list by last change."""
+        if self._feed.of(key):
+            self._feed.move(key, self._record(key, edit.value))
+
+    def _leave(self, key: str, edit: Edit) -> None:
+        del edit
+        self.left.add(key)
+        self._feed.take({row.place for row in self._feed.of(key)})
+
+    def _twin(self, key: str, edit: Edit) -> None:
+        if self._feed.of(key):
+            self._feed.put(person(edit.number, name=f"{key} twin"))
+
+    def _nobody(self, key: str, edit: Edit) -> None:
+        self._feed.put({"name": f"Nobody {key} {edit.value}"})
+
+    def _note(self, key: str, edit: Edit) -> None:
+        target_id = self._desk.id_of(key)
+        # A PUT of what was read a moment ago takes the note back with it, where no version guards it.
+        if target_id is not None and not (self.is_running and self._shape.replaces):
+            self._set(target_id, note=edit.value)
+            self.notes[target_id] = edit.value
+
+    def _foreign(self, key: str, edit: Edit) -> None:
+        del key, edit
+        name = f"f{self._new()}"
+        self.foreign[name] = self._desk.records[name] = {"no": name.upper()}
+
+    def _claim(self, key: str, edit: Edit) -> None:
+        """Somebody makes a record of ours by hand, unless one is there or may be under way."""
+        taken = self._linked() | self._under_way() | self.retired
+        if self._shape.sees and self._desk.id_of(key) is None and key not in taken:
+            self._desk.records[f"c{self._new()}"] = {"no": key, "name": f"{key} {edit.value}"}
+
+    def _drop(self, key: str, edit: Edit) -> None:
+        target_id = self._desk.id_of(key)
+        if target_id is None or not (self._shape.looks_up or self._shape.compare == "target"):
+            return
+        del self._desk.records[target_id]
+        self.notes.pop(target_id, None)
+        if self._shape.compare == "links":
+            self.unlike_before.add(key)
+            self._edit(key, edit)
+
+    def _spoil(self, key: str, edit: Edit) -> None:
+        del edit
+        target_id = self._desk.id_of(key)
+        if target_id is not None and self._shape.compare == "target":
+            # Never the same twice: who sets the same value back before each run is let have it (test_convergence).
+            self._set(target_id, name=f"spoilt {self._new()}")
+
+    def _rekey(self, key: str, edit: Edit) -> None:
+        """Somebody gives a person another key on both sides; where the target is not seen, nobody could tell."""
+        target_id, other = self._desk.id_of(key), f"E{(edit.number + 1) % 6}"
+        if not self._shape.sees or target_id is None or len(self._feed.of(key)) != 1 or self._desk.id_of(other):
+            return
+        if {key, other} & self._under_way() or other in self._feed.keys() | self.retired | self._linked():
+            return
+        self.retired.add(key)
+        self._feed.take({row.place for row in self._feed.of(key)})
+        self._feed.put(self._record(other, edit.value))
+        self._set(target_id, no=other)
+        if target_id in self._desk.made:
+            self._desk.made[target_id] = other
+
+    def _set(self, target_id: str, **fields: str) -> None:
+        self._desk.records[target_id] = {**self._desk.records[target_id], **fields}
+
+    def tidy(self) -> None:
+        """Somebody clears up the source: the first of two records with one key is the right one."""
+        first = {row.record["no"]: row.place for row in reversed(self._feed.rows) if "no" in row.record}
+        self._feed.take({row.place for row in self._feed.rows} - set(first.values()))
+
+    # ---- what must be true ----
+
+    def assert_safe(self) -> None:
+        records = self._desk.records
+        held = Counter(record["no"] for record in records.values())
+        assert self._desk.wrongs == []
+        assert [key for key, number in held.items() if number > 1] == []
+        assert {one: records.get(one) for one in self.foreign} == self.foreign
+        notes = {one: record["note"] for one, record in records.items() if "note" in record}
+        assert notes == {one: note for one, note in self.notes.items() if one in records}
+
+    def assert_in_step(self) -> None:
+        """The target holds each record of the source as it should be, and of others only what somebody else made."""
+        wanted = {row.record["no"]: as_mapped(row.record) for row in self._feed.rows}
+        held = {record["no"]: record for record in self._desk.records.values()}
+        assert {key: {name: held.get(key, {}).get(name) for name in FIELDS} for key in wanted} == wanted
+        stale = {key for one, key in self._desk.made.items() if one in self._desk.records} - set(wanted)
+        assert stale == set(), "records of ours whose people have left"
+
+
+def as_mapped(record: dict[str, Any]) -> dict[str, str]:
+    return {"no": record["no"], "name": record["name"], "email": record["email"].strip().lower()}

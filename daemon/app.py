@@ -1,4 +1,4 @@
-"""The composition root: the one place that builds adapters and hands them to the core."""
+"""The composition root: what the program can do, put together from its parts."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -7,14 +7,8 @@ from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from cruds.oauth2.store import MemoryTokenStore, TokenStore
-
 from . import logs
 from .clock import Clock, utc_clock
-from .endpoints.connect import Surroundings, connect
-from .endpoints.exchange import Exchange
-from .endpoints.rest_read import RestSource
-from .endpoints.rest_write import RestTarget
 from .errors import Exit, LeaseLostError, LockedError, UsageError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
@@ -24,9 +18,9 @@ from .runtime.reject_desk import RejectDesk
 from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
 from .runtime.service import Service
 from .runtime.signals import stop_on_signals
-from .runtime.worker import Endpoints, Finished, Planned, Worker
+from .runtime.worker import Finished, Planned, Worker
 from .settings import Settings
-from .spec import Job, Loaded, OAuth2Auth, SecretRef, SpecError, check_secrets, job_revision, load, resolve
+from .spec import Job, Loaded, SpecError, check_secrets, job_revision, load
 from .store import schema
 from .store.approvals import Approvals
 from .store.database import Database, open_database
@@ -35,15 +29,13 @@ from .store.leases import Leases
 from .store.owner import Owner
 from .store.rejects import Rejects
 from .store.runs import RunRow, RunStore, Trigger
-from .store.tokens import SqlTokenStore
 from .sync.change import Reject
 from .sync.events import Observe
 from .sync.explanation import Explanation
 from .sync.guards import Allowance
 from .sync.outcome import Ending
-from .values import Secret
-from .vault.keys import find_key_ring, write_key
-from .vault.vault import Vault
+from .vault.keys import write_key
+from .wiring import Connections
 
 SERVICE_LEASE = "service"
 """Held by the one `crudsd serve` of a state database."""
@@ -102,16 +94,14 @@ class App:
         self._database = database
         self._leases = Leases(database, self._clock, Owner.here())
         self._runs = RunStore(database, self._clock)
-        self._worker = Worker(self.spec, database, self._leases, self._runs, self._endpoints, self._clock, stop)
-        self._explainer = Explainer(database, self._leases, self._runs, self._exchange, self._clock, stop)
-        self._exchanges: dict[str, Exchange] = {}
-        self._building = threading.Lock()
-        self._vault, self.warnings = _open_vault(settings, database, needed=_has_oauth2(loaded))
+        self.connections = connections = Connections(settings, loaded, database, self._leases, self._clock, stop=stop)
+        self.warnings = connections.warnings
+        self._worker = Worker(self.spec, database, self._leases, self._runs, connections.endpoints, self._clock, stop)
+        self._explainer = Explainer(database, self._leases, self._runs, connections.exchange, self._clock, stop)
 
     def close(self) -> None:
         """Close every connection to a system."""
-        for exchange in self._exchanges.values():
-            exchange.client.close()
+        self.connections.close()
 
     def job(self, name: str) -> Job:
         """Return a job. Raises UsageError, with the nearest name, when there is none."""
@@ -253,56 +243,3 @@ class App:
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of a job goes on whose last run is waiting; None where it is not."""
         return self._runs.waits_until(job)
-
-    # ---- wiring --------------------------------------------------------------------------------------------------
-
-    def _endpoints(self, job: Job) -> Endpoints:
-        return Endpoints(
-            source=RestSource(self._exchange(job.source.connection), job.source.request),
-            target=RestTarget(self._exchange(job.target.connection), job.target),
-        )
-
-    def _exchange(self, name: str) -> Exchange:
-        """Return the one exchange of a connection, whose quota all jobs share."""
-        with self._building:
-            if name not in self._exchanges:
-                around = Surroundings(
-                    resolve=self._secret,
-                    token_store=self._token_store,
-                    folder=self.settings.folder,
-                    stop=self._stop,
-                    on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
-                    warn=lambda name, message: self._log.warning("response.rule", connection=name, message=message),
-                )
-                self._exchanges[name] = connect(name, self.spec.connections[name], around)
-            return self._exchanges[name]
-
-    def _secret(self, ref: SecretRef) -> Secret:
-        settings = self.settings
-        return resolve(ref, environment=settings.environment, credentials=settings.credentials, folder=settings.folder)
-
-    def _token_store(self, name: str, auth: OAuth2Auth, client_id: str) -> TokenStore:
-        del name
-        if self._vault is None:
-            return MemoryTokenStore()
-        return SqlTokenStore(
-            self._database, self._vault, self._leases, clock=self._clock, issuer=auth.url, client_id=client_id
-        )
-
-
-def _has_oauth2(loaded: Loaded) -> bool:
-    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.connections.values())
-
-
-def _open_vault(settings: Settings, database: Database, *, needed: bool) -> tuple[Vault | None, tuple[str, ...]]:
-    """Return the vault, None without a key, and what the operator should know about it."""
-    ring, warnings = find_key_ring(settings.environment, settings.credentials, settings.key_file)
-    if ring is None:
-        missing = (
-            f"there is no key, so OAuth2 tokens stay in memory and each start asks for new ones; "
-            f"`crudsd key generate {settings.key_file}` makes one"
-        )
-        return None, (*warnings, missing) if needed else warnings
-    vault = Vault(ring)
-    vault.check_canary(database)
-    return vault, warnings

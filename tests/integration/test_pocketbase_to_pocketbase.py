@@ -219,6 +219,6 @@ def _issued_token(desk: Desk) -> str:
     from daemon.app import open_app
 
     with open_app(desk.settings) as app:
-        exchange = app._exchange("hr")
+        exchange = app.connections.exchange("hr")
         headers = exchange.client._exchange._credentials.headers()
     return next(iter(headers.values())).removeprefix("Bearer ")

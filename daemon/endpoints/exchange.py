@@ -80,6 +80,8 @@ _RULED: Mapping[Then | None, type[EndpointError]] = {
 _SAYS_NOTHING_OF_BEFORE = UNPROCESSED | {HTTPStatus.UNAUTHORIZED}
 """What these refuse is the attempt that they answer; one before it may have been carried out all the same."""
 
+_PERHAPS_OURS = "what is in the way may be what an attempt before that has made"
+
 
 class Attempts:
     """This thread's call: what it is for, and whether an attempt before its last one may have been carried out.
@@ -175,6 +177,8 @@ class Exchange:
             f"{self.name}: {response.method} {bare(response.url)} answered with status code {status}, "
             f"for which on_response says {then}"
         )
+        if then is Then.EXISTS and self._attempts.may_be_done:
+            return UnknownError(f"{said}; {_PERHAPS_OURS}", status=status, excerpt=excerpt)
         if then in _RULED:
             return _RULED[then](said, status=status, excerpt=excerpt)
         if call.creates and not call.repeatable and self._attempts.may_be_done:
@@ -209,7 +213,10 @@ class Exchange:
             status >= 500 and not call.writes
         ):
             return UnavailableError(said, status=status, excerpt=excerpt)
-        return _refusal(call, status)(said, status=status, excerpt=excerpt)
+        refusal = _refusal(call, status)
+        if refusal is ConflictError and self._attempts.may_be_done:
+            return UnknownError(f"{said}; {_PERHAPS_OURS}", status=status, excerpt=excerpt)
+        return refusal(said, status=status, excerpt=excerpt)
 
     def _refused_wait(self, wait_s: float | None, attempts: int) -> float | None:
         """Return the wait that was asked for, if it was too long for a call; None where the tries were used up."""

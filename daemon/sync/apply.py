@@ -101,5 +101,7 @@ def tally(counts: Counts, outcomes: Iterable[Outcome]) -> Counts:
             figure = "kept" if is_delete else "skipped"
         elif outcome.fate is not Fate.DONE:
             figure = "deletes_rejected" if is_delete else "rejected"
+        elif outcome.change.kind is Kind.CREATE and not outcome.owned:
+            counts = counts.plus(adopted=1)  # it came to be between our look and our create
         counts = counts.plus(**{figure: 1, "deletes_pending" if is_delete else "pending": -1})
     return counts

@@ -85,7 +85,9 @@ def _resolve_create(change: Change, target: Target, permits: Permits) -> Outcome
             if not target.can_lookup:
                 raise
             found = target.lookup(change.key, change.document or {})
-            if isinstance(error, ConflictError) and len(found) == 1:
+            # One that is as we sent it is what the lost create made: ours, and not somebody else's to be kept.
+            is_as_sent = len(found) == 1 and not differing(change.document or {}, found[0].document)
+            if isinstance(error, ConflictError) and len(found) == 1 and not is_as_sent:
                 return _adopt(change, target, permits, error)
             return looked_up(change, found)
     if target.can_lookup:

@@ -1,6 +1,7 @@
 """A reverse proxy of ours that spoils what a real server says, one request at a time, and keeps what was asked.
 
     proxy.next("/token", status(503), times=2)      the next two requests to this path, whoever sends them
+    proxy.next("/people/7", passing, after(edit))   the second one: somebody is faster
 
 A fault is given a way to ask the server and decides what is answered, so it can answer without asking, ask and then
 say something else, or ask and hang up. Requests without a fault pass as they are.
@@ -11,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from http.client import HTTPMessage
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -24,6 +26,8 @@ Forward: TypeAlias = Callable[[], Answer]
 Fault: TypeAlias = Callable[[Forward], Answer | None]
 """What the client is answered; None hangs up without an answer."""
 
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -35,6 +39,7 @@ class Asked:
     form: dict[str, str]
     authorization: str | None
     status: int
+    query: str = ""
 
 
 class RewritingProxy(LoopbackServer):
@@ -57,10 +62,19 @@ class RewritingProxy(LoopbackServer):
         with self._lock:
             self._faults[path].clear()
 
-    def asked(self, path: str) -> list[Asked]:
-        """Every request to this path, in the order of the answers."""
+    def asked(self, path: str | None = None) -> list[Asked]:
+        """Every request to this path, or to any, in the order of the answers, since `forget()`."""
         with self._lock:
-            return [entry for entry in self._journal if entry.path == path]
+            return [entry for entry in self._journal if path is None or entry.path == path]
+
+    def writes(self) -> list[Asked]:
+        """Every request that is no GET."""
+        return [entry for entry in self.asked() if entry.method != "GET"]
+
+    def forget(self) -> None:
+        """Start again with an empty journal."""
+        with self._lock:
+            self._journal.clear()
 
     def fault_for(self, path: str) -> Fault | None:
         """Use up the next fault of this path."""
@@ -87,6 +101,21 @@ def html(code: int = 200) -> Fault:
 def error(code: str, http_status: int = 400) -> Fault:
     """Answer an OAuth error (RFC 6749 section 5.2), by its status or under one that says that all is well."""
     return status(http_status, json.dumps({"error": code}).encode(), Content_Type="application/json")
+
+
+def passing(forward: Forward) -> Answer:
+    """Do nothing to this one."""
+    return forward()
+
+
+def after(act: Callable[[], object]) -> Fault:
+    """Do something first, as another client that was a moment faster."""
+
+    def act_first(forward: Forward) -> Answer:
+        act()
+        return forward()
+
+    return act_first
 
 
 def late(seconds: float, proxy: RewritingProxy) -> Fault:
@@ -119,14 +148,13 @@ class _Handler(LoopbackHandler):
     server: RewritingProxy
 
     def forward(self) -> None:
-        path = urlsplit(self.path).path
+        _, _, path, query, _ = urlsplit(self.path)
         body = b"".join(self.pieces_of_body())
         fault = self.server.fault_for(path)
         answer = fault(lambda: self._ask_upstream(body)) if fault else self._ask_upstream(body)
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        self.server.note(
-            Asked(self.command, path, form, self.headers["Authorization"], 0 if answer is None else answer.status)
-        )
+        code = 0 if answer is None else answer.status
+        self.server.note(Asked(self.command, path, form, self.headers["Authorization"], code, query))
         if answer is None:
             self.close_connection = True
             return
@@ -134,18 +162,19 @@ class _Handler(LoopbackHandler):
         for name, value in answer.headers.items():
             if name.lower() not in HOP_BY_HOP | {"transfer-encoding", "content-length"}:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)
 
-    do_GET = do_POST = forward  # noqa: N815
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815
 
     def _ask_upstream(self, body: bytes) -> Answer:
         passed = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
         passed.pop("Content-Length", None)
         passed.pop("Accept-Encoding", None)
         url = f"http://127.0.0.1:{self.server.upstream_port}{self.path}"
-        return ask(self.command, url, body=body if self.command == "POST" else None, headers=passed)
+        return ask(self.command, url, body=body if self.command in WITH_BODY else None, headers=passed)
 
 
 def _headers(given: dict[str, str]) -> HTTPMessage:

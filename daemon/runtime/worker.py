@@ -127,7 +127,7 @@ class Worker:
         began = time.monotonic()
         lease = self.leases.acquire(job_lease(name))
         try:
-            resumes = self._close_cut_off(name)
+            resumes = self._close_cut_off(name, lease.before)
             if run is None:
                 run = self.runs.begin(name, trigger=trigger, revision=job_revision(job), resumes=resumes)
             pinning = Pins(self.database, self.runs, self.clock).find(name, job, saved)
@@ -143,20 +143,20 @@ class Worker:
         row = self.runs.get(run)
         return Finished(name, run, result, time.monotonic() - began, row.resume_at if row is not None else None)
 
-    def end(self, run: str, ending: Ending, reason: str) -> None:
-        """Close a run that did not come to its own end, with the counts it had committed."""
+    def end(self, run: str, ending: Ending, reason: str, *, at: datetime | None = None) -> None:
+        """Close a run that did not come to its own end, with the counts it had committed; `at`: it ended then."""
         row = self.runs.get(run)
         if row is not None:
-            self.runs.finish(run, Result(ending, row.counts, Certificate(end=None), (), reason))
+            self.runs.finish(run, Result(ending, row.counts, Certificate(end=None), (), reason), at=at)
 
     def cut_off(self) -> tuple[RunRow, ...]:
         """Close every run whose process died, or which nobody began, and return them. For the start of a service."""
         rows = (*self.runs.interrupted(self.leases), *self.runs.queued())
         for row in rows:
-            self.end(row.id, Ending.INTERRUPTED, CUT_OFF)
+            self.end(row.id, Ending.INTERRUPTED, CUT_OFF, at=self.leases.held_until(job_lease(row.job)))
         return rows
 
-    def _close_cut_off(self, name: str) -> str | None:
+    def _close_cut_off(self, name: str, ended_at: datetime | None) -> str | None:
         """Close this job's runs whose process died (we hold the lease now) and return the last one's id.
 
         One that no schedule asked for is queued and begun under the lease, so it is as dead while it is queued.
@@ -168,7 +168,7 @@ class Worker:
                 last = row.resumes
         for row in self.runs.interrupted(self.leases):
             if row.job == name:
-                self.end(row.id, Ending.INTERRUPTED, CUT_OFF)
+                self.end(row.id, Ending.INTERRUPTED, CUT_OFF, at=ended_at)
                 last = row.id
         return last
 

@@ -107,6 +107,10 @@ class Target(Strict):
     create: Request | None = None
     update: Request | None = None
     delete: Request | None = None
+    settle: Duration = Field(
+        default=timedelta(0),
+        description="How long the target may take to show what it has taken on. Default: 0s, it shows it at once.",
+    )
     delete_adopted: Flag = Field(
         default=False,
         description="Also delete records that were there before us. Default: only those this job created.",

@@ -20,6 +20,9 @@ only be gone from our sight. `ignore` is not among them: key and filter may not 
 
 _BLOCK_DIGITS = 8
 
+_NO_MEANING: Final = {"target": {"settle"}}
+"""Settings in these blocks that decide neither which documents there are nor where they go."""
+
 
 def job_revision(job: Job) -> str:
     """Return 16 hexadecimal digits that change with the meaning of source, key, where, ignore, map or target.
@@ -49,7 +52,7 @@ def changed_blocks(before: str | None, now: str) -> tuple[str, ...]:
 
 
 def _digest(job: Job, blocks: tuple[str, ...]) -> str:
-    meaning = job.model_dump(by_alias=True, exclude_defaults=True, include=set(blocks))
+    meaning = job.model_dump(by_alias=True, exclude_defaults=True, include=set(blocks), exclude=_NO_MEANING)
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

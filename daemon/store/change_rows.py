@@ -53,7 +53,7 @@ BY_SEQ = (
 """Moves a change of the present run."""
 BY_IDEMPOTENCY_KEY = (
     "UPDATE changes SET fate = ?, reason = ?, status = ?, target_id = coalesce(?, target_id), "
-    "version = coalesce(?, version), updated_at = ? WHERE job = ? AND idempotency_key = ? "
+    "version = coalesce(?, version), updated_at = coalesce(?, updated_at) WHERE job = ? AND idempotency_key = ? "
     "AND fate IN ('sent', 'unknown') AND fate IN (?, ?, ?, ?)"
 )
 """Moves an unresolved change of any run of the job."""
@@ -84,7 +84,7 @@ def move(
     connection: Connection,
     statement: str,
     to: Fate,
-    rows: Iterable[tuple[Outcome, str, Values]],
+    rows: Iterable[tuple[Outcome, str | None, Values]],
     *,
     may_stay: bool = False,
 ) -> None:
@@ -150,7 +150,7 @@ def plan_again(
     return execute(connection, sql, (f".{attempt}", at, run, after, kind.value, *statuses)).rowcount
 
 
-def _moves(to: Fate, origins: Values, rows: Iterable[tuple[Outcome, str, Values]]) -> Iterator[Values]:
+def _moves(to: Fate, origins: Values, rows: Iterable[tuple[Outcome, str | None, Values]]) -> Iterator[Values]:
     for one, at, address in rows:
         yield to.value, one.reason, one.status, one.target_id, one.version, at, *address, *origins
 

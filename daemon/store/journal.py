@@ -33,7 +33,7 @@ from .change_rows import (
 from .columns import moment_text
 from .database import Database
 from .leases import Lease, hold
-from .links import doubt_links, forget_links, keep_links
+from .links import doubt_links, forget_links, keep_links, touch_links
 from .reads import forget_mark, has_mark, load_mark, rejected_behind, save_mark, take_up_mark
 from .reject_rows import keep_rejects, let_rest, release, settle_rejects
 from .runs import store_counts
@@ -231,22 +231,23 @@ class SqlJournal:
         """Record what became of unresolved changes, as `commit` does, outside this run's counts.
 
         They are found by their idempotency keys, since their seq counts in another run. One that stays unknown is
-        recorded as such again.
+        recorded as such again, and grows no younger by it.
         """
         with self._database.write() as connection:
             self._hold(connection)
             at = self._at()
             for fate, some in _by_fate(outcomes):
-                rows = ((one, at, (self._job, one.change.idempotency_key)) for one in some)
+                rows = ((one, None if one.stays else at, (self._job, one.change.idempotency_key)) for one in some)
                 move(connection, BY_IDEMPOTENCY_KEY, fate, rows, may_stay=fate is Fate.UNKNOWN)
             self._remember(connection, outcomes)
+            repeated = [one.change.key for one in outcomes if one.fate is Fate.DROPPED]
+            touch_links(connection, self._job, repeated, at)
 
     def _remember(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """Store what outcomes mean for links, documents and rejects."""
         done = [one for one in outcomes if one.fate is Fate.DONE]
-        self._keep(
-            connection, [(_link(one), one.change.document) for one in done if one.change.kind is not Kind.DELETE]
-        )
+        written = [(_link(one), one.change.document) for one in done if one.change.kind is not Kind.DELETE]
+        self._keep(connection, written, written_at=self._at())
         deletes = [one for one in done if one.change.kind is Kind.DELETE]
         forget_links(connection, self._job, [one.change.key for one in deletes if not one.is_doubtful])
         doubt_links(connection, self._job, [one.change.key for one in deletes if one.is_doubtful])
@@ -260,10 +261,12 @@ class SqlJournal:
         ]
         keep_rejects(connection, self._job, self._run, rejects, self._clock())
 
-    def _keep(self, connection: Connection, links: Sequence[tuple[Link, Document | None]]) -> None:
+    def _keep(
+        self, connection: Connection, links: Sequence[tuple[Link, Document | None]], *, written_at: str | None = None
+    ) -> None:
         if self._links_are_kept:
             kept = links if self._documents_are_kept else [(link, None) for link, _ in links]
-            keep_links(connection, self._job, kept)
+            keep_links(connection, self._job, kept, written_at=written_at)
 
     def _hold(self, connection: Connection) -> None:
         if self._lease is not None:

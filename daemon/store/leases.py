@@ -37,6 +37,8 @@ class Lease:
     """The holder's nonce."""
     until: datetime
     ttl_s: float
+    before: datetime | None = None
+    """Until when the holder before may have been at work; None when there was none, or this lease was renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Leases:
             ).rowcount
             if taken != 1:  # two servers met on a new name; SQLite's write lock keeps that from happening
                 raise LockedError(f"{name}: taken by another process in this moment", owner="another process")
-        return Lease(name, fence, me.nonce, until, ttl_s)
+        return Lease(name, fence, me.nonce, until, ttl_s, before=min(held.until, now) if held else None)
 
     def renew(self, lease: Lease) -> Lease:
         """Return the lease with a new life. Raises LeaseLostError when somebody else took it meanwhile."""
@@ -106,6 +108,12 @@ class Leases:
                 "UPDATE leases SET owner = '', until = ? WHERE name = ? AND fence = ? AND owner = ?",
                 (moment_text(self._clock()), lease.name, lease.fence, lease.owner),
             )
+
+    def held_until(self, name: str) -> datetime | None:
+        """Return until when the last holder of a lease may be at work; None when it was never taken."""
+        with self._database.read() as connection:
+            held = _find(connection, name, for_update=False)
+        return None if held is None else held.until
 
     def is_held(self, name: str, *, owner: str, fence: int) -> bool:
         """Whether this very taking of the lease still stands, and its process lives."""

@@ -1,6 +1,7 @@
 """What is remembered of a job's earlier runs: links, the documents last sent, and the last complete read."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -9,11 +10,18 @@ from daemon.sync.change import Kept, Link
 from daemon.sync.ports import LinkCount
 from daemon.values import Document
 
-from .columns import document_of, document_text
+from .columns import document_of, document_text, moment_text
 from .database import Database
 from .reject_rows import has_rejects, kept_of
 from .runs import last_read
 from .statements import Stored, Values, execute, look_up, many
+
+WRITTEN = "SELECT key FROM links WHERE job = ? AND written_at > ?"
+LEFT_OPEN = (
+    "SELECT key FROM changes LEFT JOIN runs ON runs.id = changes.run WHERE changes.job = ? "
+    "AND fate IN ('sent', 'unknown') AND (changes.updated_at > ? OR (fate = 'sent' AND runs.ended_at > ?))"
+)
+"""A request that the journal knows as sent may have waited for its turn until the end of its run."""
 
 
 class SqlLinks:
@@ -89,6 +97,17 @@ class SqlLinks:
                 self._has_rejects = has_rejects(connection, self._job)
             return kept_of(connection, self._job, keys, self._clock()) if self._has_rejects else {}
 
+    def young(self, settle: timedelta) -> frozenset[str]:
+        """Return the keys whose record was written, or a change of it left open, less than `settle` ago.
+
+        Without an index: each call walks the job's links.
+        """
+        since = moment_text(self._clock() - settle)
+        with self._database.read() as connection:
+            written = execute(connection, WRITTEN, (self._job, since))
+            left_open = execute(connection, LEFT_OPEN, (self._job, since, since))
+            return frozenset(row[0] for row in (*written, *left_open))
+
     def last_seen(self) -> int | None:
         """Return how many records the job's last accepted read saw; None when there was none."""
         with self._database.read() as connection:
@@ -108,22 +127,22 @@ def link_of(row: Stored) -> Link:
     return Link(number, key, target_id, fingerprint, raw, version, bool(owned), contest)
 
 
-def keep_links(connection: Connection, job: str, links: Sequence[tuple[Link, Document | None]]) -> None:
+def keep_links(
+    connection: Connection, job: str, links: Sequence[tuple[Link, Document | None]], *, written_at: str | None
+) -> None:
     """Store links with their documents inside the journal's transaction.
 
     A link takes the place of the one of the same key, whose id it keeps. A document of None leaves the remembered
-    one as it is.
+    one as it is, and so does a `written_at` of None with the moment of the last write.
     """
     many(
         connection,
-        "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+        "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest, written_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (job, key) DO UPDATE SET target_id = excluded.target_id, fingerprint = excluded.fingerprint, "
-        "raw = excluded.raw, version = excluded.version, owned = excluded.owned, contest = excluded.contest",
-        [
-            (job, link.key, link.target_id, link.fingerprint, link.raw, link.version, link.owned, link.contest)
-            for link, _ in links
-        ],
+        "raw = excluded.raw, version = excluded.version, owned = excluded.owned, contest = excluded.contest, "
+        "written_at = coalesce(excluded.written_at, links.written_at)",
+        [(job, *_values(link), written_at) for link, _ in links],
     )
     texts: list[Values] = [(text, job, link.key) for link, document in links if (text := document_text(document))]
     many(
@@ -134,9 +153,19 @@ def keep_links(connection: Connection, job: str, links: Sequence[tuple[Link, Doc
     )
 
 
+def _values(link: Link) -> Values:
+    return link.key, link.target_id, link.fingerprint, link.raw, link.version, link.owned, link.contest
+
+
 def forget_links(connection: Connection, job: str, keys: Sequence[str]) -> None:
     """Remove the links of these keys, and with them their documents, inside the journal's transaction."""
     many(connection, "DELETE FROM links WHERE job = ? AND key = ?", [(job, key) for key in keys])
+
+
+def touch_links(connection: Connection, job: str, keys: Sequence[str], written_at: str) -> None:
+    """Note that the records of these keys may have been written until now, inside the journal's transaction."""
+    sql = "UPDATE links SET written_at = ? WHERE job = ? AND key = ?"
+    many(connection, sql, [(written_at, job, key) for key in keys])
 
 
 def doubt_links(connection: Connection, job: str, keys: Sequence[str]) -> None:

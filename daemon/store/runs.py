@@ -117,13 +117,20 @@ class RunStore:
             connection.execute(update(runs).where(*_open(run)).values(phase=phase))
 
     def finish(
-        self, run: str, result: Result, *, spends: str | None = None, keep_rejects: timedelta | None = None
+        self,
+        run: str,
+        result: Result,
+        *,
+        spends: str | None = None,
+        keep_rejects: timedelta | None = None,
+        at: datetime | None = None,
     ) -> bool:
         """Remember the end; what was never sent is dropped. False, and nothing changes, when the run was over before.
 
         `spends` is the held run whose approval is used up, or void, with this end. Rejects that no run met for
-        `keep_rejects` are forgotten; None forgets none for their age.
+        `keep_rejects` are forgotten; None forgets none for their age. `at` is when it ended, if that is not now.
         """
+        now = self._clock()
         values = {
             "phase": Phase.OVER,
             "ending": result.ending,
@@ -134,7 +141,7 @@ class RunStore:
             "error": result.error,
             "selection": result.selection,
             "digests": msgspec.json.encode(as_text(result.withheld)).decode() if result.withheld else None,
-            "ended_at": self._clock(),
+            "ended_at": now if at is None else min(at, now),
             "resume_at": self._resume_at(result),
         }
         with self._database.write() as connection:
@@ -143,7 +150,7 @@ class RunStore:
             execute(
                 connection,
                 "UPDATE changes SET fate = ?, updated_at = ? WHERE run = ? AND fate = 'planned'",
-                (Fate.DROPPED.value, moment_text(self._clock()), run),
+                (Fate.DROPPED.value, moment_text(now), run),
             )
             if spends is not None:
                 spend(connection, spends)

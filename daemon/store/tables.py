@@ -115,6 +115,7 @@ links = Table(
     Column("version", Text),
     Column("owned", Boolean, nullable=False),
     Column("contest", Text),  # fields that the target keeps setting back, each with how often; null for none
+    Column("written_at", Moment),  # when we last wrote the target's record; null where we never did
     PrimaryKeyConstraint("id"),
     UniqueConstraint("job", "key"),
 )

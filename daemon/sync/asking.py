@@ -27,6 +27,11 @@ PASSED_ON = (*STOPPERS, SkippedError)
 """What decides about the change whichever of its requests it answers."""
 
 
+NOT_YET = (
+    "the target does not show the record, and may not yet (target.settle); the first run after that time looks again"
+)
+
+
 def can_ask(target: Target) -> bool:
     """Say whether the target can be asked for one record."""
     return target.can_get or target.can_lookup

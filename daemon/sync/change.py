@@ -144,6 +144,8 @@ class Outcome:
     """The HTTP status that decided it, None where there was no answer."""
     excerpt: str = ""
     """The beginning of the answer's body, cut and redacted; empty when there is nothing to show."""
+    sent_again: bool = False
+    """For a create that stays unknown: it went out once more, so the target may have taken it only now."""
     is_doubtful: bool = False
     """For a delete that is done: the target only said that it will. The link stays, with an empty fingerprint, and the
     next run that misses the record looks whether it is gone."""
@@ -151,6 +153,11 @@ class Outcome:
     """When a failed or unknown change is tried again."""
     refused: bytes | None = None
     """For a change that is tried again rarely: the mark of the content that was refused."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether nothing has happened to it: it was unknown and is."""
+        return self.fate is self.change.fate is Fate.UNKNOWN and not self.sent_again
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,20 +9,22 @@ from daemon.errors import EndpointError, GoneError, StaleError
 
 from .asking import PASSED_ON, ask, can_ask, read_again
 from .change import Change, Fate, Outcome
+from .permits import Permits
 from .ports import Target
 
 GONE = "looked: the target has no such record any more"
 
 
-def delete(change: Change, target: Target) -> Outcome:
+def delete(change: Change, target: Target, permits: Permits) -> Outcome:
     """Make one delete. Raises what the target raises, StaleError when it refuses for the second time."""
-    verified = _verified(change, target)
+    # A record that the target may not show yet is not looked for: deleting what is gone does no harm.
+    verified = change if change.key in permits.young else _verified(change, target)
     if verified is None:
         return Outcome(change, Fate.DONE, target_id=change.target_id, reason=GONE)
     try:
         accepted = target.delete(verified)
     except StaleError as refusal:
-        return _delete_again(change, target, refusal)
+        return _delete_again(change, target, refusal, permits)
     return _deleted(change, target, is_promise=accepted is not None)
 
 
@@ -39,11 +41,13 @@ def _verified(change: Change, target: Target) -> Change | None:
     return None if found is None else replace(change, version=found.version or change.version)
 
 
-def _delete_again(change: Change, target: Target, refusal: StaleError) -> Outcome:
+def _delete_again(change: Change, target: Target, refusal: StaleError, permits: Permits) -> Outcome:
     """Delete the record as it is now, once, if it is still the one that was meant."""
     try:
         found = read_again(change, target, refusal)
     except GoneError:
+        if change.key in permits.young:
+            raise refusal from None
         return Outcome(change, Fate.DONE, target_id=change.target_id, reason=GONE)
     if found.id != change.target_id or found.match not in {None, change.key}:
         message = f"{refusal}; read again, it is another record now"

@@ -78,7 +78,7 @@ class _Run:
         self._job = job
         self._options = options
         self._mapping = JobMapping(job)
-        self._permits = Permits.of(job.mode, self._mapping.set_once)
+        self._permits = Permits.of(job, self._mapping.set_once, ports.links)
         self._limit = RejectLimit(job.rejects.limit, Rests(ports.links, self._mapping.revision), ports.target)
         self._ports = ports = replace(ports, observe=both(self._limit.note, ports.observe))
         self._certificate = Certificate(end=None)
@@ -121,7 +121,7 @@ class _Run:
             return
         mark = journal.last_mark(self._mapping.revision) if self._in_slices else None
         behind = journal.behind_mark([change.key for change in unresolved]) if mark else ()
-        finder = Finder(self._job, ports, check_stop=self._check_stop)
+        finder = Finder(self._job, ports, young=self._permits.young, check_stop=self._check_stop)
         finder.list_at_start(unresolved, as_before=mark is not None and mark.listed)
         revision = self._mapping.revision
         rests = self._limit.rests

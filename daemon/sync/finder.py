@@ -4,7 +4,7 @@ Matching goes link, then `match` in the target's list, then look-up, then none: 
 target can be asked.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,8 +37,11 @@ class Found:
 class Finder:
     """Finds target records for one run, on its thread."""
 
-    def __init__(self, job: Job, ports: Ports, *, check_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, job: Job, ports: Ports, *, young: Collection[str] = frozenset(), check_stop: Callable[[], None]
+    ) -> None:
         self._ports = ports
+        self._young = young
         self._compares_target = job.compare == "target"
         self._check_stop = check_stop
         self._listed = False
@@ -105,10 +108,13 @@ class Finder:
     def _compare(
         self, wanted: Sequence[Wanted], links: Mapping[str, Link], records: dict[str, tuple[TargetRecord, ...] | None]
     ) -> Found:
-        """Find the linked records as well. A list may lag behind: one that it lacks is asked for."""
+        """Find the linked records as well. A list may lag behind: one that it lacks is asked for.
+
+        One that was written just before this run is not: what is remembered of it is newer than what is shown.
+        """
         linked = self._by_id(wanted, links)
-        records.update(linked)
-        absent = [one for one in wanted if one.key in linked and not linked[one.key]]
+        records.update({key: found or None if key in self._young else found for key, found in linked.items()})
+        absent = [one for one in wanted if one.key in linked and records[one.key] == ()]
         target = self._ports.target
         if target.can_get:
             return self._ask(lambda one: self._get(one, links[one.key]), absent, records)

@@ -7,6 +7,7 @@ and `delete`, which it also calls from the threads of the pool it was given.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from daemon.values import Document
@@ -164,11 +165,14 @@ class Links(Protocol):
     def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         """Return what earlier runs rejected of these keys; `rarely` rests from attempt `retry.TRIES` on."""
 
-    def last_seen(self) -> int | None:
-        """Return how many records the last accepted read of this job saw; None when there was none.
+    def young(self, settle: timedelta) -> Collection[str]:
+        """Return the keys whose record was written, or a change left open, less than `settle` ago.
 
-        A read is accepted when it was complete and none of its deletes was withheld.
+        A change that was left as sent counts from the end of its run: until then it may have waited for its turn.
         """
+
+    def last_seen(self) -> int | None:
+        """Return how many records the last read saw that was complete, no delete of it withheld; None without one."""
 
     def last_selection(self) -> str | None:
         """Return what the job picked in its last accepted read, block by block; None when there was none."""
@@ -268,7 +272,8 @@ class Journal(Marks, Protocol):
     def resolve(self, outcomes: Sequence[Outcome]) -> None:
         """Record what became of unresolved changes, as `commit` does, outside this run's counts.
 
-        A change may stay unknown, any number of times.
+        A change may stay unknown, any number of times, and grows younger only if it was sent again. The link of a
+        dropped one counts as written now.
         """
 
 

@@ -25,8 +25,8 @@ def recover(
 ) -> frozenset[str]:
     """Resolve these changes of earlier runs and return the keys that must not be created again.
 
-    These are the keys whose create nobody could clear up. `index` is the target's own list, where it was read whole.
-    Raises the endpoint's error when the target cannot be asked now; what was resolved until then stays resolved.
+    These are the keys whose create nobody could clear up, or not yet. `index` is the target's own list, where it was
+    read whole. Raises the endpoint's error when the target cannot be asked now; what was resolved stays resolved.
     """
     blocked = set()
     for change in unresolved:
@@ -45,10 +45,12 @@ def recover(
 
 def _resolve(change: Change, target: Target, index: TargetIndex | None, permits: Permits) -> Outcome:
     if change.kind is Kind.CREATE and index is not None and not target.has_idempotency:
-        return looked_up(change, index.by_match([change.key]).get(change.key, ()))
+        found = index.by_match([change.key]).get(change.key, ())
+        return looked_up(change, found, is_young=change.key in permits.young)
     if (
         change.kind is Kind.DELETE
         and index is not None
+        and change.key not in permits.young
         and change.target_id not in index.by_id([change.target_id or ""])
     ):
         return Outcome(change, Fate.DONE, reason="looked: the target has no such record any more")

@@ -4,8 +4,9 @@ What a run would store (doubted links, resolved changes) is stored in a scratch 
 seen from there on.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import NoReturn, TypeVar
 
 from daemon.errors import AuthError, EndpointError, TrustError, UnavailableError
@@ -146,6 +147,10 @@ class RehearsedLinks:
     def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         """Return what earlier runs rejected of the record."""
         return self._own.kept([key for key in keys if key in self._keys])
+
+    def young(self, settle: timedelta) -> Collection[str]:
+        """As the job's links."""
+        return self._links.young(settle)
 
     def last_seen(self) -> int | None:
         """As the job's links."""

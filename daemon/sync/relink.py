@@ -47,7 +47,7 @@ class Relinker:
 
     def _matched(self, change: Change, found: tuple[TargetRecord, ...], attempt: int) -> Change | None:
         change = replace(change, idempotency_key=f"{change.idempotency_key}.{attempt}")
-        if not found and self._permits.may_create:
+        if not found and self._permits.may_create and change.key not in self._permits.young:
             names = tuple(sorted(change.document or ()))
             return replace(change, kind=Kind.CREATE, target_id=None, version=None, before=None, fields=names)
         if len(found) != 1 or found[0].id == change.target_id:

@@ -12,13 +12,14 @@ from daemon.errors import (
     EndpointError,
     FatalError,
     GoneError,
+    MalformedError,
     RefusedError,
     SkippedError,
     StaleError,
     UnknownError,
 )
 
-from .asking import PASSED_ON, STOPPERS, read_again, read_whole
+from .asking import NOT_YET, PASSED_ON, STOPPERS, read_again, read_whole
 from .change import Change, Fate, Kind, Outcome
 from .delete import delete
 from .diff import differing
@@ -43,7 +44,7 @@ def carry_out(change: Change, target: Target, permits: Permits) -> Outcome:
             return _create(change, target, permits)
         if change.kind is Kind.UPDATE:
             return _update(change, target, permits)
-        return delete(change, target)
+        return delete(change, target, permits)
     except SkippedError as error:
         return _failed(change, Fate.SKIPPED, error)
     except (RefusedError, ConflictError, StaleError) as error:
@@ -60,8 +61,8 @@ def carry_out(change: Change, target: Target, permits: Permits) -> Outcome:
 def resolve(change: Change, target: Target, permits: Permits) -> Outcome:
     """Find out what became of a change whose answer was lost, here or in a run before this one.
 
-    DONE: the target holds it. DROPPED: it surely does not, so it may be planned anew. UNKNOWN: nobody can tell.
-    Updates and deletes may be repeated, so they are dropped and planned anew.
+    DONE: the target holds it. DROPPED: it surely does not, so it may be planned anew. UNKNOWN: nobody can tell, or not
+    yet. Updates and deletes may be repeated, so they are dropped and planned anew.
     """
     if change.kind is not Kind.CREATE:
         return Outcome(change, Fate.DROPPED, reason="may be repeated; planned anew")
@@ -89,9 +90,14 @@ def _resolve_create(change: Change, target: Target, permits: Permits) -> Outcome
             is_as_sent = len(found) == 1 and not differing(change.document or {}, found[0].document)
             if isinstance(error, ConflictError) and len(found) == 1 and not is_as_sent:
                 return _adopt(change, target, permits, error)
-            return looked_up(change, found)
+            if _refused(error) is Fate.UNKNOWN and not permits.shows_at_once:
+                return replace(looked_up(change, found, is_young=True), sent_again=True)
+            return looked_up(change, found, is_young=change.key in permits.young)
+        except (UnknownError, MalformedError) as error:
+            return replace(_failed(change, Fate.UNKNOWN, error), sent_again=True)
     if target.can_lookup:
-        return looked_up(change, target.lookup(change.key, change.document or {}))
+        found = target.lookup(change.key, change.document or {})
+        return looked_up(change, found, is_young=change.key in permits.young)
     return Outcome(
         change,
         Fate.UNKNOWN,
@@ -109,7 +115,8 @@ def _create(change: Change, target: Target, permits: Permits) -> Outcome:
     except ConflictError as error:
         return _adopt(change, target, permits, error)
     except UnknownError as error:
-        settled = resolve(change, target, permits)
+        young = frozenset() if permits.shows_at_once else {change.key}
+        settled = resolve(change, target, replace(permits, young=young))
         if settled.fate is Fate.DROPPED:
             # The look-up proved that it never arrived: this second try is the first.
             written = target.create(change)
@@ -194,6 +201,8 @@ def _match_again(change: Change, target: Target, permits: Permits, error: GoneEr
         return _in_step(change, target, permits, _whole(change, target, found[0]), owned=change.owned)
     if found or not permits.may_create:
         raise error
+    if change.key in permits.young:
+        raise GoneError(f"{error}; {NOT_YET}", status=error.status, excerpt=error.excerpt) from error
     anew = replace(change.again, kind=Kind.CREATE, target_id=None, version=None)
     try:
         created = _create(anew, target, permits)
@@ -236,8 +245,13 @@ def _whole(change: Change, target: Target, found: TargetRecord) -> TargetRecord:
 # ---- what became of it -------------------------------------------------------------------------------------------
 
 
-def looked_up(change: Change, found: tuple[TargetRecord, ...]) -> Outcome:
-    """Say what became of a create whose answer was lost, from what the target holds for its key now."""
+def looked_up(change: Change, found: tuple[TargetRecord, ...], *, is_young: bool) -> Outcome:
+    """Say what became of a create whose answer was lost, from what the target shows for its key now.
+
+    `is_young`: the target may not show it yet.
+    """
+    if not found and is_young:
+        return Outcome(change, Fate.UNKNOWN, reason=f"the answer to this create was lost; looked up: {NOT_YET}")
     if not found:
         return Outcome(change, Fate.DROPPED, reason="looked up: the target has no such record")
     if len(found) > 1:

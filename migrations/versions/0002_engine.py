@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("pinned_by", sa.Text(), nullable=True))
     op.add_column("changes", sa.Column("contest", sa.Text(), nullable=True))
     op.add_column("links", sa.Column("contest", sa.Text(), nullable=True))
+    op.add_column("links", sa.Column("written_at", sa.Text(), nullable=True))
     op.add_column("rejects", sa.Column("retry", sa.Text(), nullable=False, server_default="each_run"))
     op.add_column("rejects", sa.Column("fingerprint", sa.LargeBinary(), nullable=True))
     op.add_column("rejects", sa.Column("marked_by", sa.Text(), nullable=True))

@@ -15,6 +15,7 @@ from daemon.sync.mark import Mark
 from daemon.sync.outcome import TAKEN_UP, Ending
 from daemon.sync.ports import Journal, LinkCount, Links, TargetIndex, TargetRecord
 
+SETTLE = timedelta(seconds=30)
 WRITES = [Kind.CREATE, Kind.UPDATE]
 
 
@@ -756,6 +757,82 @@ class LinksContract:
             after = batch[-1].id
         assert met == [f"k{n}" for n in range(7)]
         assert [link.key for link in world.links().range(0, highest - 1, 100)] == met[:-1]
+
+    def young(self, world: RejectsWorld) -> set[str]:
+        return set(world.links().young(SETTLE))
+
+    def test_a_record_is_young_from_its_write_until_the_target_has_settled(self, world: RejectsWorld) -> None:
+        journal = world.journal("run1")
+        send(journal, a_change(1), a_change(2, Kind.UPDATE), a_change(3), a_change(4, Kind.DELETE))
+        settle(
+            journal,
+            Outcome(a_change(1), Fate.DONE, target_id="t1"),
+            Outcome(a_change(2, Kind.UPDATE), Fate.DONE),
+            Outcome(a_change(3), Fate.FAILED, status=422),
+            Outcome(a_change(4, Kind.DELETE), Fate.DONE),
+        )
+        world.move(timedelta(seconds=29.9))
+        assert self.young(world) == {"k1", "k2"}
+        world.move(timedelta(seconds=0.1))
+        assert self.young(world) == set()
+
+    def test_to_be_linked_is_not_to_be_written(self, world: RejectsWorld) -> None:
+        self.remember(world, (a_link("a"), {"n": 1}))
+        assert self.young(world) == set()
+
+    def test_a_link_that_is_stored_again_is_as_young_as_before(self, world: RejectsWorld) -> None:
+        journal = world.journal("run1")
+        send(journal, a_change(1))
+        settle(journal, Outcome(a_change(1), Fate.DONE, target_id="t1"))
+        world.move(timedelta(seconds=10))
+        self.remember(world, (a_link("k1"), None))
+        world.move(timedelta(seconds=19))
+        assert self.young(world) == {"k1"}
+        world.move(timedelta(seconds=1))
+        assert self.young(world) == set()
+
+    def test_a_change_of_which_nobody_knows_is_as_old_as_the_loss_of_its_answer(self, world: RejectsWorld) -> None:
+        journal = world.journal("run1")
+        send(journal, a_change(1))
+        world.move(timedelta(seconds=20))
+        settle(journal, Outcome(a_change(1), Fate.UNKNOWN))
+        world.move(timedelta(seconds=20))
+        world.end("run1", Ending.REJECTED)
+        later = world.journal("run2")
+        later.resolve([Outcome(change, Fate.UNKNOWN) for change in later.unresolved()])
+        world.move(timedelta(seconds=9))
+        assert self.young(world) == {"k1"}
+        world.move(timedelta(seconds=1))
+        assert self.young(world) == set()
+
+    def test_a_change_that_was_sent_again_is_as_young_as_that(self, world: RejectsWorld) -> None:
+        send(world.journal("run1"), a_change(1))
+        for run in ("run2", "run3"):
+            world.move(timedelta(seconds=20))
+            later = world.journal(run)
+            later.resolve([Outcome(one, Fate.UNKNOWN, sent_again=True) for one in later.unresolved()])
+        world.move(timedelta(seconds=20))
+        assert self.young(world) == {"k1"}
+
+    def test_a_change_that_was_left_as_sent_is_as_old_as_the_end_of_its_run(self, world: RejectsWorld) -> None:
+        send(world.journal("run1"), a_change(1))
+        world.move(timedelta(seconds=40))
+        world.end("run1", Ending.INTERRUPTED)
+        world.move(timedelta(seconds=29))
+        assert self.young(world) == {"k1"}
+        world.move(timedelta(seconds=1))
+        assert self.young(world) == set()
+
+    def test_the_link_of_a_change_that_is_planned_anew_counts_as_written(self, world: RejectsWorld) -> None:
+        self.remember(world, (a_link("k1"), {"n": 1}))
+        send(world.journal("run1"), a_change(1, Kind.UPDATE))
+        world.move(timedelta(seconds=40))
+        later = world.journal("run2")
+        later.resolve([Outcome(change, Fate.DROPPED) for change in later.unresolved()])
+        world.move(timedelta(seconds=29))
+        assert self.young(world) == {"k1"}
+        world.move(timedelta(seconds=1))
+        assert self.young(world) == set()
 
 
 class TargetIndexContract:

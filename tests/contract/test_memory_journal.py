@@ -33,6 +33,7 @@ class MemoryWorld:
 
     def end(self, run: str, ending: Ending) -> None:
         self.state.endings[run] = ending
+        self.state.ended_at[run] = self.state.now
 
     def move(self, time: timedelta) -> None:
         self.state.now += time

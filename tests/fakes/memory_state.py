@@ -6,7 +6,7 @@ Passes the same contract suite as the SQL store.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daemon.errors import StateError
@@ -43,6 +43,12 @@ class MemoryState:
     """Keys of the rejects before the mark."""
     endings: dict[str, Ending] = field(default_factory=dict)
     """Of runs that came to an end by themselves; the others were cut off."""
+
+    written_at: dict[str, datetime] = field(default_factory=dict)
+    """When the record of each link was last written."""
+    moved_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    ended_at: dict[str, datetime] = field(default_factory=dict)
+    """When each run ended; of those that were cut off, when that was found out."""
 
     def put(self, link: Link, document: Document | None) -> None:
         known = self.links.get(link.key)
@@ -109,6 +115,17 @@ class MemoryLinks:
         return Kept(
             reject.fingerprint if rests else None, is_rested=self._state.tried_at[key] + REST <= self._state.now
         )
+
+    def young(self, settle: timedelta) -> frozenset[str]:
+        state, since = self._state, self._state.now - settle
+        young = {key for key, at in state.written_at.items() if at > since and key in state.links}
+        for place, change in state.changes.items():
+            at = state.moved_at[place]
+            if change.fate is Fate.SENT:
+                at = max(at, state.ended_at.get(place[0], at))
+            if change.fate in {Fate.SENT, Fate.UNKNOWN} and at > since:
+                young.add(change.key)
+        return frozenset(young)
 
     def last_seen(self) -> int | None:
         return self._state.seen
@@ -266,12 +283,16 @@ class MemoryJournal:
 
     def resolve(self, outcomes: Sequence[Outcome]) -> None:
         self._settle(outcomes, may_stay=True)
+        for outcome in outcomes:
+            if outcome.fate is Fate.DROPPED:
+                self._state.written_at[outcome.change.key] = self._state.now
 
     def _keep(self, change: Change) -> None:
         self._mine[change.seq] = change
         self._state.changes[self._run, change.seq] = change
+        self._state.moved_at[self._run, change.seq] = self._state.now
 
-    def _move(self, change: Change, fate: Fate, reason: str, *, may_stay: bool = False) -> None:
+    def _move(self, change: Change, fate: Fate, reason: str, *, may_stay: bool = False, is_news: bool = True) -> None:
         place = next(place for place, one in self._state.changes.items() if _same(one, change))
         before = self._state.changes[place]
         stays = may_stay and fate is before.fate is Fate.UNKNOWN
@@ -279,13 +300,15 @@ class MemoryJournal:
             raise StateError(f"{change.key}: {before.fate} to {fate} is not lawful")
         after = replace(before, fate=fate, reason=reason)
         self._state.changes[place] = after
+        if is_news:
+            self._state.moved_at[place] = self._state.now
         if place[0] == self._run:
             self._mine[change.seq] = after
 
     def _settle(self, outcomes: Sequence[Outcome], *, may_stay: bool = False) -> None:
         for outcome in outcomes:
             change = outcome.change
-            self._move(change, outcome.fate, outcome.reason, may_stay=may_stay)
+            self._move(change, outcome.fate, outcome.reason, may_stay=may_stay, is_news=not outcome.stays)
             if outcome.fate in {Fate.DONE, Fate.SKIPPED}:
                 self._state.rejects.pop(change.key, None)
             if outcome.fate is Fate.DONE:
@@ -330,6 +353,7 @@ class MemoryJournal:
             contest=change.contest,
         )
         self._state.put(link, change.document)
+        self._state.written_at[change.key] = self._state.now
 
 
 def _same(one: Change, other: Change) -> bool:

@@ -116,10 +116,13 @@ class Collection:
     def lag(self, lists: int) -> None:
         """From now on a record that a request creates is missing from the next so many lists, filtered ones too.
 
-        Asked for by its id it is there at once: as where lists are answered by a search index.
+        Asked for by its id it is there at once: as where lists are answered by a search index. With 0, the lists catch
+        up with everything.
         """
         with self.lock:
             self._lag = lists
+            if not lists:
+                self._hidden.clear()
 
     # ---- for the server ----
 

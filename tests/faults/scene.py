@@ -54,7 +54,7 @@ def person(number: int, **fields: Any) -> dict[str, Any]:
     return {"external_id": f"E{number}", "name": f"Name {number}", "email": f"p{number}@example.test", **fields}
 
 
-def spec(server: MisbehavingServer, token_url: str, way: Way, *, at_once: int) -> dict[str, Any]:
+def spec(server: MisbehavingServer, token_url: str, way: Way, *, at_once: int, settle: str) -> dict[str, Any]:
     lookup = {"uri": "users", "params": {"external_id": "{{ key }}"}, "records": "users"}
     finds: dict[Way, dict[str, Any]] = {
         Way.KEY: {"match": "external_id", "lookup": lookup},
@@ -109,6 +109,7 @@ def spec(server: MisbehavingServer, token_url: str, way: Way, *, at_once: int) -
                     "create": create,
                     "update": {"uri": "users/{{ target.id }}", "body": "changed"},
                     "delete": "users/{{ target.id }}",
+                    "settle": settle,
                 },
                 "guards": {"deletes": "100%", "updates": "100%"},
             }
@@ -119,7 +120,9 @@ def spec(server: MisbehavingServer, token_url: str, way: Way, *, at_once: int) -
 class Scene:
     """Both systems, a folder, and a moment to which all three can be put back: just before the run that is struck."""
 
-    def __init__(self, server: MisbehavingServer, path: Path, nursery: Nursery, way: Way, *, at_once: int = 1) -> None:
+    def __init__(
+        self, server: MisbehavingServer, path: Path, nursery: Nursery, way: Way, *, at_once: int = 1, settle: str = "0s"
+    ) -> None:
         self.server, self.way = server, way
         self.folder = path / "desk"
         self.folder.mkdir(parents=True)
@@ -128,7 +131,7 @@ class Scene:
         self.people = server.collection("people", paging="cursor", page_size=4)
         self.users = server.collection("users", paging="page", doubles=True)
         token_url = server.oauth_client("crudsd", OTHER_SECRET)
-        text = json.dumps({"version": 1, **spec(server, token_url, way, at_once=at_once)}, indent=1)
+        text = json.dumps({"version": 1, **spec(server, token_url, way, at_once=at_once, settle=settle)}, indent=1)
         (self.folder / "crudsd.yaml").write_text(text, encoding="utf-8")
         generate_key(self.folder / "crudsd.key")
         self._kept = path / "kept"

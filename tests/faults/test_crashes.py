@@ -39,6 +39,7 @@ CASES = [*(Case(way) for way in Way), *(Case(way, resumes=True) for way in Way),
 NOT_CALLED = {
     "TargetIndex.by_id": "for a delete under way, or `compare: target`",
     "Target.get": "for updates by PUT, and for versions",
+    "Links.young": "for targets that are behind",
     "Journal.failed": "for links that went stale",
     "Journal.mend": "for links that went stale",
     "Journal.tally": "for what is shown of a plan",
@@ -53,6 +54,7 @@ NOT_CALLED = {
     "RunStore.latest_settled": "for approvals",
     "RunStore.pinned_by": "for approvals and saved plans",
     "Leases.renew": "for runs that take longer than a heartbeat",
+    "Leases.held_until": "for the service",
     "SqlTokenStore.clear": "for people",
     "Database.migrate": "for upgrades",
 }

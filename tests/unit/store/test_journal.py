@@ -92,7 +92,7 @@ class TestPlanning:
             assert list(journal.changes()) == [a_change(1)]
             assert journal.tally() == {(Kind.CREATE, Fate.PLANNED): 1}
             assert journal.unresolved() == ()
-            assert SqlLinks(scratch, "people").count().links == 0
+            assert SqlLinks(scratch, "people", clock=clock).count().links == 0
         assert dump(world.database) == before
 
     def test_all_changes_can_be_read_whatever_their_fate(self, world: SqlWorld) -> None:

@@ -98,6 +98,7 @@ class Bench:
             self.state.seen = result.counts.seen
             self.state.selection = result.selection
         self.state.endings[run] = result.ending
+        self.state.ended_at[run] = self.state.now
         assert result.counts.balanced, result.counts
         return result
 

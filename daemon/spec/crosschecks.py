@@ -20,10 +20,18 @@ from .ignored import ignore_problems
 from .marks import Marks
 from .problems import Path_, Problem
 
-_REQUESTS = ("list", "lookup", "get", "create", "update", "delete")
 _RECORD = frozenset({"record"})
 _READ = frozenset({"cursor"})
-_WRITE = frozenset({"record", "document", "changed", "key", "target", "idempotency_key"})
+_WRITE: Final[Mapping[str, frozenset[str]]] = {
+    "list": frozenset(),
+    "lookup": frozenset({"key", "document"}),
+    "get": frozenset({"key", "document", "target"}),
+    "create": frozenset({"key", "document", "changed", "idempotency_key"}),
+    "update": frozenset({"key", "document", "changed", "target", "idempotency_key"}),
+    "delete": frozenset({"key", "target", "idempotency_key"}),
+}
+"""What each request of a target knows: a create has no id yet, a delete no document any more."""
+_REQUESTS = tuple(_WRITE)
 _STOP = frozenset({"page", "body"})
 _RESPONSE = frozenset({"response"})
 _ANSWERS = ("source", "source.read", *(f"target.{name}" for name in _REQUESTS))
@@ -46,8 +54,8 @@ _TEMPLATES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("jobs.*.source.params", _READ),
     ("jobs.*.source.headers", _READ),
     *((f"jobs.*.source.read.{part}", _READ) for part in _REQUEST_PARTS),
-    *((f"jobs.*.target.{name}", _WRITE) for name in _REQUESTS),
-    *((f"jobs.*.target.{name}.{part}", _WRITE) for name in _REQUESTS for part in _REQUEST_PARTS),
+    *((f"jobs.*.target.{name}", known) for name, known in _WRITE.items()),
+    *((f"jobs.*.target.{name}.{part}", known) for name, known in _WRITE.items() for part in _REQUEST_PARTS),
     ("connections.*.headers", frozenset()),
 )
 """Where templates stand, with the names they may use."""
@@ -139,9 +147,15 @@ def _unknown_names(path: Path_, read: Callable[[], frozenset[str]], known: froze
     except ValueError:
         return  # told already: the models check the syntax
     for name in sorted(used - known):
-        meant = suggestion(name, known)
-        here = f"known here: {', '.join(sorted(known))}" if known else "templates are not known here"
-        yield path, f"unknown name '{name}'", f"did you mean '{meant}'?" if meant else here
+        yield path, f"unknown name '{name}'", _meant(name, known)
+
+
+def _meant(name: str, known: frozenset[str]) -> str:
+    if name == "record" and "document" in known:
+        return "write document.FIELD, of the record as it is mapped"
+    meant = suggestion(name, known)
+    here = f"known here: {', '.join(sorted(known))}" if known else "templates are not known here"
+    return f"did you mean '{meant}'?" if meant else here
 
 
 def _nesting(tree: Mapping[str, Any]) -> Iterator[_Finding]:
@@ -155,13 +169,25 @@ def _nesting(tree: Mapping[str, Any]) -> Iterator[_Finding]:
 def _jmespaths(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     for pattern in _JMESPATHS:
         for path, text in _found(tree, pattern):
-            if not isinstance(text, str) or text.startswith("header:"):
+            if not isinstance(text, str):
+                continue
+            if text.lower().startswith("header:"):
+                yield from _header(path)
                 continue
             try:
                 jmespath.compile(text)
             except JMESPathError as error:
                 reason = str(error).splitlines()[0].removesuffix(", for expression:")
                 yield path, f"not a JMESPath: {reason}", "quote odd names inside it (example: '\"odd-name\".items')"
+
+
+def _header(path: Path_) -> Iterator[_Finding]:
+    """Refuse a header where nothing reads one; told from a path, it would be no JMESPath in the middle of a run."""
+    if path[-2:] in {("list", "version"), ("lookup", "version")}:
+        cure = "name the field of a record that holds it; or take it from the header of target.get"
+        yield path, "an answer with several records has no header for each", cure
+    elif path[-1] not in {"version", "next", "total"}:
+        yield path, "no header can stand here", "write a JMESPath into the body"
 
 
 def _times(tree: Mapping[str, Any]) -> Iterator[_Finding]:

@@ -33,7 +33,8 @@ FAILED = (
 )
 MEND = (
     "UPDATE changes SET fate = 'planned', reason = '', status = NULL, kind = ?, target_id = ?, version = ?, "
-    "before = ?, fields = ?, idempotency_key = ?, updated_at = ? WHERE run = ? AND seq = ? AND fate = 'failed'"
+    "before = ?, fields = ?, owned = ?, idempotency_key = ?, updated_at = ? "
+    "WHERE run = ? AND seq = ? AND fate = 'failed'"
 )
 AGAIN = (
     "UPDATE changes SET fate = 'planned', reason = '', status = NULL, idempotency_key = run || '-' || seq || ?, "
@@ -131,6 +132,7 @@ def mend_failed(connection: Connection, run: str, changes: Sequence[Change], at:
             one.version,
             document_text(one.before),
             to_json(one.fields),
+            one.owned,
             one.idempotency_key,
             at,
             run,

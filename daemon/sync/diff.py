@@ -100,11 +100,14 @@ def decide(mode: Mode, wanted: Wanted, known: Known, *, set_once: frozenset[Fiel
 
 def _decide_linked(mode: Mode, wanted: Wanted, known: Known, link: Link, set_once: frozenset[FieldPath]) -> Decision:
     found = known.found[0] if known.found else None
+    # Found by its key in place of the one that is gone: we did not make it.
+    is_another = found is not None and found.id != link.target_id
     linked = Decision(
         Verb.LINK,
         target_id=found.id if found else link.target_id,
         version=found.version if found else link.version,
-        owned=link.owned,
+        owned=link.owned and not is_another,
+        adopted=is_another,
         contest=link.contest,
     )
     if mode in {Mode.CREATE_ONLY, Mode.APPEND}:

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from daemon.errors import EndpointError
+
+from .asking import STOPPERS, ask
 from .change import Change, Fate, Kind, Outcome
 from .counts import Counts
+from .delete import GONE
 from .events import Resolved
 from .permits import Permits
 from .ports import Journal, Links, Ports, Target, TargetIndex
@@ -17,7 +21,9 @@ def needs_list(unresolved: Sequence[Change], target: Target) -> bool:
     if target.can_lookup or not target.can_list:
         return False
     kinds = {change.kind for change in unresolved}
-    return Kind.DELETE in kinds or (Kind.CREATE in kinds and not target.has_idempotency)
+    if Kind.DELETE in kinds and not target.can_get:
+        return True
+    return Kind.CREATE in kinds and not target.has_idempotency
 
 
 def recover(
@@ -47,14 +53,23 @@ def _resolve(change: Change, target: Target, index: TargetIndex | None, permits:
     if change.kind is Kind.CREATE and index is not None and not target.has_idempotency:
         found = index.by_match([change.key]).get(change.key, ())
         return looked_up(change, found, is_young=change.key in permits.young)
-    if (
-        change.kind is Kind.DELETE
-        and index is not None
-        and change.key not in permits.young
-        and change.target_id not in index.by_id([change.target_id or ""])
-    ):
-        return Outcome(change, Fate.DONE, reason="looked: the target has no such record any more")
+    if change.kind is Kind.DELETE and change.key not in permits.young and _is_gone(change, target, index):
+        return Outcome(change, Fate.DONE, reason=GONE)
     return resolve(change, target, permits)
+
+
+def _is_gone(change: Change, target: Target, index: TargetIndex | None) -> bool:
+    """Say whether the record of a delete is surely not there any more. A look-up that shows nothing proves nothing."""
+    if index is not None:
+        return change.target_id not in index.by_id([change.target_id or ""])
+    if not target.can_get:
+        return False
+    try:
+        return ask(change, target) is None
+    except STOPPERS as error:
+        raise RunStopError(error, Outcome(change, Fate.UNKNOWN, reason=str(error))) from error
+    except EndpointError:
+        return False  # it cannot be told, and deleting again does no harm
 
 
 def _doubt_link(change: Change, links: Links, journal: Journal) -> None:

@@ -54,4 +54,12 @@ class Relinker:
             return None
         record = found[0]
         fields = differing(change.document or {}, record.document, without=self._permits.set_once) or change.fields
-        return replace(change, target_id=record.id, version=record.version, before=record.document, fields=fields)
+        # What stands in the place of the one that is gone was not made by us.
+        return replace(
+            change,
+            target_id=record.id,
+            version=record.version,
+            before=record.document,
+            fields=fields,
+            owned=False,
+        )

@@ -198,7 +198,8 @@ def _match_again(change: Change, target: Target, permits: Permits, error: GoneEr
         raise GoneError(f"{error}; {cure}", status=error.status, excerpt=error.excerpt) from error
     found = target.lookup(change.key, change.document or {})
     if len(found) == 1:
-        return _in_step(change, target, permits, _whole(change, target, found[0]), owned=change.owned)
+        # What stands in the place of the one that is gone was not made by us.
+        return _in_step(change, target, permits, _whole(change, target, found[0]), owned=False)
     if found or not permits.may_create:
         raise error
     if change.key in permits.young:

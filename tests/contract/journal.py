@@ -445,6 +445,7 @@ class JournalContract:
     def test_a_mended_change_is_planned_as_it_is_given(self, world: World, journal: Journal) -> None:
         self.refuse(journal, a_change(1, Kind.UPDATE), a_change(2, Kind.UPDATE, version="v"), status=404)
         other = a_change(1, Kind.UPDATE, target_id="t9", version="v9", before={"n": 0}, fields=("n",))
+        other = replace(other, owned=False)
         made = a_change(2, target_id=None, version=None, idempotency_key="run1-2.2")
 
         journal.mend([other, made], Counts(pending=2))

@@ -261,3 +261,32 @@ def as_sent(bench: Bench, key: str, desk: Desk) -> None:
     bench.state.changes[place] = replace(bench.state.changes[place], fate=Fate.SENT)
     del bench.state.links[key], bench.state.documents[key]
     desk.writes.clear()
+
+
+@pytest.mark.parametrize("is_made", [True, False], ids=["made", "not made"])
+@pytest.mark.parametrize("is_back", [True, False], ids=["came back", "stayed away"])
+def test_a_delete_that_nobody_answered_is_cleared_up_by_get_and_nothing_is_listed(is_made: bool, is_back: bool) -> None:
+    class Getting(Desk):
+        lists = 0
+
+        def list(self) -> Any:
+            self.lists += 1
+            return super().list()
+
+    desk = Getting(looks_up=False, gets=True)
+    bench = filled(desk)
+    held = desk.records[bench.state.links["E4"].target_id]
+    desk.loses = {("delete", "E4")}
+    bench.source.records = [one for one in people(range(30)) if one["no"] != "E4"]
+    bench.run()
+    if not is_made:
+        desk.records[bench.state.links["E4"].target_id] = held
+    bench.source.records = people(range(30)) if is_back else bench.source.records
+    desk.lists = 0
+
+    result = bench.run()
+
+    assert result.ending is Ending.DONE
+    # Where it is gone and came back, it is a new record to a target that can only be listed.
+    assert desk.lists == int(is_made and is_back)
+    assert bench.is_in_step()

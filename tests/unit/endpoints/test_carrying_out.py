@@ -254,6 +254,18 @@ def test_what_is_gone_is_made_again_under_another_idempotency_key(server: Misbeh
     assert (outcome.fate, outcome.change.kind, outcome.change.idempotency_key) == (Fate.DONE, Kind.UPDATE, "run1-E1")
 
 
+@pytest.mark.parametrize("update_by", [PATCH, PUT], ids=["PATCH", "PUT"])
+def test_what_is_found_in_place_of_the_record_that_is_gone_was_not_made_by_us(
+    server: MisbehavingServer, users: Collection, update_by: dict[str, Any]
+) -> None:
+    users.remove("E1")
+    users.put([{"id": "u2", "external_id": "E1", "name": "Somebody's"}])
+
+    outcome = done(update({"name": "Lovelace"}), make(server, update=update_by))
+
+    assert (outcome.fate, outcome.target_id, outcome.owned) == (Fate.DONE, "u2", False)
+
+
 def test_what_is_gone_is_not_made_again_where_the_job_only_updates(
     server: MisbehavingServer, users: Collection
 ) -> None:

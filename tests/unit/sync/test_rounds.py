@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -337,6 +338,33 @@ def test_a_record_that_has_another_id_now_is_linked_and_updated() -> None:
     assert (result.ending, result.counts.updated, result.counts.rejected) == (Ending.DONE, 1, 0)
     assert target_id(desk, "E1") == "other"
     it_is_equal(desk)
+
+
+@pytest.mark.parametrize("compare", ["links", "target"])
+def test_a_record_that_was_found_in_place_of_ours_is_not_ours_to_delete(compare: str) -> None:
+    desk = linked(compare=compare)
+    del desk.target.records[target_id(desk, "E1")]
+    desk.target.records["other"] = {"no": "E1", "name": "Somebody's", "email": "s@example.test"}
+    desk.source.records[1]["name"] = "Other"
+    desk.run()
+    assert not desk.state.links["E1"].owned
+    del desk.source.records[1]
+
+    result = desk.run()
+
+    assert (result.counts.deleted, result.counts.kept) == (0, 1)
+    assert "other" in desk.target.records
+
+
+def test_what_is_made_again_in_place_of_an_adopted_record_is_ours() -> None:
+    desk = linked()
+    del desk.target.records[target_id(desk, "E1")]
+    desk.state.links["E1"] = replace(desk.state.links["E1"], owned=False)
+    desk.source.records[1]["name"] = "Other"
+
+    desk.run()
+
+    assert desk.state.links["E1"].owned
 
 
 def test_a_job_that_only_updates_makes_nothing_again() -> None:

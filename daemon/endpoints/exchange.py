@@ -77,9 +77,6 @@ _RULED: Mapping[Then | None, type[EndpointError]] = {
 }
 """What a rule calls an answer, in the core's words."""
 
-_SAYS_NOTHING_OF_BEFORE = UNPROCESSED | {HTTPStatus.UNAUTHORIZED}
-"""What these refuse is the attempt that they answer; one before it may have been carried out all the same."""
-
 _PERHAPS_OURS = "what is in the way may be what an attempt before that has made"
 
 
@@ -89,8 +86,8 @@ class Attempts:
     Shared by threads.
 
     The library repeats a create that has an idempotency key after a lost answer or a 5xx, and its error tells of the
-    last attempt only. A 429 to the repetition says nothing of the deed before it: taken for "never arrived", the next
-    run would create the record again under another key.
+    last attempt only. A refusal of the repetition says nothing of the deed before it, be it 429, or a 409 since the
+    first request is still under way: taken for "never arrived", the record would be created again under another key.
     """
 
     def __init__(self) -> None:
@@ -179,11 +176,11 @@ class Exchange:
         )
         if then is Then.EXISTS and self._attempts.may_be_done:
             return UnknownError(f"{said}; {_PERHAPS_OURS}", status=status, excerpt=excerpt)
-        if then in _RULED:
-            return _RULED[then](said, status=status, excerpt=excerpt)
-        if call.creates and not call.repeatable and self._attempts.may_be_done:
+        if self._may_be_created(call):
             message = f"{said}; an attempt before that may have been carried out"
             return UnknownError(message, status=status, excerpt=excerpt)
+        if then in _RULED:
+            return _RULED[then](said, status=status, excerpt=excerpt)
         if then is Then.REFRESH_AUTH:
             message = f"{said}, and another token did not help; look at the credentials of connection {self.name}"
             return AuthError(message, status=status, excerpt=excerpt)
@@ -194,11 +191,18 @@ class Exchange:
         """Return the text without this connection's secrets, and without what is called a secret."""
         return self._blot(text)
 
+    def _may_be_created(self, call: Call) -> bool:
+        """Whether an attempt before the last one may have made a record."""
+        return call.creates and not call.repeatable and self._attempts.may_be_done
+
     def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
         said = self._blot(f"{self.name}: {error}")
         excerpt = self._blot.excerpt(error.body)
         status = error.status
-        if call.creates and not call.repeatable and self._attempts.may_be_done and status in _SAYS_NOTHING_OF_BEFORE:
+        refusal = _refusal(call, status)
+        if refusal is ConflictError and self._attempts.may_be_done:
+            return UnknownError(f"{said}; {_PERHAPS_OURS}", status=status, excerpt=excerpt)
+        if self._may_be_created(call):
             message = f"{said}; an attempt before that may have been carried out"
             return UnknownError(message, status=status, excerpt=excerpt)
         if status == HTTPStatus.UNAUTHORIZED:
@@ -213,9 +217,6 @@ class Exchange:
             status >= 500 and not call.writes
         ):
             return UnavailableError(said, status=status, excerpt=excerpt)
-        refusal = _refusal(call, status)
-        if refusal is ConflictError and self._attempts.may_be_done:
-            return UnknownError(f"{said}; {_PERHAPS_OURS}", status=status, excerpt=excerpt)
         return refusal(said, status=status, excerpt=excerpt)
 
     def _refused_wait(self, wait_s: float | None, attempts: int) -> float | None:

@@ -2,7 +2,8 @@
 
     GET    /people            a list; any field filters by equality (?email=x), FIELD_since and FIELD_before by range
     POST   /people            201, or 409 for a duplicate key or unique field, or what `Collection.reject()` says
-    GET    /people/ID         the record with its ETag; PATCH sets fields, PUT replaces, DELETE answers 204
+    GET    /people/ID         the record with its ETag; PUT replaces, DELETE answers 204; PATCH sets fields, or
+                              does what merge-patch and JSON Patch say, by its Content-Type
     POST   /oauth/token       client_credentials, once `MisbehavingServer.oauth_client()` was called
 
 How a list looks, by paging (`total` counts what the filter lets through):
@@ -33,6 +34,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 from tests.fakes.misbehaving_faults import Cut, Fault, Listing, Rule
 from tests.fakes.misbehaving_http import LoopbackHttp, Moment, Reply, Seen
 from tests.fakes.misbehaving_records import Collection, Normalise, Paging, RefusedError
+from tests.fakes.patches import UnfitPatchError, patched
 
 __all__ = ["Applied", "Collection", "Cut", "Fault", "Listing", "MisbehavingServer", "Moment", "Seen"]
 
@@ -99,13 +101,15 @@ class MisbehavingServer:
         needs_if_match: bool = False,
         deletes_later: bool = False,
         doubles: bool = False,
+        refers: str | None = None,
     ) -> Collection:
         """A new, empty collection at `/name` (which may have slashes in it); `page_size` is also the largest.
 
         `normalise` changes fields as they are written (`{"email": str.lower}`). `chosen_ids`: PUT to an id that is
         not there creates the record. `needs_if_match`: a change without it gets 428. `deletes_later`: a delete gets
         202, and is carried out by `finish_deletes()`. `doubles`: a second record of the same key is taken like any
-        other, so that whoever creates twice is not saved by a 409.
+        other, so that whoever creates twice is not saved by a 409. `refers` names a field that must hold the key of
+        another record here: without it 422, and 409 for the delete of a record that another one names.
         """
         made = Collection(
             name=name,
@@ -119,6 +123,7 @@ class MisbehavingServer:
             needs_if_match=needs_if_match,
             deletes_later=deletes_later,
             doubles=doubles,
+            refers=refers,
             seed=self.seed,
             base_url=self.url,
             lock=self._lock,
@@ -317,9 +322,11 @@ class MisbehavingServer:
                 collection.get(record_id)
                 return _record_reply(200, collection, record_id)
             case "PATCH" | "PUT":
-                there = collection.change(record_id, _fields(seen), whole=seen.method == "PUT")
+                there = collection.change(record_id, _changed(seen, collection, record_id), whole=True)
                 self._note("update" if there else "create", collection, record_id)
                 return _record_reply(200 if there else 201, collection, record_id)
+            case "DELETE" if collection.is_referred_to(record_id):
+                raise RefusedError(409, "referred_to", id=record_id)
             case "DELETE" if collection.deletes_later:
                 collection.get(record_id)
                 collection.leaving.add(record_id)
@@ -344,6 +351,19 @@ def _record_reply(
     status: int, collection: Collection, record_id: str, headers: Mapping[str, str] | None = None
 ) -> Reply:
     return _json(status, collection.get(record_id), {"ETag": collection.etag(record_id), **(headers or {})})
+
+
+def _changed(seen: Seen, collection: Collection, record_id: str) -> dict[str, Any]:
+    """The whole record as a PATCH or PUT wants it."""
+    if seen.method == "PUT":
+        return _fields(seen)
+    before = {name: value for name, value in collection.get(record_id).items() if name != collection.id_field}
+    try:
+        return patched(before, seen.json(), seen.headers.get("content-type", ""))
+    except UnfitPatchError as unfit:
+        raise RefusedError(422, "unfit_patch", reason=str(unfit)) from None
+    except ValueError:
+        raise RefusedError(400, "not_json") from None
 
 
 def _fields(seen: Seen) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Collection:
     base_url: str
     lock: threading.RLock = field(repr=False)
     """The server's: a test may look or change things while requests come in."""
+    refers: str | None = None
+    """The field that must hold the key of another record, where there is one."""
     needs_if_match: bool = False
     """Whether a change of a record without If-Match gets 428."""
     deletes_later: bool = False
@@ -167,6 +169,11 @@ class Collection:
             if record.get(name) is not None:
                 index[record[name]] = record_id
 
+    def is_referred_to(self, record_id: str) -> bool:
+        """Whether another record names this one; 404 if there is none."""
+        key = self.get(record_id).get(self.key)
+        return self.refers is not None and any(one.get(self.refers) == key for one in self._records.values())
+
     def drop(self, record_id: str) -> None:
         """Delete a record; 404 if there is none."""
         self.get(record_id)
@@ -259,6 +266,9 @@ class Collection:
         key = record.get(self.key)
         if key in self._rejected:
             raise RefusedError(self._rejected[key], "invalid", field=self.key, value=key)
+        named = record.get(self.refers) if self.refers else None
+        if named is not None and named not in self._index[self.key]:
+            raise RefusedError(422, "no_such_record", field=self.refers, value=named)
         for name, index in self._index.items():
             owner = None if name == self.key and self.doubles else index.get(record.get(name))
             if owner is not None and owner != record_id:

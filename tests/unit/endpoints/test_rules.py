@@ -154,6 +154,17 @@ def test_a_retry_says_nothing_of_an_attempt_before_it_whose_answer_was_lost(serv
         target.create(change(key="E2"))
 
 
+@pytest.mark.parametrize("then", ["reject", "skip", "fail"])
+def test_no_rule_says_anything_of_an_attempt_before_whose_answer_was_lost(server: MisbehavingServer, then: str) -> None:
+    server.fault(Fault.close_after(), nth=1)
+    server.fault(BUSY, nth=2, times=9)
+    rule = {"when": "response.body.ok == false", "then": then}
+    target = creating(exchange(server.url, retry=PATIENT), rule, idempotency_header="Key")
+
+    with pytest.raises(UnknownError, match="an attempt before that may have been carried out"):
+        target.create(change(key="E2"))
+
+
 def test_an_answer_that_a_rule_repeats_leaves_no_doubt_behind(server: MisbehavingServer) -> None:
     server.fault(Fault.answer(500, '{"code": "deadlock"}'), nth=1)
     server.fault(Fault.too_many(), nth=2, times=9)

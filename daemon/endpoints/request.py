@@ -28,6 +28,8 @@ class RequestTemplate:
         self._headers = {name: compile_template(value) for name, value in request.headers.items()}
         is_named = isinstance(request.body, str) and request.body in {"document", "changed"}
         self._body = None if is_named else compile_template(request.body)
+        self.has_own_body = "body" in request.model_fields_set
+        """Whether the job says what it sends; a read or a delete sends nothing else."""
         self._writes = writes
         self._creates = creates
         self._gets = gets
@@ -39,16 +41,20 @@ class RequestTemplate:
 
     @property
     def repeatable(self) -> bool:
-        """Whether carrying it out twice is the same as once (RFC 9110 9.2.2; a PATCH that only sets fields is)."""
-        if self._method in _IDEMPOTENT:
+        """Whether carrying it out twice is the same as once (RFC 9110 9.2.2).
+
+        So is a search by POST, and a PATCH that only sets fields.
+        """
+        if self._method in _IDEMPOTENT or not self._writes:
             return True
         return self._method == "PATCH" and self._body is None
 
     @property
     def names(self) -> frozenset[str]:
-        """The top-level names that its address, query and headers read."""
+        """The top-level names that its address, query, headers and own body read."""
         headers = (template.names for template in self._headers.values())
-        return self._uri.names.union(self._params.names, *headers)
+        body = self._body.names if self._body is not None else frozenset[str]()
+        return self._uri.names.union(self._params.names, body, *headers)
 
     def render(
         self,

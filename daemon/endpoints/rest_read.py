@@ -71,7 +71,7 @@ class RestList:
 
     @property
     def names(self) -> frozenset[str]:
-        """The top-level names that its address, query and headers read."""
+        """The top-level names that its address, query, headers and own body read."""
         return self._template.names
 
     def pages(self, scope: Mapping[str, Any], resume: str | None = None) -> Iterator[ListPage | End]:
@@ -79,7 +79,7 @@ class RestList:
 
         Raises an EndpointError for anything that is not a whole, new page, or that cannot be taken up.
         """
-        call = self._template.render(scope)
+        call = self._template.render(scope, body=scope if self._template.has_own_body else None)
         pager = Pager(self._facts.paging, base=self._exchange.client.host)
         step: PageRequest | ListEnd = self._begin(pager, call, resume)
         while isinstance(step, PageRequest):

@@ -103,7 +103,7 @@ class RestTarget:
             raise ConfigError("the job declares no target.get")
         scope = {"key": readable(key), "document": document, "target": {"id": target_id}}
         try:
-            response = self._exchange.send(self._get.render(scope))
+            response = self._exchange.send(self._get.render(scope, body=scope if self._get.has_own_body else None))
         except GoneError:
             return None
         raw = Body(response, f"{self._exchange.name}: get").record(self._get.records)
@@ -132,7 +132,8 @@ class RestTarget:
         if self._delete is None:
             raise RefusedError("the job declares no target.delete")
         with suppress(GoneError):
-            if self._send(self._delete, change, sends_body=False).status == HTTPStatus.ACCEPTED:
+            response = self._send(self._delete, change, sends_body=self._delete.has_own_body)
+            if response.status == HTTPStatus.ACCEPTED:
                 return Accepted()
         return None
 

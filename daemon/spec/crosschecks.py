@@ -82,8 +82,8 @@ _Finding: TypeAlias = tuple[Path_, str, str | None]
 def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> Iterator[Problem]:
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
-        _expressions, _templates, _nesting, _jmespaths, _times, address_problems, answer_problems, ignore_problems,
-        replace_problems,
+        _bodies, _expressions, _templates, _nesting, _jmespaths, _times, address_problems, answer_problems,
+        ignore_problems, replace_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after]
@@ -114,6 +114,14 @@ def _texts(path: Path_, value: Any) -> Iterator[tuple[Path_, str]]:
     pairs: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else ()
     for key, inner in enumerate(value) if isinstance(value, list) else pairs:
         yield from _texts((*path, key), inner)
+
+
+def _bodies(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Refuse a body by name where there is nothing of that name to send."""
+    for place, known in (("source.read", _READ), *((f"target.{name}", known) for name, known in _WRITE.items())):
+        for path, body in _found(tree, f"jobs.*.{place}.body"):
+            if body in {"document", "changed"} and body not in known:
+                yield path, f"there is no {body} here", "write the body out (example: body: {archived: true})"
 
 
 def _expressions(tree: Mapping[str, Any]) -> Iterator[_Finding]:

@@ -63,16 +63,17 @@ class Source(Strict):
     def request(self) -> ListRequest:
         """The read as one request, the source's own params, headers and records path included."""
         read = self.read
+        said = {"body": read.body} if "body" in read.model_fields_set else {}
         return ListRequest(
             uri=read.uri,
             method=read.method,
             params={**self.params, **read.params},
             headers={**self.headers, **read.headers},
-            body=read.body,
             records=read.records if read.records is not None else self.records,
             ok=read.ok,
             on_response=[*read.on_response, *self.on_response],
             paginate=self.paginate,
+            **said,
         )
 
 

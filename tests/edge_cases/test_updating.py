@@ -1,5 +1,6 @@
 """Edge cases of updates, order, keys and appending, through the whole program."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tests.fakes.misbehaving import Fault, MisbehavingServer, Moment, Seen
 from tests.fakes.patches import MERGE, OPERATIONS
 from tests.integration.harness import wrote
 
-POST_USERS = {"method": "POST", "path": "^/users"}
+POST_USERS: Any = {"method": "POST", "path": "^/users"}
 GET = {"uri": USER, "version": "header:ETag"}
 
 Make = Callable[..., Pair]
@@ -442,3 +443,51 @@ def test_after_a_lost_state_everything_is_appended_again_and_only_the_records_ow
 
         assert result.counts.created == 5
         assert set(server.creates_by_key("users").values()) == {times}
+
+
+# ---- marking in place of deleting; asking by POST ------------------------------------------------------------------
+
+
+@pytest.mark.suffering(5)
+@pytest.mark.parametrize("method", ["PATCH", "PUT", "POST"])
+def test_a_delete_may_mark_the_record_and_leave_it_there(make: Make, server: MisbehavingServer, method: str) -> None:
+    marks = {"uri": USER, "method": method, "body": {"active": False, "no": "{{ key }}"}}
+    if method == "POST":
+        marks["uri"] = "archived"
+        server.collection("archived", key="no", paging="page")
+    mapped = {**{name: f"record.{name}" for name in NAMES}, "active": "true"}
+    pair = make(target={"delete": marks, "delete_adopted": True}, map=mapped)
+    pair.run()
+    pair.staff.remove("E3")
+
+    result = pair.run()
+
+    assert (result.ending, result.counts.deleted) == (Ending.DONE, 1)
+    assert server.writes()[-1].json() == {"active": False, "no": "E3"}
+    assert pair.users.by_key()["E3"]["active"] is (method == "POST")
+    assert len(pair.users.records()) == 8
+    pair.assert_idle()
+    pair.hire(3)
+    assert pair.run().ending is Ending.DONE
+    assert pair.users.by_key()["E3"]["active"] is True
+    pair.assert_idle()
+
+
+@pytest.mark.edge(23)
+def test_a_look_up_may_ask_by_post_and_is_repeated_like_any_read(make: Make, server: MisbehavingServer) -> None:
+    asks = {"uri": "search", "method": "POST", "body": {"filter": {"no": "{{ key }}"}}, "records": "users"}
+    pair = make(3, target={"lookup": asks}, users={"doubles": True})
+    spec = pair.spec()
+    spec["connections"]["api"]["quota"] = {"concurrency": 1}
+    pair.desk.write(spec)
+    pair.users.put([person(1, name="By hand")])
+    server.fault(Fault.answer(200, '{"users": []}'), path="^/search")
+    server.fault(Fault.answer(200, json.dumps({"users": pair.users.records()})), path="^/search", nth=2)
+    server.fault(Fault.close_before(), path="^/search", nth=3)
+
+    result = pair.run()
+
+    assert (result.ending, wrote(result.counts), result.counts.adopted) == (Ending.DONE, (2, 1, 0), 1)
+    asked = [seen.json() for seen in server.requests if seen.path == "/search"]
+    assert asked == [{"filter": {"no": f"E{number}"}} for number in (0, 1, 2, 2)]
+    pair.assert_in_step()

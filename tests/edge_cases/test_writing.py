@@ -11,7 +11,7 @@ from tests.edge_cases.pair import LIST, USER, Pair, person
 from tests.fakes.misbehaving import Fault, MisbehavingServer, Moment, Seen
 from tests.integration.harness import wrote
 
-POST_USERS = {"method": "POST", "path": "^/users"}
+POST_USERS: Any = {"method": "POST", "path": "^/users"}
 KEYED = {"uri": "users", "idempotency_header": "Idempotency-Key"}
 GET = {"uri": USER, "version": "header:ETag"}
 
@@ -321,7 +321,8 @@ def test_a_promised_delete_is_looked_after_and_the_record_is_not_made_again(
 
     assert (verified.ending, server.writes()) == (Ending.DONE, [])
     pair.assert_in_step()
-    assert [seen.path for seen in pair.assert_idle() and server.requests] == ["/staff"]
+    pair.assert_idle()
+    assert [seen.path for seen in server.requests] == ["/staff"]
 
 
 @pytest.mark.edge(27)

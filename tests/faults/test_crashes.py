@@ -103,6 +103,7 @@ def test_a_run_that_is_killed_at_any_step_is_made_good_by_the_next(
     assert "\n".join(failures) == ""
 
 
+@pytest.mark.edge(23, 24)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_run_that_is_killed_at_any_moment_of_a_request_is_made_good_by_the_next(
     case: Case, scenes: Callable[[Case], Scene], long: bool, record_property: Callable[[str, object], None]

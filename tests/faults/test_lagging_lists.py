@@ -38,6 +38,7 @@ def scenes(warm: Nursery, tmp_path: Path) -> Iterator[Scenes]:
         yield make
 
 
+@pytest.mark.edge(31)
 @pytest.mark.parametrize("way", Way)
 def test_what_was_created_is_remembered_and_neither_created_again_nor_taken_for_deleted(
     way: Way, scenes: Scenes
@@ -52,6 +53,7 @@ def test_what_was_created_is_remembered_and_neither_created_again_nor_taken_for_
     scene.assert_made_good()
 
 
+@pytest.mark.edge(23, 31)
 @pytest.mark.parametrize("way", [Way.KEY, Way.NOTHING])
 def test_a_create_whose_answer_was_lost_is_not_made_again_where_no_list_is_asked_about_it(
     way: Way, scenes: Scenes

@@ -152,6 +152,7 @@ def test_records_that_a_guard_kept_from_being_adopted_are_not_doubled_by_the_nex
     assert bench.is_in_step()
 
 
+@pytest.mark.edge(25)
 def test_an_adoption_that_nobody_answered_is_tried_again_and_the_record_stays_somebody_elses() -> None:
     class Late(Desk):
         """Gets a record by hand between the look-up and the create."""

@@ -174,6 +174,8 @@ def test_a_passing_fault_is_ridden_out(scene: Scene) -> None:
     assert max(scene.server.creates_by_key("users").values()) == 1
 
 
+@pytest.mark.edge(23)
+@pytest.mark.fact(8)
 def test_a_create_that_was_carried_out_and_never_answered_is_not_doubled(scene: Scene) -> None:
     scene.server.fault(Fault.close_after(), method="POST", path="^/users", every=7)
 
@@ -184,6 +186,7 @@ def test_a_create_that_was_carried_out_and_never_answered_is_not_doubled(scene: 
     assert max(scene.server.creates_by_key("users").values()) == 1
 
 
+@pytest.mark.edge(17)
 def test_a_record_without_its_key_and_two_with_one_are_rejected_with_reasons(
     server: MisbehavingServer, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_budget_that_the_server_states_is_never_overdrawn(dialect: Dialect, tm
         scene.assert_in_step()
 
 
+@pytest.mark.fact(9)
 @pytest.mark.parametrize("says_when", [True, False])
 def test_a_server_that_only_refuses_is_obeyed_and_the_job_ends_equal(tmp_path: Path, *, says_when: bool) -> None:
     with LimitedServer(50, 2, says_when=says_when, seed=1) as server:

@@ -37,6 +37,8 @@ def answers(server: MisbehavingServer, *records: bytes) -> None:
     server.fault(Fault.answer(200, b'{"data": {"items": [%b]}}' % b", ".join(records)), method="GET", path="^/people")
 
 
+@pytest.mark.edge(18, 19)
+@pytest.mark.suffering(18)
 @pytest.mark.parametrize(
     "raw",
     [
@@ -68,6 +70,7 @@ def with_job(one: Desk, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name != "version"}
 
 
+@pytest.mark.edge(17, 18, 19)
 @pytest.mark.parametrize(
     "record",
     [
@@ -98,6 +101,7 @@ def test_what_cannot_be_carried_over_is_a_reject_and_the_others_go_through(
     assert "".join(text.finish(finished))
 
 
+@pytest.mark.edge(19)
 @pytest.mark.parametrize(
     "text",
     [b'"\\ud83d\\ude00"', b'"\\\\ud800"', b'"\\u00e9\\n"', b'"\\uD83D\\uDE00 \\\\\\ud83d\\ude00"'],
@@ -147,6 +151,7 @@ def test_a_record_of_ten_megabytes_goes_through(server: MisbehavingServer, tmp_p
     assert len(users.by_key()["E1"]["name"]) == 10_000_000
 
 
+@pytest.mark.edge(17)
 def test_keys_that_differ_in_case_are_two_records(server: MisbehavingServer, tmp_path: Path) -> None:
     users = server.collection("users", paging="page")
     one = desk(server, tmp_path, GOOD, GOOD.replace(b"E1", b"e1"))
@@ -156,6 +161,7 @@ def test_keys_that_differ_in_case_are_two_records(server: MisbehavingServer, tmp
     assert one.run().result.counts.unchanged == 2
 
 
+@pytest.mark.edge(17)
 def test_a_target_for_which_both_keys_are_one_refuses_the_second_and_the_first_stays(
     server: MisbehavingServer, tmp_path: Path
 ) -> None:
@@ -178,6 +184,8 @@ def one_at_a_time(written: dict[str, Any]) -> dict[str, Any]:
     return written
 
 
+@pytest.mark.edge(17, 30)
+@pytest.mark.suffering(18)
 def test_a_target_that_keeps_the_key_in_its_own_way_is_linked_by_id_and_comes_to_rest(
     server: MisbehavingServer, tmp_path: Path
 ) -> None:

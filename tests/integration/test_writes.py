@@ -64,6 +64,8 @@ def desk(tmp_path: Path, server: MisbehavingServer, staff: Collection, users: Co
     return Desk(tmp_path, {"connections": {"api": {"host": server.url, "retry": QUICK}}, "jobs": {"people": job}})
 
 
+@pytest.mark.edge(26, 28)
+@pytest.mark.fact(7)
 def test_a_mirror_by_put_with_versions_rules_and_promised_deletes(
     desk: Desk, server: MisbehavingServer, staff: Collection, users: Collection
 ) -> None:

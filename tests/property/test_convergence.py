@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,8 @@ people = st.lists(
 ).map(lambda rows: [{"no": f"E{number}", **row} for number, row in enumerate(rows)])
 
 
+@pytest.mark.edge(30)
+@pytest.mark.suffering(18)
 @settings(max_examples=300, deadline=None)
 @given(
     ways=ways,

@@ -51,6 +51,7 @@ def test_page_numbers_count_from_one_until_an_empty_page() -> None:
     assert ended(one.after(facts(0))) == End(EndReason.EMPTY_PAGE, 3, 70, None)
 
 
+@pytest.mark.fact(2)
 def test_a_short_page_alone_is_not_the_end() -> None:
     """A service may cap the size that was asked for."""
     one = pager("page", size=100, size_param="limit")
@@ -83,6 +84,7 @@ def test_a_total_that_is_reached_is_the_end(kind: str, total: object) -> None:
     assert (end.reason, end.total, end.agrees) == (EndReason.TOTAL_REACHED, 4, True)
 
 
+@pytest.mark.fact(13)
 @pytest.mark.parametrize("total", [-1, None, "many", "", 1.5, True, "-3", [3]])
 def test_a_total_that_is_none_does_not_end_anything(total: object) -> None:
     one = pager("page", total="total")
@@ -218,6 +220,7 @@ def test_a_read_of_exactly_max_pages_is_complete() -> None:
     assert ended(one.after(facts(2, "B"))).reason is EndReason.NO_NEXT
 
 
+@pytest.mark.fact(1)
 @pytest.mark.parametrize(
     ("said", "url"),
     [

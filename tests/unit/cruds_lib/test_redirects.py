@@ -75,6 +75,7 @@ def test_a_write_whose_result_cannot_be_read_is_not_reported_as_refused(
     assert caught.value.sent
 
 
+@pytest.mark.fact(14)
 @pytest.mark.parametrize("status", [303, 307, 308])
 def test_a_write_does_not_follow_to_another_origin(
     server: ScriptedServer, other_server: ScriptedServer, client: Client, status: int
@@ -86,6 +87,7 @@ def test_a_write_does_not_follow_to_another_origin(
     assert other_server.journal == []
 
 
+@pytest.mark.fact(14)
 @pytest.mark.parametrize("auth", ["token", ("user", "pass"), {"X-Company": "secret"}])
 def test_a_read_that_leaves_the_origin_takes_no_credentials_along(
     server: ScriptedServer, other_server: ScriptedServer, client_of: Callable[..., Client], auth: object

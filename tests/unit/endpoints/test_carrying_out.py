@@ -60,6 +60,7 @@ def methods(server: MisbehavingServer) -> str:
 # ---- PUT of the whole record -------------------------------------------------------------------------------------
 
 
+@pytest.mark.edge(28)
 def test_a_put_keeps_what_the_job_does_not_map(server: MisbehavingServer, users: Collection) -> None:
     users.put(
         [{"external_id": "E1", "name": "Ada", "at": {"city": "Ulm", "room": 7}, "tags": [1, 2], "note": "by hand"}]
@@ -160,6 +161,8 @@ def test_a_put_to_a_record_that_is_gone_is_matched_again(server: MisbehavingServ
 # ---- 412, 428, 409 -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.edge(29)
+@pytest.mark.fact(7)
 @pytest.mark.parametrize("without", [(), ("get",)], ids=["by get", "by look-up"])
 def test_a_record_that_moved_on_is_read_again_and_only_what_differs_is_sent(
     server: MisbehavingServer, users: Collection, without: tuple[str, ...]
@@ -185,6 +188,8 @@ def test_if_nothing_differs_any_more_it_is_done(server: MisbehavingServer, users
     assert (outcome.fate, outcome.version, methods(server)) == (Fate.DONE, '"2"', "PATCH GET")
 
 
+@pytest.mark.edge(29)
+@pytest.mark.fact(7)
 @pytest.mark.parametrize("status", [409, 412, 428])
 def test_a_second_refusal_is_a_reject(server: MisbehavingServer, users: Collection, status: int) -> None:
     server.fault(Fault.answer(status, '{"code": "no"}'), method="PATCH")
@@ -225,6 +230,7 @@ def test_a_put_whose_record_was_edited_between_read_and_write_is_read_once_more(
     assert (outcome.fate, methods(server)) == (Fate.DONE, "GET PUT GET PUT")
 
 
+@pytest.mark.edge(24)
 def test_each_request_of_another_content_has_an_idempotency_key_of_its_own(
     server: MisbehavingServer, users: Collection
 ) -> None:
@@ -327,6 +333,7 @@ def test_a_job_that_only_creates_links_what_is_there_and_does_not_touch_it(
 # ---- creates -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fact(11)
 def test_the_id_that_the_answer_carries_wins_over_the_one_that_was_sent(server: MisbehavingServer) -> None:
     server.fault(Fault.answer(201, '{"id": "renamed"}'), method="PUT")
     target = make(server, create={"uri": "users/{{ key }}", "method": "PUT"}, update={**PATCH, "id": "id"})
@@ -365,6 +372,7 @@ def test_a_delete_of_what_moved_on_is_made_with_the_version_of_now(
     assert users.records() == []
 
 
+@pytest.mark.edge(34)
 def test_a_record_that_became_somebody_elses_is_not_deleted(server: MisbehavingServer, users: Collection) -> None:
     users.put([{"id": "u1", "external_id": "E2"}])
 
@@ -413,10 +421,12 @@ def test_a_promised_delete_is_believed_where_nobody_can_be_asked(server: Misbeha
     assert not done(delete(), make(server, "get", "lookup")).is_doubtful
 
 
+@pytest.mark.parametrize("asks", [{}, {"method": "POST"}], ids=["GET", "POST"])
 def test_a_look_up_by_a_field_of_the_document_proves_nothing_for_a_delete(
-    server: MisbehavingServer, users: Collection
+    server: MisbehavingServer, users: Collection, asks: dict[str, Any]
 ) -> None:
-    lookup = {**LOOKUP, "params": {"external_id": "{{ document.external_id }}"}}
+    by = {"external_id": "{{ document.external_id }}"}
+    lookup = {"uri": "users", "records": "users", **asks, "body" if asks else "params": by}
 
     outcome = done(delete(fingerprint=b""), make(server, "get", lookup=lookup))
 

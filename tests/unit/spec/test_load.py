@@ -121,6 +121,13 @@ def test_a_spec_without_jobs_is_a_spec(text: str, tmp_path: Path) -> None:
             "name the field of a record that holds it",
         ),
         ("create: users", "create: {uri: users, id: 'header:Location'}", "no header can stand here"),
+        ("read: employees", "read: {uri: employees, method: POST, body: document}", "there is no document here"),
+        ("create: users", "create: users, delete: {uri: a, method: POST, body: document}", "there is no document here"),
+        (
+            "create: users",
+            "create: users, match: no, lookup: {uri: a, method: POST, body: changed}",
+            "there is no changed here",
+        ),
         ("create: users", "create: users, id: 'header:Location'", "no header can stand here"),
         ("read: employees", "read: employees, records: 'header:X'", "no header can stand here"),
         (

@@ -127,6 +127,7 @@ def test_an_adopted_record_is_not_deleted() -> None:
     assert "a" in bench.target.records
 
 
+@pytest.mark.edge(17)
 def test_an_ambiguous_key_in_the_target_is_rejected() -> None:
     bench = Bench()
     bench.source.records = people(range(3))
@@ -139,6 +140,7 @@ def test_an_ambiguous_key_in_the_target_is_rejected() -> None:
     assert result.counts.created == 2
 
 
+@pytest.mark.edge(17)
 def test_two_records_with_one_key_are_both_rejected_and_nothing_is_deleted() -> None:
     bench = filled(40)
     bench.source.records = [*people(range(1, 39)), person(5, name="Twin")]
@@ -151,6 +153,7 @@ def test_two_records_with_one_key_are_both_rejected_and_nothing_is_deleted() -> 
     assert bench.target.writes == []
 
 
+@pytest.mark.edge(17)
 def test_two_new_records_with_one_key_far_apart_are_both_rejected() -> None:
     bench = Bench()
     bench.source.records = [*people(range(20)), person(3, name="Twin")]
@@ -438,6 +441,7 @@ def test_a_change_found_as_sent_after_a_crash_is_looked_up_first() -> None:
     assert bench.is_in_step()
 
 
+@pytest.mark.suffering(17)
 @pytest.mark.parametrize(
     ("mode", "writes"),
     [

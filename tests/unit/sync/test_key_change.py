@@ -151,6 +151,7 @@ def changed_on_both_sides(bench: Bench, number: int, key: str) -> str:
     return target_id
 
 
+@pytest.mark.edge(35)
 @pytest.mark.parametrize("compare", ["links", "target"])
 def test_a_record_whose_key_was_changed_on_both_sides_is_linked_anew_and_not_deleted(compare: str) -> None:
     bench = after_a_first_run(compare=compare)

@@ -90,6 +90,7 @@ def it_is_equal(bench: Bench) -> None:
     assert strict(bench).asked == []
 
 
+@pytest.mark.edge(33)
 @pytest.mark.parametrize("slice_changes", [2, 50_000])
 def test_a_chain_of_managers_in_the_worst_order_is_made_in_one_run(slice_changes: int) -> None:
     desk = bench(*(one(number, manager=number + 1) for number in range(5)), one(5))
@@ -145,6 +146,7 @@ def test_the_childs_delete_lets_the_parents_through() -> None:
     it_is_equal(desk)
 
 
+@pytest.mark.edge(33)
 def test_two_that_swap_a_unique_value_stay_rejects_and_say_why() -> None:
     desk = bench(one(0, "a@x"), one(1, "b@x"), one(2))
     desk.run()
@@ -340,6 +342,7 @@ def test_a_record_that_has_another_id_now_is_linked_and_updated() -> None:
     it_is_equal(desk)
 
 
+@pytest.mark.edge(27, 34)
 @pytest.mark.parametrize("compare", ["links", "target"])
 def test_a_record_that_was_found_in_place_of_ours_is_not_ours_to_delete(compare: str) -> None:
     desk = linked(compare=compare)
@@ -426,6 +429,7 @@ def test_a_list_that_breaks_off_mends_nothing_and_ends_nothing() -> None:
 # ---- lists that lag ----
 
 
+@pytest.mark.edge(31)
 @pytest.mark.parametrize("compare", ["links", "target"])
 def test_a_record_that_the_list_does_not_show_yet_is_not_made_again(compare: str) -> None:
     desk = linked(compare=compare)
@@ -452,6 +456,7 @@ def test_a_record_that_the_list_does_not_show_and_that_is_gone_is_made_again() -
     it_is_equal(desk)
 
 
+@pytest.mark.edge(31, 36)
 @pytest.mark.parametrize("mode", ["create_only", "append"])
 def test_modes_that_never_update_leave_what_the_list_does_not_show(mode: str) -> None:
     desk = linked(compare="target", mode=mode)

@@ -54,6 +54,8 @@ def reason(record: bytes) -> str:
     return reject.reason
 
 
+@pytest.mark.edge(18)
+@pytest.mark.suffering(18)
 @pytest.mark.parametrize(
     "raw",
     [
@@ -66,6 +68,7 @@ def test_a_number_arrives_with_every_digit(raw: bytes) -> None:
     assert str(value(raw)) == str(decode(raw))
 
 
+@pytest.mark.edge(18)
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -91,6 +94,7 @@ def test_a_change_in_the_last_digit_or_sign_is_a_change(one: bytes, other: bytes
     assert repr(bench.documents()["E1"]["v"]) == repr(decode(other))
 
 
+@pytest.mark.edge(18, 19)
 @pytest.mark.parametrize(
     ("one", "other"),
     [(b"19.90", b"19.9"), (b"1", b"1.0"), (b"100", b"1e2"), (b'"\\u00e9"', b'"e\\u0301"'), (b"0.0", b"-0.0")],
@@ -103,6 +107,7 @@ def test_another_way_of_writing_the_same_is_no_change(one: bytes, other: bytes) 
     assert bench.run().counts.unchanged == 1
 
 
+@pytest.mark.edge(19)
 @pytest.mark.parametrize(
     "raw",
     [
@@ -133,6 +138,7 @@ def test_many_flat_parts_are_not_deep() -> None:
     assert len(value(b"[" + b",".join([b"{}"] * 2_000) + b"]")) == 2_000
 
 
+@pytest.mark.edge(17, 18, 19)
 @pytest.mark.parametrize(
     ("record", "why"),
     [
@@ -165,6 +171,7 @@ def test_what_cannot_be_carried_over_is_rejected_with_its_reason(record: bytes, 
     assert why in reason(record)
 
 
+@pytest.mark.edge(17)
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -185,6 +192,7 @@ def test_two_ways_of_writing_one_key_are_one_key_and_both_are_rejected(one: byte
     assert "same key" in reject.reason
 
 
+@pytest.mark.edge(17)
 @pytest.mark.parametrize(
     ("one", "other"),
     [

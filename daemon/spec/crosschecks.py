@@ -120,7 +120,7 @@ def _bodies(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     """Refuse a body by name where there is nothing of that name to send."""
     for place, known in (("source.read", _READ), *((f"target.{name}", known) for name, known in _WRITE.items())):
         for path, body in _found(tree, f"jobs.*.{place}.body"):
-            if body in {"document", "changed"} and body not in known:
+            if body in ("document", "changed") and body not in known:
                 yield path, f"there is no {body} here", "write the body out (example: body: {archived: true})"
 
 

@@ -114,7 +114,7 @@ def test_a_state_with_a_damaged_page_does_no_harm_wherever_the_page_is(scene: Sc
     pages = range(scene.state.stat().st_size // PAGE)
 
     failures = []
-    for page in pages if long else pages[::4]:
+    for page in pages if long else pages[::6]:
         scene.back()
         with scene.state.open("r+b") as file:
             file.seek(page * PAGE)
@@ -159,7 +159,7 @@ def test_a_disk_that_fails_now_and_then_ends_the_run_with_everything_sent_in_the
     fault: str, scene: Scene, fiu: Fiu, long: bool, record_property: Callable[[str, object], None]
 ) -> None:
     failures = []
-    times = 60 if long else 4
+    times = 60 if long else 2
 
     for _ in range(times):
         scene.back()

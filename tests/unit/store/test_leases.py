@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from daemon.store.heartbeat import Heartbeat
 from daemon.store.leases import Lease, Leases
 from daemon.store.owner import Owner
 from daemon.store.statements import execute
-from tests.unit.store.places import HandClock, other_owner
+from tests.unit.store.places import NOON, HandClock, other_owner
 
 
 @pytest.fixture
@@ -51,6 +52,20 @@ class TestTaking:
             mine.acquire("job/a")
         clock.move(0.1)
         assert mine.acquire("job/a").fence == old.fence + 1
+
+    def test_a_lease_tells_until_when_its_holder_before_may_have_been_at_work(
+        self, mine: Leases, theirs: Leases, clock: HandClock
+    ) -> None:
+        assert mine.held_until("job/a") is None
+        first = theirs.acquire("job/a", ttl_s=30)
+        assert (first.before, mine.held_until("job/a")) == (None, NOON + timedelta(seconds=30))
+        clock.move(3600)
+        second = mine.acquire("job/a")
+        assert second.before == NOON + timedelta(seconds=30)
+        clock.move(5)
+        mine.release(second)
+        clock.move(5)
+        assert theirs.acquire("job/a").before == NOON + timedelta(seconds=3605)
 
     def test_a_released_lease_is_free_and_its_fence_goes_on(self, mine: Leases, theirs: Leases) -> None:
         fences = []

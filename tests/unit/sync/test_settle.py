@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daemon.endpoints.memory import MemoryTarget
-from daemon.errors import ConflictError, GoneError, RefusedError, UnavailableError, UnknownError
+from daemon.errors import ConflictError, GoneError, RefusedError, StaleError, UnavailableError, UnknownError
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Fate
 from daemon.sync.guards import Allowance
@@ -365,6 +365,26 @@ def test_a_delete_is_not_taken_for_made_because_its_record_is_not_shown_yet(ways
     bench.run(allowance=Allowance(deletes=1))
 
     assert target.deletes_sent == ["E9"]
+    assert bench.is_in_step()
+
+
+def test_a_delete_that_was_refused_is_not_taken_for_made_because_its_record_cannot_be_read_yet() -> None:
+    target = Behind(gets=True)
+    bench = bench_of(target)
+    bench.source.records.append(person(9))
+    bench.run()
+    del bench.source.records[-1]
+
+    def moved_on(change: Change) -> Accepted | None:
+        raise StaleError(f"{change.key}: it moved on", status=412)
+
+    target.delete = moved_on  # type: ignore[method-assign]
+    target.get = lambda *_: None  # type: ignore[method-assign]
+    refused = bench.run(allowance=Allowance(deletes=1))
+    del target.delete, target.get
+    mended = bench.run(allowance=Allowance(deletes=1))
+
+    assert (refused.ending, mended.ending) == (Ending.REJECTED, Ending.DONE)
     assert bench.is_in_step()
 
 

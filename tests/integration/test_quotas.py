@@ -136,19 +136,19 @@ IN_TEN_HOURS = timedelta(hours=10)
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault.too_many(36_000),
-        Fault.too_many(datetime.now(UTC) + IN_TEN_HOURS),
-        Fault.too_many(36_000, status=503),
+        lambda: Fault.too_many(36_000),
+        lambda: Fault.too_many(datetime.now(UTC) + IN_TEN_HOURS),
+        lambda: Fault.too_many(36_000, status=503),
     ],
     ids=["seconds", "date", "503"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_run_whose_system_asks_for_ten_hours_waits_and_the_next_goes_on(
-    fault: Fault, method: str, tmp_path: Path
+    fault: Callable[[], Fault], method: str, tmp_path: Path
 ) -> None:
     with MisbehavingServer(seed=1) as server:
         scene = Scene(server, tmp_path)
-        server.fault(fault, method=method, path="^/users", nth=20, times=1_000)
+        server.fault(fault(), method=method, path="^/users", nth=20, times=1_000)
 
         finished = scene.desk.run()
         server.behave()

@@ -194,6 +194,11 @@ def test_the_revision_is_the_same_for_what_means_the_same() -> None:
     assert len(job_revision(Job.model_validate(JOB))) == 16
 
 
+def test_how_long_the_target_may_be_behind_is_no_matter_of_the_revision() -> None:
+    behind = JOB | {"target": {**JOB["target"], "settle": "5m"}}
+    assert job_revision(Job.model_validate(JOB)) == job_revision(Job.model_validate(behind))
+
+
 def test_the_revision_changes_with_what_is_read_mapped_or_written() -> None:
     variants = [
         JOB,

@@ -135,6 +135,7 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "issued": certificate.issued,
         "text": str(certificate),
         "doubts": certificate.doubts,
+        "readings": certificate.readings,
         "ended_by": end.reason if end else None,
         "pages": end.pages if end else None,
         "records": end.records if end else None,

@@ -25,6 +25,7 @@ from .sync.events import (
     PageDone,
     PhaseBegan,
     Pinned,
+    ReadAgain,
     ReadEnded,
     ReadRestarted,
     ReadResumed,
@@ -163,6 +164,8 @@ class LogObserver:
         match event:
             case ReadResumed():
                 self._log.info("read.resumed", page=event.page, seen=event.counts.seen)
+            case ReadAgain():
+                self._log.info("read.again", reading=event.reading, reason=event.reason)
             case ReadRestarted():
                 self._log.warning("read.restarted", reason=event.reason)
             case TriedAgain():

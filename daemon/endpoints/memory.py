@@ -60,7 +60,8 @@ class MemorySource:
             is_last = start + len(batch) == len(records)
             leads_on = f"{number}:{count}:{self._place(batch[-1])}" if self.resumes and not is_last else None
             yield Page(number, tuple(_ENCODER.encode(record) for record in batch), leads_on)
-        yield End("no next page", max(number, 1), count, self.total)
+        by_number = number > 1 and not self.resumes
+        yield End("no next page", max(number, 1), count, self.total, by_number=by_number)
 
     def _place(self, record: Any) -> int:
         return self._places.setdefault(id(record), (record, len(self._places) + 1))[1]

@@ -82,6 +82,7 @@ class RestList:
         call = self._template.render(scope, body=scope if self._template.has_own_body else None)
         pager = Pager(self._facts.paging, base=self._exchange.client.host)
         step: PageRequest | ListEnd = self._begin(pager, call, resume)
+        by_number, totals = resume is None, {pager.total} - {None}
         while isinstance(step, PageRequest):
             here = step.token
             content, facts = self._page(call, step, pager.pages + 1)
@@ -89,8 +90,18 @@ class RestList:
                 step = pager.after(facts)
             except PageError as error:
                 raise MalformedError(f"{self._exchange.name}: {self._what}: {error}") from error
-            yield ListPage(pager.pages, content, self._resume(pager, step, here))
-        yield End(REASONS[step.reason], step.pages, step.records, step.total)
+            leads_on = self._resume(pager, step, here)
+            by_number = by_number and leads_on is None
+            totals = (totals | {pager.total}) - {None}
+            yield ListPage(pager.pages, content, leads_on)
+        yield End(
+            REASONS[step.reason],
+            step.pages,
+            step.records,
+            step.total,
+            by_number=by_number and step.pages > 1,
+            totals_differ=len(totals) > 1,
+        )
 
     def _begin(self, pager: Pager, call: Call, resume: str | None) -> PageRequest:
         if resume is None:

@@ -160,6 +160,7 @@ def certificate(subject: Certificate) -> dict[str, Any]:
         "issued": subject.issued,
         "text": str(subject),
         "doubts": subject.doubts,
+        "readings": subject.readings,
         "ended_by": end.reason if end else None,
         "pages": end.pages if end else None,
         "records": end.records if end else None,

@@ -16,6 +16,13 @@ class End:
     records: int
     total: int | None
     """The number of records that the API itself gave; None when it gives none."""
+    by_number: bool = False
+    """Whether there were several pages, and nothing but numbers led from one to the next, as far as can be told."""
+    totals_differ: bool = False
+    """Whether the API gave another total on another page."""
+
+
+TWICE = "a record came on two pages, so the source changed while it was read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,10 @@ class Certificate:
     """None when the read did not reach an end."""
     doubts: tuple[str, ...] = ()
     """Why completeness is not proven; empty when it is."""
+    drifted: bool = False
+    """Whether nothing but a change of the source during the read is in doubt: another reading may show more."""
+    readings: int = 1
+    """How often the source was read for it; it tells of the last time."""
 
     @property
     def issued(self) -> bool:
@@ -33,21 +44,30 @@ class Certificate:
         return self.end is not None and not self.doubts
 
     def __str__(self) -> str:
+        at = f" at the {_ORDINALS.get(self.readings, f'{self.readings}th')} reading" if self.readings > 1 else ""
         if self.end is None:
-            return "not complete: " + "; ".join(self.doubts or ("the read did not reach its end",))
+            return f"not complete{at}: " + "; ".join(self.doubts or ("the read did not reach its end",))
         if self.doubts:
-            return "not complete: " + "; ".join(self.doubts)
+            return f"not complete{at}: " + "; ".join(self.doubts)
         total = f" of {self.end.total}" if self.end.total is not None else ""
         pages = "1 page" if self.end.pages == 1 else f"{self.end.pages} pages"
-        return f"complete: {self.end.records}{total} records on {pages}, ended by {self.end.reason}"
+        return f"complete{at}: {self.end.records}{total} records on {pages}, ended by {self.end.reason}"
 
 
-def certify(end: End | None, doubts: tuple[str, ...]) -> Certificate:
+_ORDINALS = {2: "2nd", 3: "3rd"}
+
+
+def certify(end: End | None, doubts: tuple[str, ...], drift: tuple[str, ...] = ()) -> Certificate:
     """Issue a certificate for a read that ended with `end`, or say why not.
 
-    `doubts` are what the reader noticed by itself: unreadable records, keys met twice, an interruption.
+    `doubts` are what the reader noticed by itself: unreadable records, keys met twice, an interruption. `drift` is what
+    it noticed of changes that were made meanwhile.
     """
-    found = list(doubts)
+    moved = list(drift)
     if end is not None and end.total is not None and end.total != end.records:
-        found.append(f"the API counts {end.total} records, {end.records} arrived")
-    return Certificate(end=end, doubts=tuple(found))
+        moved.append(f"the API counts {end.total} records, {end.records} arrived")
+    elif end is not None and end.by_number and end.totals_differ:
+        # By tokens of the API's own a new record comes last, and may; by numbers any change may hide a record.
+        moved.append("the API's total changed while the pages were read by their numbers")
+    drifted = end is not None and bool(moved) and not doubts
+    return Certificate(end=end, doubts=(*doubts, *moved), drifted=drifted)

@@ -184,8 +184,9 @@ class _Run:
             broke = [f"the read broke off: {error}"]
             raise
         finally:
-            self._certificate = certify(end, (*broke, *reading.intake.doubts, *self._remarks.doubts))
+            self._certificate = certify(end, (*broke, *reading.doubts), reading.intake.drift)
             self._ports.observe(ReadEnded(self._certificate))
+        self._certificate = reading.prove(self._certificate, check_stop=self._check_stop)
         return reading
 
     def _page(self, reading: Reading, page: Page) -> None:

@@ -58,6 +58,15 @@ class ReadRestarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAgain:
+    """The source is read once more for its keys alone, before anything of it is taken for gone."""
+
+    reading: int
+    """Counted from 1; the first one is the read."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TriedAgain:
     """Changes that the target refused are sent again, now that others have gone through."""
 
@@ -114,6 +123,7 @@ Event: TypeAlias = (
     | TargetListed
     | ReadResumed
     | ReadRestarted
+    | ReadAgain
     | PageDone
     | RecordsRejected
     | ReadEnded

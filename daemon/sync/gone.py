@@ -25,6 +25,11 @@ def gone(ports: Ports, seen: Seen, *, check_stop: Callable[[], None]) -> Iterato
         yield [link for link in batch if link.id not in seen]
 
 
+def is_ours(link: Link, job: Job) -> bool:
+    """Say whether a record may be deleted by this job: one that it created, or any that it leads to if it says so."""
+    return link.owned or job.target.delete_adopted
+
+
 def plan_deletes(
     job: Job,
     ports: Ports,
@@ -41,7 +46,7 @@ def plan_deletes(
     that was found under another key of this read is not gone: that key's link takes over whose it is, once stored.
     """
     for links in gone(ports, seen, check_stop=check_stop):
-        ours = [link for link in links if link.owned or job.target.delete_adopted]
+        ours = [link for link in links if is_ours(link, job)]
         heirs = _heirs(ours, ports, seen)
         dying = [link for link in ours if link.target_id not in heirs and link.target_id not in remarks.adopted]
         resting = planner.rests.among({link.key: b"" for link in dying})

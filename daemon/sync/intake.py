@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from daemon.values import Record
 
 from . import canonical
+from .certificate import TWICE
 from .change import Fate, Link, Reject
 from .counts import Counts
 from .events import RecordsRejected
@@ -53,8 +54,12 @@ class Intake:
         self._seen = seen
         self._blocked = blocked
         self._doubled: set[str] = set()
+        self._before: Mapping[str, bytes] = {}
+        """The raw fingerprints of the page before, by key."""
         self.doubts = list(doubts)
         """Why the read cannot be called complete, as far as its records show."""
+        self.drift: tuple[str, ...] = ()
+        """The same, for what shows no more than that the source changed while it was read."""
 
     # ---- parse -------------------------------------------------------------------------------------------------
 
@@ -103,15 +108,24 @@ class Intake:
     def once(self, keyed: list[Keyed], links: Mapping[str, Link], harvest: Harvest) -> list[Keyed]:
         """Return the records whose key came only once so far; reject both sides of the others.
 
-        All of them are seen from now on.
+        The same record once more on a later page contradicts nothing and is counted once, where it is known what the
+        first was like: unchanged, or on the page before. Rows move on while somebody puts others before them. All of
+        them are seen from now on.
         """
         times = Counter(one.key for one in keyed)
         known = self._ports.journal.known(list(times))
         fresh = []
+        before, self._before = self._before, {one.key: one.raw for one in keyed}
         for one in keyed:
             link = links.get(one.key)
             # A blocked key is known to this run from its recovery, not from a record.
-            met = (one.key in known and one.key not in self._blocked) or (link is not None and self._met(link))
+            has_row = one.key in known and one.key not in self._blocked
+            met = has_row or (link is not None and self._met(link))
+            was_so = link is not None and met and not has_row and link.raw == one.raw
+            if times[one.key] == 1 and (was_so or before.get(one.key) == one.raw):
+                self.drift = (TWICE,)
+                harvest.count(seen=-1)
+                continue
             if met:
                 self._spoil(one.key, known.get(one.key), harvest, had_row=one.key in known)
             if met or times[one.key] > 1:
@@ -123,6 +137,17 @@ class Intake:
             if (link := links.get(key)) is not None:
                 self._seen.add(link.id)
         return fresh
+
+    def meet(self, keyed: list[Keyed]) -> bool:
+        """Note that these were met, and say whether one of them was before, as far as it can be told."""
+        links = self._ports.links.by_key([one.key for one in keyed])
+        keys = {one.key: one.raw for one in keyed}
+        again = len(keys) < len(keyed) or not self._before.keys().isdisjoint(keys)
+        again = again or any(self._met(link) for link in links.values())
+        for link in links.values():
+            self._seen.add(link.id)
+        self._before = keys
+        return again
 
     def has_met(self, page: Page) -> bool:
         """Say whether a record of this page was met before, as far as it has a link. The page is not taken in."""

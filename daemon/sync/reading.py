@@ -1,12 +1,12 @@
 """The read of one run: what it has come to so far, and whether it begins at the beginning or at a mark."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from daemon.errors import MalformedError, RefusedError, UnavailableError
 from daemon.spec import Job, Mode
 
-from .certificate import End
+from .certificate import Certificate, End
 from .counts import Counts
 from .events import ReadRestarted, ReadResumed
 from .finder import Finder
@@ -15,6 +15,7 @@ from .mapping import JobMapping
 from .mark import Mark
 from .planner import Planner
 from .ports import Page, Ports
+from .proof import prove
 from .remarks import Remarks
 from .retry import Rests
 from .seen import Seen
@@ -41,10 +42,11 @@ class Reading:
         remembered = ports.links.count()
         if job.mode is Mode.MIRROR and remembered.links:
             remarks.expect_deletes()
+        self._job = job
+        self._mapping = mapping
         self._ports = ports
         self._remarks = remarks
         self._finder = finder
-        self._revision = mapping.revision
         self.counts = mark.counts if mark else Counts()
         """Where the counts of this read begin."""
         self.known = mark.known if mark else max(remembered.links, finder.index.count() if finder.index else 0)
@@ -82,19 +84,28 @@ class Reading:
         self.resume = page.resume
         return counts
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the read cannot be called complete, other than that the source may have changed meanwhile."""
+        return (*self.intake.doubts, *self._remarks.doubts)
+
+    def prove(self, first: Certificate, *, check_stop: Callable[[], None]) -> Certificate:
+        """Read again where one reading is no proof of what is gone; return the certificate after that."""
+        return prove(first, self._job, self._mapping, self._ports, self.seen, check_stop=check_stop)
+
     def save(self, counts: Counts) -> None:
         """Save a mark after the last page, where the source can go on from there. Nothing before it may be pending."""
         if self.resume is None:
             return  # only a number leads there, and under it other records stand by then
         mark = Mark(
-            revision=self._revision,
+            revision=self._mapping.revision,
             resume=self.resume,
             counts=counts,
             creates=self.planner.creates,
             updates=self.planner.updates,
             known=self.known,
             listed=self._finder.index is not None,
-            doubts=(*self.intake.doubts, *self._remarks.doubts_after(ADOPTED_MARKED)),
+            doubts=(*self.intake.doubts, *self.intake.drift, *self._remarks.doubts_after(ADOPTED_MARKED)),
             adopted=tuple(sorted(self._remarks.adopted)[:ADOPTED_MARKED]),
             seen=self.seen.bits(self._ports.links.count().highest),
             judged=self.seen.judged,

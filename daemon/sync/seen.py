@@ -19,6 +19,11 @@ class Seen:
         if link_id <= self.highest:
             self._bits[link_id >> 3] |= 1 << (link_id & 7)
 
+    def add_all(self, other: "Seen") -> None:
+        """Note all that another one met, as far as it concerns this one."""
+        for at, bits in enumerate(other._bits[: len(self._bits)]):
+            self._bits[at] |= bits
+
     def __contains__(self, link_id: int) -> bool:
         return link_id <= self.highest and bool(self._bits[link_id >> 3] & 1 << (link_id & 7))
 

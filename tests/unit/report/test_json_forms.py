@@ -81,6 +81,7 @@ def test_the_end_of_a_run_tells_its_exit_code_and_its_rejects() -> None:
         "issued": False,
         "text": str(BROKEN),
         "doubts": ["the read broke off: HTTP 502 from hr"],
+        "readings": 1,
         "ended_by": None,
         "pages": None,
         "records": None,

@@ -224,7 +224,7 @@ def test_a_lost_answer_is_never_part_of_it() -> None:
 
 
 def test_a_key_that_came_twice_is_not_written_by_it() -> None:
-    records = [one(0, manager=9), *(one(number) for number in range(1, 7)), one(0, manager=9), one(9)]
+    records = [one(0, manager=9), *(one(number) for number in range(1, 7)), one(0, manager=8), one(9)]
     desk = bench(*records)
 
     result = desk.run(slice_changes=1)

@@ -27,6 +27,7 @@ from daemon.sync.certificate import Certificate
 from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Event, Observe, PhaseBegan
 from daemon.sync.guards import Allowance
+from daemon.sync.options import Options
 from daemon.sync.outcome import Ending, Result
 from daemon.sync.ports import Ports, Source, Target
 
@@ -102,7 +103,7 @@ class Worker:
         with Database.scratch() as scratch, self._pool(job) as pool:
             journal = SqlJournal(scratch, run="plan", job=name, lease=None, clock=self.clock, links_are_kept=False)
             ports = self._ports(name, job, journal, SqlTargetIndex(scratch, "plan"), pool, observe)
-            options = engine.Options(run="plan", writes=False, stopping=self.stop.is_set)
+            options = Options(run="plan", writes=False, stopping=self.stop.is_set)
             result = engine.run(job, ports, options)
             yield Planned(
                 name, result, Changes(journal), journal.tally(), self._unresolved(name), self._held_run(name, result)
@@ -192,7 +193,7 @@ class Worker:
     ) -> Result:
         lost = threading.Event()
         journal = SqlJournal(self.database, run=run, job=name, lease=lease, clock=self.clock)
-        options = engine.Options(
+        options = Options(
             run=run,
             writes=True,
             window=self._window(job),

@@ -4,8 +4,8 @@
 socket, file or thread.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from daemon.errors import EndpointError, StoppedError, UnavailableError
@@ -17,13 +17,13 @@ from .counts import Counts
 from .events import FieldContested, PageDone, PhaseBegan, Pinned, ReadEnded, both
 from .finder import Finder
 from .gone import gone, plan_deletes
-from .guards import Allowance, Facts, withheld_kinds
+from .guards import Facts, withheld_kinds
 from .judgement import Judgement
 from .mapping import JobMapping
 from .mark import Mark
+from .options import Options
 from .outcome import Ending, Phase, Result, Verdict, ending_of
 from .permits import Permits
-from .pin import Pin
 from .ports import Page, Ports
 from .reading import Reading, take_up
 from .recovery import recover
@@ -33,33 +33,7 @@ from .remarks import Remarks
 from .retry import Rests
 from .rounds import Rounds
 
-SLICE_CHANGES = 50_000
-"""Changes that are journalled before they are guarded and applied: bounds journal and memory of a long first load."""
-
-SLICE_PAGES = 1_000
-"""Pages after which a slice ends as well, where the source can be taken up after it, so that a long read in which
-little changes makes progress too."""
-
 WRITES = (Kind.CREATE, Kind.UPDATE)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What one run is asked to do."""
-
-    run: str
-    """The run's id; with a change's seq it makes the idempotency key."""
-    writes: bool
-    """False for a plan: stop before apply, and touch nothing."""
-    window: int = 4
-    """Changes under way at once."""
-    slice_changes: int = SLICE_CHANGES
-    slice_pages: int = SLICE_PAGES
-    allowance: Allowance = field(default_factory=Allowance)
-    pin: Pin | None = None
-    """The plan that a person let pass; the run then plans the whole, in one slice, before it applies anything."""
-    stopping: Callable[[], bool] = lambda: False
-    """Turns true when the run should start nothing new and come to an end."""
 
 
 def run(job: Job, ports: Ports, options: Options) -> Result:

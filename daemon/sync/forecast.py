@@ -18,6 +18,7 @@ from .change import Change, Fate, Kind, Link
 from .events import ChangesSettled, Event, RecordsRejected, Resolved
 from .guards import Allowance, Facts, judge
 from .mapping import JobMapping
+from .options import Options
 from .outcome import Result
 from .ports import Page, Ports
 from .rehearsal import WouldWriteError
@@ -112,7 +113,7 @@ def foretell(job: Job, ports: Ports, found: Search | None, *, key: str, stopping
         return kept
     watch = _Watch()
     rehearsed = replace(ports, source=_FoundPages(found), observe=watch)
-    options = engine.Options(run=RUN, writes=True, window=1, allowance=_ANYTHING, stopping=stopping)
+    options = Options(run=RUN, writes=True, window=1, allowance=_ANYTHING, stopping=stopping)
     try:
         result = engine.run(job, rehearsed, options)
     except WouldWriteError as would:

@@ -10,8 +10,9 @@ from .change import Change, Fate, Kind, Outcome
 from .counts import Counts
 from .delete import GONE
 from .events import Resolved
+from .journal import Journal
 from .permits import Permits
-from .ports import Journal, Links, Ports, Target, TargetIndex
+from .ports import Links, Ports, Target, TargetIndex
 from .retry import classed
 from .write import RunStopError, looked_up, resolve
 

@@ -11,9 +11,10 @@ import pytest
 from daemon.errors import StateError
 from daemon.sync.change import AGAIN, Change, Fate, Kept, Kind, Link, Outcome, Reject, Retry
 from daemon.sync.counts import Counts
+from daemon.sync.journal import Journal
 from daemon.sync.mark import Mark
 from daemon.sync.outcome import TAKEN_UP, Ending
-from daemon.sync.ports import Journal, LinkCount, Links, TargetIndex, TargetRecord
+from daemon.sync.ports import LinkCount, Links, TargetIndex, TargetRecord
 
 SETTLE = timedelta(seconds=30)
 WRITES = [Kind.CREATE, Kind.UPDATE]

@@ -33,6 +33,7 @@ from daemon.sync import engine
 from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Event, ReadResumed
 from daemon.sync.guards import Allowance
+from daemon.sync.options import Options
 from daemon.sync.outcome import SETTLED, Result
 from daemon.sync.ports import Ports
 from daemon.sync.retry import REST
@@ -294,7 +295,7 @@ def paced(pace: Pace) -> Iterator[None]:
         "window": pace.window,
     }
 
-    def call(job: Job, ports: Ports, options: engine.Options) -> Result:
+    def call(job: Job, ports: Ports, options: Options) -> Result:
         return run(job, replace(ports, pool=InlinePool()), replace(options, **cast("Any", steps)))
 
     with mock.patch.object(engine, "run", call):

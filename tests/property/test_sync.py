@@ -20,6 +20,7 @@ from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.counts import Counts
 from daemon.sync.events import Event, ReadResumed
 from daemon.sync.guards import Allowance
+from daemon.sync.options import Options
 from daemon.sync.outcome import Ending, Result
 from daemon.sync.pin import Digests, Pin
 from daemon.sync.ports import Accepted, Ports, Written
@@ -595,7 +596,7 @@ class World:
             lambda: engine.run(
                 self.job,
                 ports,
-                engine.Options(
+                Options(
                     run=run,
                     writes=writes,
                     allowance=allowance,

@@ -11,6 +11,7 @@ from daemon.endpoints.memory import MemorySource
 from daemon.spec import Job
 from daemon.sync import engine
 from daemon.sync.change import Fate, Kind
+from daemon.sync.options import Options
 from daemon.sync.outcome import Ending, Result
 from daemon.sync.ports import Ports
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
@@ -73,7 +74,7 @@ class Scene:
             pool=StopsWhenSent(stop),
             observe=lambda event: None,
         )
-        options = engine.Options(run=f"run{self.runs}", writes=True, window=4, stopping=stop.is_set)
+        options = Options(run=f"run{self.runs}", writes=True, window=4, stopping=stop.is_set)
         result = engine.run(job, ports, options)
         return result, {kind: number for kind, number in journal.tally().items() if number}
 

@@ -18,7 +18,8 @@ from daemon.store.links import SqlLinks
 from daemon.store.statements import execute
 from daemon.sync.change import Fate, Kind, Outcome, Reject
 from daemon.sync.counts import Counts
-from daemon.sync.ports import Journal, Links, TargetIndex
+from daemon.sync.journal import Journal
+from daemon.sync.ports import Links, TargetIndex
 from tests.contract.journal import WRITES, a_change, a_link, plan, send, settle
 from tests.unit.store.places import HandClock, SqlWorld, other_owner
 

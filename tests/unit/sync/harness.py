@@ -9,6 +9,7 @@ from daemon.spec import Job
 from daemon.sync import engine
 from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
+from daemon.sync.options import Options
 from daemon.sync.outcome import Result
 from daemon.sync.ports import Ports
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
@@ -90,9 +91,7 @@ class Bench:
         result = engine.run(
             self.job,
             ports,
-            engine.Options(
-                run=run, writes=writes, allowance=allowance or Allowance(), slice_changes=slice_changes, **options
-            ),
+            Options(run=run, writes=writes, allowance=allowance or Allowance(), slice_changes=slice_changes, **options),
         )
         if writes and result.selection is not None:
             self.state.seen = result.counts.seen

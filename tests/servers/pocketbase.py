@@ -14,6 +14,7 @@ from tests.servers.install import VENV
 from tests.servers.process import free_port, require, running
 
 ROOT_USER = "root@example.test"
+SYNC_ROOT = "sync-root@example.test"
 USER = "sync@example.test"
 PASSWORD = "s3cretpass1"  # the server dies with the test run
 AUTH_COLLECTION = "users"
@@ -113,14 +114,16 @@ class PocketBase:
         *,
         unique: Iterable[str] = (),
         refuse_strangers: bool = False,
+        superusers_only: bool = False,
     ) -> str:
         """Make an empty collection, whether or not there was one; the path of its records below `url`.
 
         A field that is only named is a text; `updated` (milliseconds, set by the server) is always there.
         Any user may do anything. Without a valid token, PocketBase itself shows an empty list with 200 and
-        answers 400 to a create, 404 to the rest; `refuse_strangers` makes it 401 throughout.
+        answers 400 to a create, 404 to the rest; `refuse_strangers` makes it 401 throughout, and `superusers_only`,
+        which lets nobody but superusers in, 403.
         """
-        rule = ANY_USER_OR_401 if refuse_strangers else ANY_USER
+        rule = None if superusers_only else ANY_USER_OR_401 if refuse_strangers else ANY_USER
         spec = {
             "name": name,
             "type": "base",
@@ -140,6 +143,18 @@ class PocketBase:
         duration = {"authToken": {"duration": lives_s}}
         self._ask("PATCH", f"/collections/{AUTH_COLLECTION}", duration).expect(200)
         return self._log_in(AUTH_COLLECTION, USER)
+
+    def superuser(self) -> str:
+        """A token of a superuser who is there for the tests."""
+        who = {"email": SYNC_ROOT, "password": PASSWORD, "passwordConfirm": PASSWORD}
+        self._ask("POST", "/collections/_superusers/records", who).expect(200, 400)
+        return self._log_in("_superusers", SYNC_ROOT)
+
+    def revoke_superusers(self) -> None:
+        """Make the tokens of `superuser()` worth as much as expired ones, at once."""
+        query = urlencode({"filter": f"email = '{SYNC_ROOT}'"})
+        for one in self._ask("GET", f"/collections/_superusers/records?{query}").expect(200).json()["items"]:
+            self._ask("DELETE", f"/collections/_superusers/records/{one['id']}").expect(204)
 
     def seed(self, collection: str, records: Iterable[Mapping[str, Any]]) -> None:
         """Create records, a thousand in one transaction."""

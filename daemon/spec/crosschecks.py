@@ -18,6 +18,7 @@ from .answers import answer_problems, replace_problems
 from .grammar import names, parse_expression, parse_template, suggestion
 from .ignored import ignore_problems
 from .marks import Marks
+from .paging import paging_problems
 from .problems import Path_, Problem
 
 _RECORD = frozenset({"record"})
@@ -83,7 +84,7 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
         _bodies, _expressions, _templates, _nesting, _jmespaths, _times, address_problems, answer_problems,
-        ignore_problems, replace_problems,
+        ignore_problems, paging_problems, replace_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after]

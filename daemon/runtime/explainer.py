@@ -204,7 +204,7 @@ class _Inquiry:
     def _search(self, *, to_the_end: bool) -> Search:
         # Under a name of its own, so that the keys it notes are not taken for rejects of this job.
         ports = self._ports(self._links, self._journal(self._scratch, run=_SEARCH, job=_SEARCH))
-        return search(self._mapping, ports, self._keys, to_the_end=to_the_end, check_stop=self._check_stop)
+        return search(self._job, self._mapping, ports, self._keys, to_the_end=to_the_end, check_stop=self._check_stop)
 
     def _look(self, memory: _Memory, wanted: Document | None) -> Looked:
         return look(

@@ -132,6 +132,8 @@ def _kept(job: Job, found: Search) -> Forecast | None:
         return Forecast(
             Verb.KEEP, f"{_gone(found)}, but the read is {found.certificate}: nothing is deleted without proof"
         )
+    if found.met_again:
+        return Forecast(Verb.KEEP, "the first reading of the source passed over it, and another one met it")
     return None
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from daemon.errors import EndpointError, StoppedError
+from daemon.spec import Job
 from daemon.values import Record
 
 from .certificate import Certificate, End, certify
@@ -14,6 +15,7 @@ from .harvest import Harvest
 from .intake import Intake, opened
 from .mapping import JobMapping, UnmappableError
 from .ports import Page, Ports
+from .proof import prove
 from .seen import Seen
 
 KEPT = 10
@@ -50,7 +52,9 @@ class Search:
     error: EndpointError | None = None
     """Why the read broke off."""
     met: Seen = field(default_factory=lambda: Seen(0))
-    """The links whose records were met before the reading stopped."""
+    """The links whose records were met before the reading stopped, or when the source was read again."""
+    met_again: bool = False
+    """Whether the record, not met by the first reading, was met when the source was read again."""
 
     @property
     def is_met(self) -> bool:
@@ -59,6 +63,7 @@ class Search:
 
 
 def search(
+    job: Job,
     mapping: JobMapping,
     ports: Ports,
     keys: Collection[str],
@@ -68,9 +73,9 @@ def search(
 ) -> Search:
     """Read the source until a page holds a record with one of these keys, which `where` does not keep out.
 
-    `to_the_end` reads on, to meet a second one. What the read proves is judged as a run judges it, doubled keys
-    included; for that the keys that were met stand in the ports' journal, which must be a scratch one. A source that
-    is away is told of in the result; StoppedError is raised.
+    `to_the_end` reads on, to meet a second one. What the read proves is judged as a run judges it, doubled keys and
+    further readings included; for that the keys that were met stand in the ports' journal, which must be a scratch one.
+    A source that is away is told of in the result; StoppedError is raised.
     """
     found = Search(met=Seen(ports.links.count().highest))
     intake = Intake(mapping, ports, seen=found.met, blocked=frozenset())
@@ -90,7 +95,10 @@ def search(
     except EndpointError as error:
         found.error = error
         return found
-    found.certificate = certify(end, tuple(intake.doubts))
+    certificate = certify(end, tuple(intake.doubts), intake.drift)
+    found.certificate = prove(certificate, job, mapping, ports, found.met, check_stop=check_stop)
+    links = ports.links.by_key(list(keys)).values()
+    found.met_again = not found.is_met and any(link.id in found.met for link in links)
     return found
 
 

@@ -23,6 +23,7 @@ def forecast_of(job: Job, source: Source, target: Target, state: MemoryState, ke
         return Ports(source, seeing, links, journal, MemoryIndex(), InlinePool(), lambda event: None)
 
     found = search(
+        job,
         JobMapping(job),
         ports(real, MemoryJournal(MemoryState(), "search", writes=False)),
         keys_shown_as(key, 1),

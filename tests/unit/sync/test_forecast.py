@@ -15,6 +15,7 @@ from daemon.sync.forecast import Forecast, Verb
 from daemon.sync.ports import TargetRecord
 from daemon.sync.search import Search
 from tests.fakes.rehearsing import forecast_of
+from tests.fakes.shifting import ShiftingSource, leave
 from tests.unit.sync.harness import Bench, job, people, person
 
 
@@ -85,7 +86,12 @@ def test_a_record_that_is_gone_is_deleted_when_the_read_proves_it(settled: Bench
 
 
 @pytest.mark.parametrize(
-    ("trouble", "says"), [({"name": "Nobody"}, "no usable key"), (person(5), "two records have the same key")]
+    ("trouble", "says"),
+    [
+        ({"name": "Nobody"}, "no usable key"),
+        (person(5, name="Twin"), "two records have the same key"),
+        (person(5), "a record came on two pages"),
+    ],
 )
 def test_a_record_that_is_gone_is_kept_when_the_read_proves_nothing(
     settled: Bench, trouble: dict[str, Any], says: str
@@ -97,6 +103,16 @@ def test_a_record_that_is_gone_is_kept_when_the_read_proves_nothing(
 
     assert forecast.verb is Verb.KEEP
     assert says in forecast.why
+
+
+def test_a_record_that_only_another_reading_meets_is_kept(settled: Bench) -> None:
+    moving = ShiftingSource(settled.source.records, page_size=3, says_total=False)
+    moving.edit(1, 1, leave("E0"))  # the rows behind move up, and E3 to a page that was read already
+
+    forecast, _ = forecast_of(settled.job, moving, settled.target, settled.state, "E3")
+
+    assert forecast.verb is Verb.KEEP
+    assert "another one met it" in forecast.why
 
 
 def test_two_new_records_with_one_key_prove_nothing_either(settled: Bench) -> None:
@@ -166,7 +182,7 @@ def test_a_record_that_cannot_be_mapped_is_rejected_with_the_reason() -> None:
 
 
 def test_the_second_of_two_records_is_looked_for_once_a_run_has_met_it(settled: Bench) -> None:
-    settled.source.records.append(person(0))
+    settled.source.records.append(person(0, name="Twin"))
     settled.run()
 
     forecast, found = explained(settled, "E0")

@@ -191,6 +191,7 @@ def test_a_run_that_is_killed_among_its_deletes_deletes_nobody_who_came_back(sce
     scene.assert_well()
 
 
+@pytest.mark.edge(44)
 def test_a_second_run_of_the_same_job_is_turned_away_and_told_by_whom(scene: Scene) -> None:
     scene.slowed("POST")
     with scene.folder.started("run", "people") as first:
@@ -218,6 +219,7 @@ def test_one_record_that_is_refused_ends_with_3_and_a_reason(scene: Scene) -> No
     assert len(scene.users.records()) == PEOPLE - 1
 
 
+@pytest.mark.suffering(6)
 def test_too_many_deletes_are_held_back_with_5_and_a_way_out(scene: Scene) -> None:
     scene.filled()
     for number in range(60):
@@ -244,6 +246,7 @@ def test_a_host_that_is_down_ends_with_6_and_is_named(scene: Scene) -> None:
     assert f"127.0.0.1:{port}" in run.stdout + run.stderr
 
 
+@pytest.mark.suffering(19)
 def test_a_slip_in_the_configuration_ends_with_78_its_place_and_a_caret(scene: Scene) -> None:
     config = scene.folder.path / "crudsd.yaml"
     config.write_text(config.read_text().replace('"mode": "mirror"', '"mode": "miror"'))
@@ -353,6 +356,7 @@ def test_a_state_folder_that_may_not_be_written_is_an_error_and_nothing_is_asked
     assert scene.server.requests == ()
 
 
+@pytest.mark.edge(41)
 def test_a_state_file_that_may_not_be_written_any_more_is_an_error_and_nothing_is_asked(scene: Scene) -> None:
     scene.filled()
     scene.people.put([person(900)])
@@ -365,6 +369,7 @@ def test_a_state_file_that_may_not_be_written_any_more_is_an_error_and_nothing_i
     assert scene.server.requests == ()
 
 
+@pytest.mark.edge(41)
 @pytest.mark.parametrize("size_kb", [64, 512, 768])
 def test_a_disk_that_fills_up_is_an_error_and_nothing_is_sent_that_is_not_journalled(
     scene: Scene, size_kb: int

@@ -142,6 +142,7 @@ def test_a_service_that_is_killed_goes_on_at_once_when_it_is_started_again(scene
     scene.assert_well()
 
 
+@pytest.mark.edge(44)
 def test_a_service_whose_state_was_taken_over_ends_and_not_as_if_it_were_asked_to(scene: Scene) -> None:
     with scene.served() as process:
         assert "READY=1" in scene.heard()

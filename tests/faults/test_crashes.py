@@ -114,6 +114,7 @@ def scenes_in(path: Path, warm: Nursery) -> Iterator[Callable[[Case], Scene]]:
         yield make
 
 
+@pytest.mark.edge(42)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_run_that_is_killed_at_any_step_is_made_good_by_the_next(
     case: Case,
@@ -131,7 +132,7 @@ def test_a_run_that_is_killed_at_any_step_is_made_good_by_the_next(
     assert "\n".join(failures) == ""
 
 
-@pytest.mark.edge(23, 24)
+@pytest.mark.edge(23, 24, 42)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_run_that_is_killed_at_any_moment_of_a_request_is_made_good_by_the_next(
     case: Case,

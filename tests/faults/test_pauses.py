@@ -46,6 +46,7 @@ def scenes(warm: tuple[Nursery, Nursery], tmp_path: Path) -> Iterator[Callable[.
         yield make
 
 
+@pytest.mark.edge(15)
 @pytest.mark.parametrize("at_once", [1, 4])
 def test_a_run_that_is_told_to_end_at_any_step_finishes_what_it_began_and_the_next_run_the_rest(
     at_once: int, scenes: Callable[..., Scene], long: bool, record_property: Callable[[str, object], None]
@@ -84,6 +85,7 @@ def told_to_end(scene: Scene, point: str, at_once: int) -> None:
     assert {one.key for one in scene.server.applied} <= done
 
 
+@pytest.mark.edge(44)
 @pytest.mark.parametrize("way", Way)
 def test_a_run_that_is_paused_past_its_lease_neither_sends_nor_commits_anything_when_it_wakes(
     way: Way,

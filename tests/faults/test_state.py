@@ -36,6 +36,7 @@ def scene(warm: Nursery, tmp_path: Path) -> Iterator[Scene]:
         yield Scene(server, tmp_path, warm, Way.LOOKUP)
 
 
+@pytest.mark.edge(41)
 def test_a_state_that_another_process_locks_in_mid_run_ends_it_with_nothing_sent_that_is_not_journalled(
     scene: Scene, long: bool, record_property: Callable[[str, object], None]
 ) -> None:
@@ -66,6 +67,7 @@ def locked_out(scene: Scene, point: str) -> Ended:
             return process.ended()
 
 
+@pytest.mark.edge(41)
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
 def test_a_state_that_is_taken_away_in_mid_run_ends_it_before_anything_more_is_sent(
     is_replaced: bool, scene: Scene, long: bool, record_property: Callable[[str, object], None]
@@ -139,6 +141,7 @@ def assert_harmless(scene: Scene, ended: Ended) -> None:
     assert max(created.values(), default=0) <= 1
 
 
+@pytest.mark.edge(41)
 @pytest.mark.parametrize("fault", [FSYNC, FULL], ids=["fsync fails", "disk full"])
 @pytest.mark.servers
 def test_a_disk_that_takes_nothing_ends_the_run_before_anything_is_sent(fault: str, scene: Scene, fiu: Fiu) -> None:
@@ -153,6 +156,7 @@ def test_a_disk_that_takes_nothing_ends_the_run_before_anything_is_sent(fault: s
     scene.assert_made_good()
 
 
+@pytest.mark.edge(41)
 @pytest.mark.parametrize("fault", [f"{FSYNC},probability=0.05", f"{FULL},probability=0.02"])
 @pytest.mark.servers
 def test_a_disk_that_fails_now_and_then_ends_the_run_with_everything_sent_in_the_journal(

@@ -111,6 +111,7 @@ def test_refused_credentials_fail_the_run_and_name_the_connection(scene: Scene) 
     assert "wrong" not in result.error
 
 
+@pytest.mark.edge(8, 12)
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -137,6 +138,7 @@ def test_an_answer_that_is_no_whole_new_page_fails_the_run_and_deletes_nothing(
     assert scene.server.writes() == []
 
 
+@pytest.mark.edge(13)
 @pytest.mark.parametrize(
     "fault",
     [
@@ -162,6 +164,7 @@ def test_a_network_that_is_gone_in_mid_read_deletes_nothing(scene: Scene, fault:
     assert scene.server.writes() == []
 
 
+@pytest.mark.edge(13)
 def test_a_passing_fault_is_ridden_out(scene: Scene) -> None:
     scene.server.fault(Fault.answer(503), method="GET", nth=2, times=1)
     scene.server.fault(Fault.cut_body(Cut.WRONG_LENGTH), method="GET", path="^/people", nth=3, times=1)
@@ -240,6 +243,7 @@ def test_a_target_that_goes_away_in_mid_write_is_finished_by_the_next_run(scene:
     assert scene.is_in_step()
 
 
+@pytest.mark.edge(41)
 def test_a_state_file_that_may_not_be_written_sends_nothing(scene: Scene) -> None:
     scene.desk.run()
     scene.server.forget()
@@ -253,6 +257,7 @@ def test_a_state_file_that_may_not_be_written_sends_nothing(scene: Scene) -> Non
     assert scene.server.writes() == []
 
 
+@pytest.mark.edge(41)
 def test_a_locked_state_file_sends_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.desk.run()
     scene.server.forget()
@@ -269,6 +274,7 @@ def test_a_locked_state_file_sends_nothing(scene: Scene, monkeypatch: pytest.Mon
     assert scene.server.writes() == []
 
 
+@pytest.mark.edge(45)
 def test_a_plan_writes_nothing_anywhere(scene: Scene) -> None:
     scene.desk.run()
     scene.people.remove("E1")

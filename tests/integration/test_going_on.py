@@ -69,6 +69,8 @@ def kill_at_page(scene: Scene, monkeypatch: pytest.MonkeyPatch, page: int) -> No
             scene.desk.run()
 
 
+@pytest.mark.edge(15)
+@pytest.mark.suffering(10)
 @pytest.mark.parametrize("page", range(1, PAGES + 1))
 def test_a_run_killed_at_any_page_is_gone_on_with_after_its_last_mark(
     server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
@@ -87,6 +89,7 @@ def test_a_run_killed_at_any_page_is_gone_on_with_after_its_last_mark(
     assert wrote(one.desk.run().result.counts) == (0, 0, 0)
 
 
+@pytest.mark.suffering(3)
 def test_a_killed_read_deletes_what_left_and_nothing_else(
     server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +183,7 @@ def marks(scene: Scene) -> int:
 # ---- the state is lost, or an old one ----
 
 
+@pytest.mark.edge(40)
 @pytest.mark.parametrize("target", [{}, WITH_LIST], ids=["look-up", "list"])
 def test_a_lost_state_deletes_nothing_and_links_by_key(
     server: MisbehavingServer, tmp_path: Path, target: dict[str, Any]
@@ -201,6 +205,7 @@ def test_a_lost_state_deletes_nothing_and_links_by_key(
     assert {f"E{number}" for number in range(5)} <= set(one.users.by_key())
 
 
+@pytest.mark.edge(40)
 @pytest.mark.parametrize("target", [{}, WITH_LIST], ids=["look-up", "list"])
 def test_an_old_backup_converges_without_doubles_or_wrong_deletes(
     server: MisbehavingServer, tmp_path: Path, target: dict[str, Any]

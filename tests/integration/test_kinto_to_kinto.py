@@ -132,6 +132,7 @@ def test_a_human_edit_at_the_target_is_not_overwritten_blindly(kinto: Kinto, tmp
     assert held(kinto, "edit_target")[3]["name"] == "By hand"
 
 
+@pytest.mark.edge(40)
 def test_a_lost_state_file_doubles_nothing_and_deletes_nothing(kinto: Kinto, tmp_path: Path) -> None:
     source, target = kinto.collection("lost_source"), kinto.collection("lost_target")
     kinto.put_many("lost_source", [person(number) for number in range(300)])

@@ -116,6 +116,8 @@ def test_ten_thousand_records_are_equal_then_idle_then_follow_a_change_set(
     assert held(pocketbase, "big_target") == held(pocketbase, "big_source")
 
 
+@pytest.mark.edge(16)
+@pytest.mark.suffering(1)
 def test_an_expired_token_that_hides_every_record_deletes_nothing(pocketbase: PocketBase, tmp_path: Path) -> None:
     """PocketBase answers a stranger with status 200 and no items: an outage that looks like an empty source."""
     source = pocketbase.create_collection("hidden_source", FIELDS)

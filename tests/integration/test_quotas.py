@@ -60,6 +60,7 @@ class Scene:
 # ---- budgets that the server counts ----
 
 
+@pytest.mark.edge(50)
 @pytest.mark.parametrize("dialect", ["ietf", "draft-03", "x-delta", "x-epoch"])
 def test_a_budget_that_the_server_states_is_never_overdrawn(dialect: Dialect, tmp_path: Path) -> None:
     with LimitedServer(70, 2, dialect=dialect, seed=1) as server:
@@ -103,6 +104,7 @@ def test_the_configured_quota_holds_for_repeats_too(tmp_path: Path) -> None:
         assert all(after - first >= 0.9 for first, after in zip(server.arrivals, server.arrivals[50:], strict=False))
 
 
+@pytest.mark.suffering(12)
 def test_two_jobs_share_the_quota_of_their_connection_and_both_go_on(tmp_path: Path) -> None:
     with LimitedServer(10_000, 60, seed=1) as server:
         scene = Scene(server, tmp_path)
@@ -133,6 +135,8 @@ def test_two_jobs_share_the_quota_of_their_connection_and_both_go_on(tmp_path: P
 IN_TEN_HOURS = timedelta(hours=10)
 
 
+@pytest.mark.edge(49)
+@pytest.mark.suffering(12)
 @pytest.mark.parametrize(
     "fault",
     [
@@ -164,6 +168,7 @@ def test_a_run_whose_system_asks_for_ten_hours_waits_and_the_next_goes_on(
         scene.assert_in_step()
 
 
+@pytest.mark.edge(49)
 @pytest.mark.parametrize("text", ["soon", "-1", "Mon, 23 Nov 2020 22:00:00 GMT", "0"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_an_unreadable_or_past_retry_after_costs_a_moment(text: str, status: int, tmp_path: Path) -> None:
@@ -189,6 +194,7 @@ def test_a_system_that_says_a_second_for_ever_is_unavailable_and_not_waited_for(
         assert len(server.requests) == 2
 
 
+@pytest.mark.edge(49)
 def test_the_service_leaves_a_waiting_job_alone_and_goes_on_when_its_time_has_come(tmp_path: Path) -> None:
     with MisbehavingServer(seed=1) as server:
         scene = Scene(server, tmp_path)

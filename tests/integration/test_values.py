@@ -143,6 +143,7 @@ def test_an_answer_that_must_be_read_whole_and_cannot_be_fails_the_run_and_says_
     assert server.writes() == []
 
 
+@pytest.mark.edge(20)
 def test_a_record_of_ten_megabytes_goes_through(server: MisbehavingServer, tmp_path: Path) -> None:
     users = server.collection("users", paging="page")
     one = desk(server, tmp_path, b'{"external_id": "E1", "name": "%b", "email": 1}' % (b"x" * 10_000_000))

@@ -63,6 +63,7 @@ def run(readings: Sequence[Sequence[Gap]], *, left: frozenset[int], page_size: i
     return bench
 
 
+@pytest.mark.suffering(16)
 @pytest.mark.edge(7)
 @settings(max_examples=300, deadline=None)
 @given(

@@ -108,6 +108,7 @@ def test_an_edited_record_is_told_with_the_request_that_would_be_sent(
     assert dump(config) == before
 
 
+@pytest.mark.edge(45)
 def test_nothing_is_written_whatever_the_record_is(
     config: Path, server: Systems, capsys: pytest.CaptureFixture[str]
 ) -> None:

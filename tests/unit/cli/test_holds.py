@@ -95,6 +95,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 # ---- approve ----
 
 
+@pytest.mark.edge(39)
 def test_a_held_run_is_approved_and_the_next_one_carries_it_out(scene: Scene) -> None:
     run = scene.held()
 
@@ -142,6 +143,7 @@ def test_now_does_the_run_at_once_and_tells_its_end_as_run_does(scene: Scene) ->
     assert told["run"] != run
 
 
+@pytest.mark.edge(39)
 def test_an_approval_is_void_once_the_source_has_changed_and_is_used_up_with_that(scene: Scene) -> None:
     run = scene.held()
     scene.call("approve", run)
@@ -244,6 +246,7 @@ def test_a_run_of_a_job_that_is_gone_is_not_approved(scene: Scene) -> None:
 # ---- edited jobs ----
 
 
+@pytest.mark.edge(43)
 def test_a_narrower_filter_is_named_and_trips_until_a_person_approves_it(scene: Scene) -> None:
     scene.edit(where="record.external_id != 'p0'", guards={"deletes": "90%"})
 
@@ -261,6 +264,7 @@ def test_a_narrower_filter_is_named_and_trips_until_a_person_approves_it(scene: 
     assert [one["guard"] for one in told["verdicts"]] == []
 
 
+@pytest.mark.edge(43)
 def test_an_edited_map_is_named_where_it_makes_every_record_an_update(scene: Scene) -> None:
     scene.staff(range(PEOPLE + 5))
     assert scene.call("run", "people")[0] == 0

@@ -130,6 +130,7 @@ def test_no_next_is_null_empty_or_false(nothing: object) -> None:
     assert ended(one.after(facts(2, "A", next=nothing))).reason is EndReason.NO_NEXT
 
 
+@pytest.mark.edge(10)
 def test_an_empty_page_with_a_next_goes_on() -> None:
     """Services filter after they cut their pages."""
     one = pager("cursor")
@@ -147,6 +148,7 @@ def test_a_next_that_is_no_token_is_an_error(strange: object) -> None:
         one.after(facts(2, "A", next=strange))
 
 
+@pytest.mark.edge(11)
 def test_more_without_a_next_is_a_broken_promise() -> None:
     one = pager("cursor")
     one.first("x", {})
@@ -154,6 +156,7 @@ def test_more_without_a_next_is_a_broken_promise() -> None:
         one.after(facts(2, "A", has_more=True, next=None))
 
 
+@pytest.mark.edge(8)
 def test_a_cursor_that_comes_again_is_an_error() -> None:
     one = pager("cursor")
     one.first("x", {})
@@ -162,6 +165,7 @@ def test_a_cursor_that_comes_again_is_an_error() -> None:
         one.after(facts(2, "B", next="c2"))
 
 
+@pytest.mark.edge(8)
 def test_a_cycle_of_cursors_is_an_error() -> None:
     one = pager("cursor")
     one.first("x", {})
@@ -171,6 +175,7 @@ def test_a_cycle_of_cursors_is_an_error() -> None:
         one.after(facts(2, "C", next="a"))
 
 
+@pytest.mark.edge(9)
 @pytest.mark.parametrize("kind", ["page", "offset", "cursor"])
 def test_a_clamped_last_page_is_an_error_and_not_more_records(kind: str) -> None:
     """A service that gives its last page for every page beyond it."""
@@ -204,6 +209,8 @@ def test_an_offset_that_does_not_move_is_an_error() -> None:
         one.after(facts(0, has_more=True))
 
 
+@pytest.mark.edge(11)
+@pytest.mark.suffering(16)
 def test_max_pages_is_an_error_and_never_an_end() -> None:
     one = pager("page", max_pages=2)
     one.first("x", {})
@@ -213,6 +220,7 @@ def test_max_pages_is_an_error_and_never_an_end() -> None:
     assert caught.value.page == 2
 
 
+@pytest.mark.edge(11)
 def test_a_read_of_exactly_max_pages_is_complete() -> None:
     one = pager("cursor", max_pages=2)
     one.first("x", {})
@@ -242,6 +250,7 @@ def test_a_next_address_is_absolute_relative_to_its_page_or_to_the_service(kind:
     assert (step.uri, step.params) == (url, {})
 
 
+@pytest.mark.edge(21)
 @pytest.mark.parametrize(
     "said",
     [
@@ -338,6 +347,8 @@ def test_an_offset_reads_each_record_once(sizes: list[int]) -> None:
     assert ended(one.after(facts(0))).records == sum(sizes)
 
 
+@pytest.mark.edge(8)
+@pytest.mark.suffering(16)
 @given(st.lists(st.one_of(st.text(min_size=1), st.integers()), min_size=1, max_size=12))
 def test_every_read_by_cursor_ends_or_fails(cursors: list[str | int]) -> None:
     """No cursor is followed twice, so no service can keep a read going by repeating itself."""

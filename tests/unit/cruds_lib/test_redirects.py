@@ -87,6 +87,7 @@ def test_a_write_does_not_follow_to_another_origin(
     assert other_server.journal == []
 
 
+@pytest.mark.edge(21)
 @pytest.mark.fact(14)
 @pytest.mark.parametrize("auth", ["token", ("user", "pass"), {"X-Company": "secret"}])
 def test_a_read_that_leaves_the_origin_takes_no_credentials_along(
@@ -117,6 +118,7 @@ def test_a_redirect_to_nowhere_is_an_error(server: ScriptedServer, client: Clien
     assert caught.value.last_response.body == b"page"
 
 
+@pytest.mark.edge(21)
 def test_no_redirect_leads_from_https_to_http(
     tls_server: ScriptedServer, server: ScriptedServer, client_of: Callable[..., Client], certificate: object
 ) -> None:

@@ -210,6 +210,7 @@ def test_ignored_statuses_are_returned(server: ScriptedServer, client: Client) -
         client.request("GET", "z")
 
 
+@pytest.mark.suffering(13)
 def test_a_wait_the_server_asks_for_is_kept(server: ScriptedServer, client: Client, waits: Waits) -> None:
     """K22."""
     server.script(Reply(429, {"Retry-After": "17"}), OK)
@@ -257,6 +258,7 @@ def test_no_wait_is_negative_or_endless(retry: int, luck: float, factor: float) 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
+@pytest.mark.edge(49)
 @pytest.mark.parametrize(
     ("headers", "wait"),
     [

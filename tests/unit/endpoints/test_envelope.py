@@ -52,6 +52,7 @@ def test_an_empty_list_is_a_list(raw: str, path: str | None) -> None:
     assert records(raw, path) == ()
 
 
+@pytest.mark.edge(12)
 @pytest.mark.parametrize(
     ("raw", "path", "said"),
     [
@@ -88,6 +89,7 @@ def test_what_is_no_list_of_records_is_an_error_and_never_empty(raw: str, path: 
     assert not isinstance(caught.value, CutError)
 
 
+@pytest.mark.edge(13)
 @pytest.mark.parametrize("path", [None, "items", "items[]"])
 def test_json_that_breaks_off_is_cut_wherever_it_does(path: str | None) -> None:
     whole = b'[{"a": 1}, {"a": 22}]' if path is None else b'{"items": [{"a": 1}, {"a": 22}], "n": [1, 2]}'

@@ -18,6 +18,7 @@ def now() -> datetime:
     return NOW
 
 
+@pytest.mark.edge(50)
 @pytest.mark.parametrize(
     ("headers", "stated"),
     [
@@ -86,6 +87,7 @@ def test_every_dialect_is_read_and_nonsense_is_not(headers: dict[str, str], stat
     assert list(stated_budgets(headers, now)) == stated
 
 
+@pytest.mark.edge(49)
 @pytest.mark.parametrize(
     ("text", "wait_s"),
     [

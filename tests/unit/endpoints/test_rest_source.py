@@ -115,6 +115,7 @@ def test_a_page_that_does_not_arrive_whole_is_no_end(
     assert "?" not in str(error).replace("is the address right?", "")
 
 
+@pytest.mark.edge(8)
 @pytest.mark.parametrize("name", ["cursor", "next_url", "link"])
 def test_pages_that_go_round_in_a_circle_are_no_end(server: MisbehavingServer, name: str) -> None:
     told = way(server, name)
@@ -123,6 +124,7 @@ def test_pages_that_go_round_in_a_circle_are_no_end(server: MisbehavingServer, n
     assert isinstance(broken(server, **told), MalformedError)
 
 
+@pytest.mark.edge(9)
 def test_a_last_page_that_comes_again_is_no_end(server: MisbehavingServer) -> None:
     told = way(server, "page")
     server.fault(Fault.clamp_last_page())
@@ -130,6 +132,7 @@ def test_a_last_page_that_comes_again_is_no_end(server: MisbehavingServer) -> No
     assert isinstance(broken(server, **told), MalformedError)
 
 
+@pytest.mark.edge(13)
 def test_a_page_whose_json_breaks_off_once_is_asked_for_again(server: MisbehavingServer) -> None:
     told = way(server, "cursor")
     server.fault(Fault.cut_body(Cut.WRONG_LENGTH), nth=2, times=2)
@@ -137,12 +140,14 @@ def test_a_page_whose_json_breaks_off_once_is_asked_for_again(server: Misbehavin
     assert len(read(server, **told)[0]) == TOTAL
 
 
+@pytest.mark.edge(11)
 def test_reaching_max_pages_is_an_error(server: MisbehavingServer) -> None:
     told = way(server, "cursor")
 
     assert "max_pages" in str(broken(server, **{**told, "paginate": {**told["paginate"], "max_pages": 2}}))
 
 
+@pytest.mark.edge(21)
 def test_a_next_address_on_another_host_gets_no_request(server: MisbehavingServer) -> None:
     way(server, "next_url")
     server.fault(Fault.answer(200, '{"people": [], "next": "http://other.example/people?token=canary"}'))

@@ -96,6 +96,7 @@ def at(seconds: float) -> float:
 # ---- waits that the system asks for ----
 
 
+@pytest.mark.suffering(13)
 @pytest.mark.parametrize("status", [429, 503])
 def test_after_a_retry_after_nobody_goes_out_before(rig: Rig, status: int) -> None:
     rig.ask(status, {"retry-after": "60"})
@@ -104,6 +105,7 @@ def test_after_a_retry_after_nobody_goes_out_before(rig: Rig, status: int) -> No
     assert rig.ask() == 0
 
 
+@pytest.mark.edge(49)
 @pytest.mark.parametrize("status", [200, 202, 301, 404])
 def test_a_retry_after_of_another_status_is_no_order(rig: Rig, status: int) -> None:
     rig.ask(status, {"retry-after": "60"})
@@ -179,6 +181,7 @@ def test_a_reset_that_is_far_off_refuses(rig: Rig) -> None:
     assert rig.refused().wait_s == pytest.approx(3001)
 
 
+@pytest.mark.edge(50)
 def test_used_up_without_a_reset_pauses(rig: Rig) -> None:
     rig.ask(headers={"x-ratelimit-remaining": "0"})
     assert rig.ask(headers={"x-ratelimit-remaining": "0"}) == 1
@@ -200,6 +203,7 @@ def test_a_budget_that_is_not_low_costs_no_time(rig: Rig) -> None:
     assert set(waits) == {0}
 
 
+@pytest.mark.edge(50)
 def test_a_budget_with_a_name_is_charged_to_those_who_were_told_of_it(rig: Rig) -> None:
     rig.ask(headers=said(90, 60, name="core"), route="read users")
     rig.ask(headers=said(0, 60, name="search"), route="read search")
@@ -297,6 +301,8 @@ def test_a_late_answer_of_the_window_before_does_not_close_the_new_one(rig: Rig)
     assert rig.ask() == 0
 
 
+@pytest.mark.edge(50)
+@pytest.mark.suffering(12)
 def test_of_a_shared_budget_our_share_is_used_and_no_more() -> None:
     rig = Rig(connection={"quota": {"share": "50%"}})
     used = 0

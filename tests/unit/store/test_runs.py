@@ -53,6 +53,7 @@ class TestFiring:
         assert not runs.skip("people", NOON, reason="late", revision="r1")
         assert [row.id for row in runs.recent("people", 10)] == [first]
 
+    @pytest.mark.suffering(20)
     def test_of_many_schedulers_one_wins(self, runs: RunStore) -> None:
         fired: list[str | None] = []
         start = threading.Barrier(6)

@@ -114,6 +114,7 @@ def test_records_that_are_there_already_are_adopted_and_not_doubled() -> None:
     assert bench.target.records["b"]["name"] == "Name 1"
 
 
+@pytest.mark.suffering(4)
 def test_an_adopted_record_is_not_deleted() -> None:
     bench = Bench()
     bench.source.records = people(range(30))
@@ -176,6 +177,7 @@ def test_a_record_without_its_key_is_rejected_and_forbids_deletes() -> None:
     assert "no usable key" in str(result.certificate)
 
 
+@pytest.mark.edge(15)
 def test_a_rejected_record_is_seen_and_never_deleted_by_absence() -> None:
     bench = filled(40)
     bench.job = job(
@@ -190,6 +192,7 @@ def test_a_rejected_record_is_seen_and_never_deleted_by_absence() -> None:
     assert "E3" in bench.documents()
 
 
+@pytest.mark.edge(15)
 def test_a_read_that_breaks_off_deletes_nothing() -> None:
     for page in range(1, 5):
         bench = filled(28)
@@ -265,6 +268,7 @@ def test_an_empty_source_may_be_allowed_when_it_is_meant() -> None:
     assert result.counts.deleted == 40
 
 
+@pytest.mark.edge(15)
 def test_a_filter_that_cannot_be_answered_rejects_the_record_and_deletes_nothing() -> None:
     bench = Bench(job(where="record.active"))
     bench.source.records = [{**one, "active": True} for one in people(range(40))]

@@ -75,15 +75,18 @@ LIMITS: list[tuple[Any, int, int, bool]] = [
 ]
 
 
+@pytest.mark.edge(38)
 @pytest.mark.parametrize(("limit", "count", "of", "expected"), LIMITS)
 def test_a_limit_is_passed_only_beyond_it(limit: Any, count: int, of: int, expected: bool) -> None:
     assert exceeds(Limit.model_validate(limit), count, of) is expected
 
 
+@pytest.mark.edge(38)
 def test_all_records_are_never_deleted_even_at_a_limit_of_a_hundred_percent() -> None:
     assert tripped(facts(deletes=100), deletes="100%") == {"deletes"}
 
 
+@pytest.mark.edge(38)
 def test_one_delete_of_three_trips_the_default() -> None:
     assert tripped(facts(deletes=1, known=3, seen=2, seen_before=3)) == {"deletes"}
 
@@ -115,6 +118,7 @@ def test_a_source_that_lost_half_its_records_trips() -> None:
     assert tripped(facts(seen=50)) == set()
 
 
+@pytest.mark.edge(14)
 def test_fewer_records_than_the_minimum_trip() -> None:
     assert tripped(facts(seen=60), min_records=61) == {"min_records"}
 

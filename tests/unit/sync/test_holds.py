@@ -19,6 +19,8 @@ def tripped(result: Result) -> set[str]:
     return {one.guard for one in result.verdicts if one.tripped}
 
 
+@pytest.mark.edge(14)
+@pytest.mark.suffering(1)
 def test_an_empty_source_is_held_again_and_again() -> None:
     bench = filled(guards={"deletes": "100%"})
     bench.source.records = []
@@ -30,6 +32,7 @@ def test_an_empty_source_is_held_again_and_again() -> None:
     assert len(bench.documents()) == 20
 
 
+@pytest.mark.suffering(1)
 def test_a_source_that_collapsed_is_held_until_somebody_accepts_it() -> None:
     bench = filled(guards={"deletes": "90%"})
     bench.source.records = people(range(9))
@@ -52,6 +55,7 @@ def test_a_source_that_came_back_is_no_news() -> None:
     assert (result.ending, result.counts.unchanged) == (Ending.DONE, 20)
 
 
+@pytest.mark.edge(16)
 def test_half_the_rows_hidden_by_a_lost_permission_delete_nobody() -> None:
     bench = filled(40)
     bench.source.records = people(range(0, 40, 2))
@@ -84,6 +88,7 @@ def test_an_edited_selection_trips_in_every_run_until_its_deletes_are_accepted(
     assert [one.guard for one in bench.run().verdicts] == []
 
 
+@pytest.mark.edge(43)
 def test_a_narrower_filter_trips_even_after_a_run_that_broke_off_between_read_and_deletes() -> None:
     bench = filled(guards={"deletes": "90%"})
     bench.job = job(guards={"deletes": "90%"}, where="record.no != 'E0'")
@@ -96,6 +101,7 @@ def test_a_narrower_filter_trips_even_after_a_run_that_broke_off_between_read_an
     assert (result.ending, result.counts.deleted) == (Ending.HELD, 0)
 
 
+@pytest.mark.edge(43)
 def test_an_edited_key_is_named_and_deletes_nothing_unasked() -> None:
     bench = filled(guards={"deletes": "100%"})
     bench.job = job(guards={"deletes": "100%"}, key="record.no | lower")
@@ -106,6 +112,7 @@ def test_an_edited_key_is_named_and_deletes_nothing_unasked() -> None:
     assert tripped(result) == {"deletes"}
 
 
+@pytest.mark.edge(38)
 def test_a_share_of_deletes_is_of_all_known_records_adopted_ones_included() -> None:
     bench = Bench(job(guards={"deletes": "10%"}))
     for number in range(10):

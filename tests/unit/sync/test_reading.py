@@ -113,6 +113,7 @@ def test_a_stop_between_two_pages_without_a_change_leaves_a_mark() -> None:
     assert bench.source.asked == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.suffering(3)
 def test_the_records_of_the_first_part_are_not_gone() -> None:
     bench = Bench()
     bench.source.records = people(range(FULL))
@@ -163,6 +164,7 @@ def test_records_made_by_the_first_part_are_not_counted_as_known_before() -> Non
     assert (result.ending, result.counts.created, result.counts.withheld) == (Ending.HELD, 21, 22)
 
 
+@pytest.mark.suffering(2)
 def test_a_record_of_the_first_part_that_was_made_after_the_mark_is_never_gone() -> None:
     desk = Desk()
     desk.refuses = {"E0", "E1"}
@@ -378,6 +380,7 @@ def test_a_first_run_that_is_gone_on_with_matches_the_rest_with_the_list() -> No
     assert desk.looked == 0
 
 
+@pytest.mark.suffering(2)
 @pytest.mark.parametrize("upto", [0, 3, 7, 8, 9, 15, 16, 17, 40, 64, 65])
 @pytest.mark.parametrize("highest", [0, 1, 5, 7, 8, 9, 30])
 def test_links_of_the_reads_own_making_count_as_met(highest: int, upto: int) -> None:

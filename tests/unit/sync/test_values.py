@@ -119,6 +119,7 @@ def test_a_text_or_an_empty_value_arrives_as_it_was_sent(raw: bytes) -> None:
     assert value(raw, map=None) == decode(raw)
 
 
+@pytest.mark.edge(20)
 def test_a_huge_record_is_a_record() -> None:
     assert len(value(b'"%b"' % (b"x" * 10_000_000))) == 10_000_000
 

@@ -224,7 +224,7 @@ def searched(machine: type[Machine], record: Callable[[str, object], None], *, l
         if time.monotonic() >= until:
             break
     for what, number in machine.tally.counts.items():
-        record(f"model: {what}", number)
+        record(f"{what} of the model", number)
 
 
 @pytest.mark.usefixtures("quick_disk")

@@ -106,13 +106,19 @@ def edits(numbers: st.SearchStrategy[int], words: Sequence[str]) -> st.SearchStr
     return st.builds(Edit, what=st.sampled_from(words), number=numbers, value=st.sampled_from("ab"))
 
 
+OFTEN = (What.KILL,) * 6 + (What.LOST,) * 3 + (What.AWAY, What.STOP, What.OVERTAKE) * 2
+"""What a search meets more often than the rest."""
+
+
 def mishaps(numbers: st.SearchStrategy[int], words: Sequence[str]) -> st.SearchStrategy[list[Mishap]]:
-    """A few mishaps, an edit by people among them as often as everything else together."""
-    steps = st.integers(0, 50)
-    rest = st.sampled_from([one for one in What if one is not What.EDIT])
+    """A few mishaps, at the beginning of a run, in its middle or late; edits by people as often as all else."""
+    steps = st.integers(0, 12) | st.integers(6, 30) | st.integers(20, 70)
+    rest = st.sampled_from([*(one for one in What if one is not What.EDIT), *OFTEN])
     happens = st.builds(Mishap, after=steps, what=rest)
     edited = st.builds(Mishap, after=steps, what=st.just(What.EDIT), edit=edits(numbers, words))
-    return st.lists(happens | edited, max_size=5)
+    return st.lists(happens, max_size=3).flatmap(
+        lambda some: st.lists(edited, max_size=3).map(lambda others: [*some, *others])
+    )
 
 
 class Script:

@@ -1,6 +1,7 @@
 """The real program between the two systems of the model: worker, journal, runs, leases and approvals on a real file.
 
-Each run is a process of its own: it opens the state anew, and what dies in it takes nothing with it but its memory.
+Each run is a process of its own, as far as it shows: an owner of leases of its own, and nothing of what died in it but
+what it had committed. Only the connections to the file are handed on, since opening them costs more than a run.
 """
 
 import shutil
@@ -90,6 +91,7 @@ class World:
         self.path = folder / "crudsd.db"
         shutil.copy(made_state(folder.parent), self.path)
         self._rows = sqlite3.connect(self.path, isolation_level=None)
+        self._database = open_database(self.path)
         self.spec = spec(shape)
         self.job = self.spec.jobs[NAME]
         self.clock = Clock()
@@ -104,6 +106,7 @@ class World:
 
     def close(self) -> None:
         self._rows.close()
+        self._database.close()
 
     # ---- the state, read behind the program's back ----
 
@@ -135,8 +138,7 @@ class World:
         self.feed.script = self.desk.script = script
         self.feed.current, self.people.is_running, self.desk.asked = None, True, 0
         try:
-            with open_database(self.path) as database:
-                yield self._worker(cast("Database", MortalDatabase(database, script)), stop), script
+            yield self._worker(cast("Database", MortalDatabase(self._database, script)), stop), script
         finally:
             self.tally.counts.update(f"{what}" for what in script.happened)
             self.feed.script = self.desk.script = around[0]
@@ -220,15 +222,14 @@ class World:
 
     def approve(self) -> None:
         """Approve what the latest run withheld."""
-        with open_database(self.path) as database:
-            runs = RunStore(database, self.clock)
-            given = approve(NAME, {NAME: self.job}, runs, Approvals(database, self.clock))
-            withheld = self._changes(database, given.run, Fate.WITHHELD)
+        runs, approvals = RunStore(self._database, self.clock), Approvals(self._database, self.clock)
+        given = approve(NAME, {NAME: self.job}, runs, approvals)
+        withheld = self._changes(given.run, Fate.WITHHELD)
         self._seen = {written(one) for one in withheld}
         self.tally.note("approvals")
 
-    def _changes(self, database: Database, run: str, fate: Fate) -> list[Change]:
-        journal = SqlJournal(database, run=run, job=NAME, lease=None, clock=self.clock)
+    def _changes(self, run: str, fate: Fate) -> list[Change]:
+        journal = SqlJournal(self._database, run=run, job=NAME, lease=None, clock=self.clock)
         return [one for one in journal.changes() if one.fate is fate]
 
     def save(self, planned: Planned) -> SavedPlan:
@@ -238,8 +239,7 @@ class World:
 
     def retry_all(self) -> None:
         """Somebody has all rejects tried again."""
-        with open_database(self.path) as database:
-            RejectDesk(NAME, Rejects(database)).retry_all()
+        RejectDesk(NAME, Rejects(self._database)).retry_all()
 
     def rest(self) -> None:
         self.clock.sleep(REST)
@@ -249,9 +249,8 @@ class World:
     def _check(self, finished: Finished, writes: Sequence[tuple[str, str]]) -> None:
         """The counts balance in the result and in the row, and agree with each other and with the journal."""
         result, counts = finished.result, finished.result.counts
-        with open_database(self.path) as database:
-            row = RunStore(database, self.clock).get(finished.run)
-            done = self._changes(database, finished.run, Fate.DONE)
+        row = RunStore(self._database, self.clock).get(finished.run)
+        done = self._changes(finished.run, Fate.DONE)
         assert row is not None
         assert counts.balanced, result
         assert (row.counts, row.ending, row.certificate) == (counts, result.ending, result.certificate)

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,7 +32,7 @@ from daemon.runtime.worker import Finished
 from daemon.sync.change import Fate
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending
-from tests.property.mishaps import Mishap, edits, mishaps
+from tests.property.mishaps import Edit, Mishap, What, edits, mishaps
 from tests.property.model import BETWEEN, DURING, SHAPES, Feed, Shape
 from tests.property.model_world import EVERYTHING, Pace, Tally, World
 
@@ -44,6 +43,11 @@ PACES = st.builds(
     slice_changes=st.integers(1, 3) | st.just(50_000),
     slice_pages=st.integers(1, 2) | st.just(1_000),
     window=st.integers(1, 4),
+)
+CUTS = st.builds(
+    Mishap,
+    after=st.integers(8, 40),
+    what=st.sampled_from([What.KILL, What.KILL, What.STOP, What.AWAY, What.REFUSED, What.LOST]),
 )
 LONG_S = 600.0
 AT_ONCE = 100
@@ -85,19 +89,35 @@ class Machine(RuleBasedStateMachine):
     # ---- what may happen ----
 
     @rule(edits=st.lists(edits(NUMBERS, BETWEEN), min_size=1, max_size=4))
-    def people(self, edits: list[Any]) -> None:
+    def people(self, edits: list[Edit]) -> None:
         self.step()
         for edit in edits:
             self.world.people.do(edit)
 
-    @rule(planned=mishaps(NUMBERS, DURING), allowed=st.booleans(), pace=PACES)
-    def run(self, planned: list[Mishap], allowed: bool, pace: Pace) -> None:
+    @rule(
+        edits=st.lists(edits(NUMBERS, BETWEEN), max_size=3),
+        planned=mishaps(NUMBERS, DURING),
+        allowed=st.sampled_from([True, True, False]),
+        pace=PACES,
+    )
+    def run(self, edits: list[Edit], planned: list[Mishap], allowed: bool, pace: Pace) -> None:
         self.step()
+        for edit in edits:
+            self.world.people.do(edit)
         self.world.run(planned, allowance=EVERYTHING if allowed else Allowance(), pace=pace)
 
-    @rule(planned=mishaps(NUMBERS, DURING), pace=PACES)
-    def run_again(self, planned: list[Mishap], pace: Pace) -> None:
-        self.run(planned, True, pace)
+    @rule(edits=st.lists(edits(NUMBERS, BETWEEN), max_size=2), planned=mishaps(NUMBERS, DURING), pace=PACES)
+    def run_again(self, edits: list[Edit], planned: list[Mishap], pace: Pace) -> None:
+        self.run(edits, planned, True, pace)
+
+    @rule(cuts=st.lists(CUTS, min_size=1, max_size=3), edits=st.lists(edits(NUMBERS, BETWEEN), max_size=2))
+    def long_read(self, cuts: list[Mishap], edits: list[Edit]) -> None:
+        """A read of many pages that is cut off again and again, and gone on with."""
+        for cut in cuts:
+            self.step()
+            self.world.run([cut], pace=Pace(slice_changes=1, slice_pages=1))
+            for edit in edits:
+                self.world.people.do(edit)
 
     @precondition(lambda self: self.world.last is not None and self.world.last.result.withheld)
     @rule()
@@ -129,15 +149,14 @@ class Machine(RuleBasedStateMachine):
         if self.tally.counts["overtake"] == overtakes:
             assert {key for _, key in self.world.desk.writes[writes:]} <= {key for _, key in changes}
 
-    @rule()
-    def retry_rejects(self) -> None:
+    @rule(looks=st.booleans())
+    def rejects(self, looks: bool) -> None:
+        """Somebody has the rejects tried again, or a day passes."""
         self.step()
-        self.world.retry_all()
-
-    @rule()
-    def a_day_passes(self) -> None:
-        self.step()
-        self.world.rest()
+        if looks:
+            self.world.retry_all()
+        else:
+            self.world.rest()
 
     @rule()
     def peace(self) -> None:
@@ -216,7 +235,7 @@ def searched(machine: type[Machine], record: Callable[[str, object], None], *, l
             machine,
             settings=settings(
                 max_examples=AT_ONCE if long else examples,
-                stateful_step_count=12,
+                stateful_step_count=15,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
@@ -230,4 +249,4 @@ def searched(machine: type[Machine], record: Callable[[str, object], None], *, l
 @pytest.mark.usefixtures("quick_disk")
 @pytest.mark.timeout(3_600)
 def test_nothing_breaks_the_laws(long: bool, record_property: Callable[[str, object], None]) -> None:
-    searched(Machine, record_property, long=long, examples=40)
+    searched(Machine, record_property, long=long, examples=150)

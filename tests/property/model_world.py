@@ -75,14 +75,6 @@ def made_state(folder: Path) -> Path:
     return path
 
 
-def spec(shape: Shape) -> Spec:
-    guards = {"deletes": "30%", "updates": "60%"}
-    job = Job.model_validate({**JOB, "guards": guards, "compare": shape.compare})
-    return Spec.model_validate(
-        {"version": 1, "connections": dict.fromkeys(("hr", "desk"), CONNECTION), "jobs": {NAME: job}}
-    )
-
-
 class World:
     """Both systems, the people, the state on its disk, and one process after another."""
 
@@ -90,10 +82,12 @@ class World:
         self.folder, self.tally = folder, tally
         self.path = folder / "crudsd.db"
         shutil.copy(made_state(folder.parent), self.path)
-        self._rows = sqlite3.connect(self.path, isolation_level=None)
+        self._rows = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         self._database = open_database(self.path)
-        self.spec = spec(shape)
-        self.job = self.spec.jobs[NAME]
+        self._shape = shape
+        self.job = Job.model_validate(self._job())
+        connections = dict.fromkeys(("hr", "desk"), CONNECTION)
+        self.spec = Spec.model_validate({"version": 1, "connections": connections, "jobs": {NAME: self.job}})
         self.clock = Clock()
         self.feed = feed
         self.desk = Desk(shape, feed, is_journalled=self._is_journalled)
@@ -107,6 +101,22 @@ class World:
     def close(self) -> None:
         self._rows.close()
         self._database.close()
+
+    # ---- how the program reaches the two systems ----
+
+    def _job(self) -> dict[str, Any]:
+        return {**JOB, "guards": {"deletes": "30%", "updates": "60%"}, "compare": self._shape.compare}
+
+    def _endpoints(self, script: Script, stop: threading.Event) -> Endpoints:
+        del stop
+        self.feed.script = self.desk.script = script
+        return Endpoints(self.feed, self.desk)
+
+    def _begin(self) -> None:
+        """A process begins."""
+
+    def _end(self) -> None:
+        """It is over."""
 
     # ---- the state, read behind the program's back ----
 
@@ -135,16 +145,17 @@ class World:
             overtake=self._overtake,
         )
         around = self.feed.script, self.people.is_running, self.desk.asked
-        self.feed.script = self.desk.script = script
         self.feed.current, self.people.is_running, self.desk.asked = None, True, 0
+        self._begin()
         try:
-            yield self._worker(cast("Database", MortalDatabase(self._database, script)), stop), script
+            yield self._worker(cast("Database", MortalDatabase(self._database, script)), script, stop), script
         finally:
+            self._end()
             self.tally.counts.update(f"{what}" for what in script.happened)
             self.feed.script = self.desk.script = around[0]
             self.feed.current, self.people.is_running = None, around[1]
 
-    def _worker(self, database: Database, stop: threading.Event) -> Worker:
+    def _worker(self, database: Database, script: Script, stop: threading.Event) -> Worker:
         # Of a process that is not there: so a later one takes its lease at once, as after a kill -9.
         owner = replace(Owner.here(), started="another time")
         return Worker(
@@ -152,7 +163,7 @@ class World:
             database,
             Leases(database, self.clock, owner),
             RunStore(database, self.clock),
-            lambda _: Endpoints(self.feed, self.desk),
+            lambda _: self._endpoints(script, stop),
             self.clock,
             stop,
         )

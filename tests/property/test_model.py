@@ -3,7 +3,8 @@
 `test_sync.py` beside this tells thousands of short stories to the engine alone, over a journal in memory. Here it is
 the worker with all it has, on a real state file: leases, run rows, marks, approvals, saved plans, rejects; people edit
 both systems while they are read; and a process may be killed, stopped, put to sleep or overtaken at any of its steps.
-A story that fails here and can be told there is told there too.
+`RestMachine` puts the wire between: the program's own endpoints and the misbehaving server with every fault it knows,
+people at work between the runs only.
 
     I1  nothing is deleted that was on a page of the read, or in the source all the while    Desk.delete
     I2  nothing is deleted without a certificate                                              Desk.delete, World._check

@@ -31,7 +31,7 @@ test: $(VENV)/.dev servers ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 faults: $(VENV)/.dev servers ## kill, stop and starve a run at every step there is, where `make test` tries a spread
-	$(BIN)/python -m pytest -n 2 --dist worksteal --long tests/faults
+	$(BIN)/python -m pytest -n 2 --dist worksteal --long tests/faults tests/property/test_model.py
 
 check: $(VENV)/.dev lint types layers ## what CI runs: format, lint, types, layers, tests with coverage
 	$(MAKE) cover

@@ -22,6 +22,10 @@ hypothesis.settings.register_profile("crudsd", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "crudsd")
 
 
+NUMBERS = (" points", " of the model")
+"""How the names of properties end that are told as numbers in the end."""
+
+
 class OutsideNetworkError(RuntimeError):
     """A test tried to leave this machine. No OSError: nothing shall take it for an outage and try again."""
 
@@ -32,12 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say at how many points a process was struck: each test notes its own number as a property."""
+    """Say at how many points a process was struck, and how long the model ran: each test notes its own numbers."""
     points: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", None) == "call":
-                points.update({name: value for name, value in report.user_properties if name.endswith(" points")})
+                points.update({name: value for name, value in report.user_properties if name.endswith(NUMBERS)})
     for name, number in sorted(points.items()):
         terminalreporter.write_line(f"{number:6,} {name}")
 

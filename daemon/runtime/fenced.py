@@ -44,6 +44,9 @@ class FencedTarget(PassingTarget):
 
     def _make_sure(self) -> None:
         with self._lock:
-            left_s = (self._lease.until - self._clock()).total_seconds()
-            if left_s < self._lease.ttl_s / 3:
+            # Until enough is left when we look: the pause may have come while the lease was renewed.
+            while self._left_s() < self._lease.ttl_s / 3:
                 self._lease = self._leases.renew(self._lease)
+
+    def _left_s(self) -> float:
+        return (self._lease.until - self._clock()).total_seconds()

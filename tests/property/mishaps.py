@@ -106,13 +106,26 @@ def edits(numbers: st.SearchStrategy[int], words: Sequence[str]) -> st.SearchStr
     return st.builds(Edit, what=st.sampled_from(words), number=numbers, value=st.sampled_from("ab"))
 
 
+OFTEN = (What.KILL,) * 6 + (What.LOST, What.OVERTAKE) * 3 + (What.AWAY, What.STOP) * 2
+"""What a search meets more often than the rest."""
+
+
+STEPS = st.integers(0, 12) | st.integers(6, 30) | st.integers(20, 70)
+"""At the beginning of a run, in its middle or late."""
+
+OF_THE_PROCESS = st.lists(
+    st.builds(Mishap, after=STEPS, what=st.sampled_from([What.KILL] * 4 + [What.STOP, What.PAUSE, What.FULL])),
+    max_size=1,
+)
+"""What befalls the process itself, whatever the systems do."""
+
+
 def mishaps(numbers: st.SearchStrategy[int], words: Sequence[str]) -> st.SearchStrategy[list[Mishap]]:
-    """A few mishaps, an edit by people among them as often as everything else together."""
-    steps = st.integers(0, 50)
-    rest = st.sampled_from([one for one in What if one is not What.EDIT])
-    happens = st.builds(Mishap, after=steps, what=rest)
-    edited = st.builds(Mishap, after=steps, what=st.just(What.EDIT), edit=edits(numbers, words))
-    return st.lists(happens | edited, max_size=5)
+    """A few mishaps; edits by people as often as all else."""
+    rest = st.sampled_from([*(one for one in What if one is not What.EDIT), *OFTEN])
+    happens = st.builds(Mishap, after=STEPS, what=rest)
+    edited = st.builds(Mishap, after=STEPS, what=st.just(What.EDIT), edit=edits(numbers, words))
+    return st.lists(happens | edited, max_size=6)
 
 
 class Script:

@@ -1,6 +1,7 @@
 """The real program between the two systems of the model: worker, journal, runs, leases and approvals on a real file.
 
-Each run is a process of its own: it opens the state anew, and what dies in it takes nothing with it but its memory.
+Each run is a process of its own, as far as it shows: an owner of leases of its own, and nothing of what died in it but
+what it had committed. Only the connections to the file are handed on, since opening them costs more than a run.
 """
 
 import shutil
@@ -75,14 +76,6 @@ def made_state(folder: Path) -> Path:
     return path
 
 
-def spec(shape: Shape) -> Spec:
-    guards = {"deletes": "30%", "updates": "60%"}
-    job = Job.model_validate({**JOB, "guards": guards, "compare": shape.compare})
-    return Spec.model_validate(
-        {"version": 1, "connections": dict.fromkeys(("hr", "desk"), CONNECTION), "jobs": {NAME: job}}
-    )
-
-
 class World:
     """Both systems, the people, the state on its disk, and one process after another."""
 
@@ -90,9 +83,12 @@ class World:
         self.folder, self.tally = folder, tally
         self.path = folder / "crudsd.db"
         shutil.copy(made_state(folder.parent), self.path)
-        self._rows = sqlite3.connect(self.path, isolation_level=None)
-        self.spec = spec(shape)
-        self.job = self.spec.jobs[NAME]
+        self._rows = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self._database = open_database(self.path)
+        self._shape = shape
+        self.job = Job.model_validate(self._job())
+        connections = dict.fromkeys(("hr", "desk"), CONNECTION)
+        self.spec = Spec.model_validate({"version": 1, "connections": connections, "jobs": {NAME: self.job}})
         self.clock = Clock()
         self.feed = feed
         self.desk = Desk(shape, feed, is_journalled=self._is_journalled)
@@ -105,6 +101,23 @@ class World:
 
     def close(self) -> None:
         self._rows.close()
+        self._database.close()
+
+    # ---- how the program reaches the two systems ----
+
+    def _job(self) -> dict[str, Any]:
+        return {**JOB, "guards": {"deletes": "30%", "updates": "60%"}, "compare": self._shape.compare}
+
+    def _endpoints(self, script: Script, stop: threading.Event) -> Endpoints:
+        del stop
+        self.feed.script = self.desk.script = script
+        return Endpoints(self.feed, self.desk)
+
+    def _begin(self) -> None:
+        """A process begins."""
+
+    def _end(self) -> None:
+        """It is over."""
 
     # ---- the state, read behind the program's back ----
 
@@ -133,17 +146,17 @@ class World:
             overtake=self._overtake,
         )
         around = self.feed.script, self.people.is_running, self.desk.asked
-        self.feed.script = self.desk.script = script
         self.feed.current, self.people.is_running, self.desk.asked = None, True, 0
+        self._begin()
         try:
-            with open_database(self.path) as database:
-                yield self._worker(cast("Database", MortalDatabase(database, script)), stop), script
+            yield self._worker(cast("Database", MortalDatabase(self._database, script)), script, stop), script
         finally:
+            self._end()
             self.tally.counts.update(f"{what}" for what in script.happened)
             self.feed.script = self.desk.script = around[0]
             self.feed.current, self.people.is_running = None, around[1]
 
-    def _worker(self, database: Database, stop: threading.Event) -> Worker:
+    def _worker(self, database: Database, script: Script, stop: threading.Event) -> Worker:
         # Of a process that is not there: so a later one takes its lease at once, as after a kill -9.
         owner = replace(Owner.here(), started="another time")
         return Worker(
@@ -151,7 +164,7 @@ class World:
             database,
             Leases(database, self.clock, owner),
             RunStore(database, self.clock),
-            lambda _: Endpoints(self.feed, self.desk),
+            lambda _: self._endpoints(script, stop),
             self.clock,
             stop,
         )
@@ -221,15 +234,14 @@ class World:
 
     def approve(self) -> None:
         """Approve what the latest run withheld."""
-        with open_database(self.path) as database:
-            runs = RunStore(database, self.clock)
-            given = approve(NAME, {NAME: self.job}, runs, Approvals(database, self.clock))
-            withheld = self._changes(database, given.run, Fate.WITHHELD)
+        runs, approvals = RunStore(self._database, self.clock), Approvals(self._database, self.clock)
+        given = approve(NAME, {NAME: self.job}, runs, approvals)
+        withheld = self._changes(given.run, Fate.WITHHELD)
         self._seen = {written(one) for one in withheld}
         self.tally.note("approvals")
 
-    def _changes(self, database: Database, run: str, fate: Fate) -> list[Change]:
-        journal = SqlJournal(database, run=run, job=NAME, lease=None, clock=self.clock)
+    def _changes(self, run: str, fate: Fate) -> list[Change]:
+        journal = SqlJournal(self._database, run=run, job=NAME, lease=None, clock=self.clock)
         return [one for one in journal.changes() if one.fate is fate]
 
     def save(self, planned: Planned) -> SavedPlan:
@@ -239,8 +251,7 @@ class World:
 
     def retry_all(self) -> None:
         """Somebody has all rejects tried again."""
-        with open_database(self.path) as database:
-            RejectDesk(NAME, Rejects(database)).retry_all()
+        RejectDesk(NAME, Rejects(self._database)).retry_all()
 
     def rest(self) -> None:
         self.clock.sleep(REST)
@@ -250,9 +261,8 @@ class World:
     def _check(self, finished: Finished, writes: Sequence[tuple[str, str]]) -> None:
         """The counts balance in the result and in the row, and agree with each other and with the journal."""
         result, counts = finished.result, finished.result.counts
-        with open_database(self.path) as database:
-            row = RunStore(database, self.clock).get(finished.run)
-            done = self._changes(database, finished.run, Fate.DONE)
+        row = RunStore(self._database, self.clock).get(finished.run)
+        done = self._changes(finished.run, Fate.DONE)
         assert row is not None
         assert counts.balanced, result
         assert (row.counts, row.ending, row.certificate) == (counts, result.ending, result.certificate)

@@ -3,6 +3,9 @@
 A story is a few runs with changes and trouble between and inside them. After each run the safety laws must hold, and
 nothing that was refused is tried more often than it may be; once a person has had the rejects tried again, one more run
 without trouble makes the target what the source says, and another one writes nothing.
+
+This is the wide search: the engine alone over a journal in memory, thousands of stories in a minute. `test_model.py`
+has the narrow one: the whole worker on a real state file, people at work during the runs, and the wire.
 """
 
 from collections import Counter

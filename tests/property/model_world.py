@@ -39,7 +39,8 @@ from daemon.sync.outcome import SETTLED, Result
 from daemon.sync.ports import Ports
 from daemon.sync.retry import REST
 from tests.property.mishaps import Clock, CrashError, Mishap, MortalDatabase, Script, What
-from tests.property.model import Desk, Feed, People, Shape
+from tests.property.model import Desk, Feed, Shape
+from tests.property.people import People
 from tests.unit.sync.harness import JOB, InlinePool
 
 NAME = "people"

@@ -37,9 +37,10 @@ from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending
 from tests.fakes.misbehaving_records import Paging
 from tests.property.mishaps import OF_THE_PROCESS, Edit, Mishap, What, edits, mishaps
-from tests.property.model import BETWEEN, DURING, SHAPES, Feed, Shape
+from tests.property.model import SHAPES, Feed, Shape
 from tests.property.model_wire import BLOWS, PAGINGS, Blow, RestWorld
 from tests.property.model_world import EVERYTHING, Pace, Tally, World
+from tests.property.people import BETWEEN, DURING
 
 NUMBERS = st.integers(0, 5)
 """Few people, so that things happen to the same one again."""

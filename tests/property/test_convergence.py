@@ -71,7 +71,7 @@ people = st.lists(
 
 @pytest.mark.edge(30)
 @pytest.mark.suffering(18)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     ways=ways,
     drops=st.frozensets(st.sampled_from(FIELDS[1:])),

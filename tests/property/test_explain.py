@@ -24,7 +24,7 @@ JOBS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STORIES, JOBS, st.lists(EDITS, max_size=6), st.booleans())
 def test_what_is_foretold_of_every_record_is_what_the_next_run_does(
     story: Story, job: dict[str, Any], last: list[Edit], is_tidied: bool

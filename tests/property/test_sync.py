@@ -645,14 +645,14 @@ def dying_is_none(work: Callable[[], T]) -> T | None:
 
 
 @pytest.mark.edge(15)
-@settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STORIES)
 def test_whatever_happens_nothing_is_doubled_or_wrongly_deleted_and_one_good_run_mends_it(story: Story) -> None:
     the_laws_hold(story)
 
 
 @pytest.mark.edge(15)
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LONG_READS)
 def test_a_read_that_is_cut_off_and_gone_on_with_keeps_the_same_laws(story: Story) -> None:
     the_laws_hold(story)
@@ -705,7 +705,7 @@ def the_laws_hold(story: Story) -> None:
 
 
 @pytest.mark.edge(39)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SHAPES, st.frozensets(st.integers(0, 19), max_size=12), st.integers(1, 20), st.booleans(), st.booleans())
 def test_an_approval_lets_its_plan_pass_whatever_cuts_the_run_off(
     shape: Shape, leavers: frozenset[int], cut_after: int, dies: bool, commits: bool

@@ -6,10 +6,11 @@ from cruds.oauth2.store import MemoryTokenStore, TokenStore
 
 from . import logs
 from .clock import Clock
-from .endpoints.connect import Surroundings, connect
+from .endpoints.connect import connect
 from .endpoints.exchange import Exchange
 from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
+from .endpoints.surroundings import Surroundings
 from .runtime.worker import Endpoints
 from .settings import Settings
 from .spec import Job, Loaded, OAuth2Auth, SecretRef, resolve
@@ -81,7 +82,7 @@ class Connections:
         if self._vault is None:
             return MemoryTokenStore()
         return SqlTokenStore(
-            self._database, self._vault, self._leases, clock=self._clock, issuer=auth.url, client_id=client_id
+            self._database, self._vault, self._leases, clock=self._clock, issuer=auth.server, client_id=client_id
         )
 
 

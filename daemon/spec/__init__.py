@@ -1,17 +1,7 @@
 """YAML job files in, one frozen spec out, or every problem at once with its place and its cure."""
 
-from .connection import (
-    BasicAuth,
-    BearerAuth,
-    Connection,
-    HeaderAuth,
-    NoAuth,
-    OAuth2Auth,
-    Quota,
-    Retry,
-    Timeout,
-    Tls,
-)
+from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth
+from .connection import Connection, Quota, Retry, Timeout, Tls
 from .expressions import Expression, ExpressionError, compile_expression
 from .ignored import record_paths
 from .job import Field_, Guards, Job, Limit, Mode, Schedule, Source, Target

@@ -2,58 +2,11 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from .types import Duration, Flag, Percent, SecretRef, Strict, TextOrSecret, Whole
-
-
-class NoAuth(Strict):
-    """The system asks for no credentials."""
-
-    type: Literal["none"] = "none"
-
-
-class BearerAuth(Strict):
-    """A fixed token, sent as `Authorization: Bearer …`."""
-
-    type: Literal["bearer"]
-    token: SecretRef
-
-
-class BasicAuth(Strict):
-    """User name and password (RFC 7617), encoded as UTF-8."""
-
-    type: Literal["basic"]
-    username: TextOrSecret
-    password: SecretRef
-
-
-class HeaderAuth(Strict):
-    """An API key in a header of its own."""
-
-    type: Literal["header"]
-    name: str = Field(description="The header's name (example: X-Api-Key).")
-    value: SecretRef
-
-
-class OAuth2Auth(Strict):
-    """OAuth 2.0 client credentials (RFC 6749 section 4.4); the token is renewed by itself and kept sealed."""
-
-    type: Literal["oauth2"]
-    grant: Literal["client_credentials"] = "client_credentials"
-    url: str = Field(description="The token endpoint.")
-    client_id: TextOrSecret
-    client_secret: SecretRef
-    client_auth: Literal["basic", "post"] = Field(
-        default="basic", description="How the client proves itself: HTTP Basic (RFC 6749 2.3.1) or in the form."
-    )
-    scope: str | None = None
-    audience: str | None = None
-
-
-Auth: TypeAlias = Annotated[NoAuth | BearerAuth | BasicAuth | HeaderAuth | OAuth2Auth, Field(discriminator="type")]
+from .auth import Auth, NoAuth
+from .types import Duration, Flag, Percent, Strict, Whole
 
 
 class Quota(Strict):

@@ -39,6 +39,8 @@ def resolve(
     if ref.file is not None:
         path = folder / ref.file
         return _checked(_read(path), f"file {path}", f"write the secret into {path} (mode 0600)")
+    if ref.vault is not None:
+        raise SecretError(f"secret {ref.vault} is not in the vault", f"set it: crudsd secret set {ref.vault}")
     raise SecretError("the reference names no place", "name one (example: {env: NAME})")
 
 
@@ -96,7 +98,7 @@ def _checked(text: str | None, what: str, cure: str) -> Secret:
 
 def _references(value: Any, path: Path_) -> Iterator[tuple[Path_, SecretRef]]:
     if isinstance(value, SecretRef):
-        place = next(name for name in ("env", "file", "credential") if getattr(value, name) is not None)
+        place = next(name for name in ("env", "file", "credential", "vault") if getattr(value, name) is not None)
         yield (*path, place), value
     elif isinstance(value, BaseModel):
         for name, info in type(value).model_fields.items():

@@ -107,6 +107,11 @@ class SecretRef(Strict):
         pattern=r"^[^/]+$",
         description="Name of a systemd credential, read from $CREDENTIALS_DIRECTORY.",
     )
+    vault: str | None = Field(
+        default=None,
+        pattern=_NAME,
+        description="Name of a secret sealed in the state database by `crudsd secret set`.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -114,13 +119,13 @@ class SecretRef(Strict):
         if isinstance(value, (str, int, float)):
             raise ValueError(  # noqa: TRY004 - pydantic collects ValueError
                 "a secret is never written into the job file; refer to it "
-                "(example: {env: NAME}, {file: path}, {credential: name})"
+                "(example: {env: NAME}, {file: path}, {credential: name}, {vault: name})"
             )
         return value
 
     @model_validator(mode="after")
     def _names_one_place(self) -> "SecretRef":
-        if sum(place is not None for place in (self.env, self.file, self.credential)) != 1:
+        if sum(place is not None for place in (self.env, self.file, self.credential, self.vault)) != 1:
             raise ValueError("name exactly one place (example: {env: NAME})")
         return self
 

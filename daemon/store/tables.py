@@ -207,6 +207,16 @@ tokens = Table(
     PrimaryKeyConstraint("profile"),
 )
 
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("saved_at", Moment, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+
 meta = Table(
     "meta",
     metadata,

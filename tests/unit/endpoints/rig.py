@@ -7,10 +7,11 @@ from typing import Any
 
 from cruds.events import RequestEvent
 from cruds.oauth2.store import MemoryTokenStore
-from daemon.endpoints.connect import Surroundings, connect
+from daemon.endpoints.connect import connect
 from daemon.endpoints.exchange import Exchange
 from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
+from daemon.endpoints.surroundings import Surroundings
 from daemon.spec import Connection, SecretRef, Source, Target
 from daemon.sync.change import Change, Kind
 from daemon.values import Secret

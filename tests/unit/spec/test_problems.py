@@ -211,7 +211,7 @@ crudsd.yaml:8:46: error: jobs.people.schedule.timezone: unknown time zone 'Europ
 crudsd.yaml:3:47: error: connections.hr.auth.token: a secret is never written into the job file
     3 |   hr: {host: a.b, auth: {type: bearer, token: *******}}
       |                                               ^^^^^^^
-      = help: refer to it (example: {env: NAME}, {file: path}, {credential: name})
+      = help: refer to it (example: {env: NAME}, {file: path}, {credential: name}, {vault: name})
 1 problem in 1 file""",
     ),
     "credentials in an address": (

@@ -163,12 +163,14 @@ class Database:
         self.close()
 
 
-def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
+def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_s: float | None = None) -> Database:
     """Open the database at a path or URL; a SQLite file that is not there is made (0600), without tables.
 
-    `read_only` never writes, and needs the file to be there. Raises ConfigError for an address that cannot be one,
-    StateError when what is there cannot be used.
+    A lock of another process is waited for `busy_timeout_s` seconds (None: BUSY_TIMEOUT_S). `read_only` never writes,
+    and needs the file to be there. Raises ConfigError for an address that cannot be one, StateError when what is
+    there cannot be used.
     """
+    busy_timeout_s = BUSY_TIMEOUT_S if busy_timeout_s is None else busy_timeout_s
     if isinstance(address, str) and "://" in address and not address.startswith("sqlite:///"):
         return _open_server(address, busy_timeout_s)
     path = Path(address.removeprefix("sqlite:///") if isinstance(address, str) else address)

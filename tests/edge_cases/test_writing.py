@@ -133,8 +133,9 @@ def test_another_content_is_another_intent_with_another_key(tmp_path: Path) -> N
 @pytest.mark.parametrize("status", [400, 409, 422, 425, 429])
 @pytest.mark.parametrize("finds", [{}, {"lookup": None, "match": None}], ids=["lookup", "no lookup"])
 def test_a_repetition_that_is_refused_does_not_hide_the_create_before_it(
-    tmp_path: Path, finds: dict[str, Any], status: int
+    tmp_path: Path, finds: dict[str, Any], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("daemon.endpoints.throttle._FIRST_PAUSE_S", 0.01)
     with MisbehavingServer(seed=5, idempotent=True) as server:
         pair = Pair(server, tmp_path, target={"create": KEYED, **finds}, users={"doubles": True})
         pair.hire(*range(20))

@@ -11,7 +11,7 @@ from tests.servers.kinto import Kinto
 
 pytestmark = pytest.mark.servers
 
-RECORDS = 2_000
+RECORDS = 1_000
 
 
 def person(number: int, **fields: Any) -> dict[str, Any]:

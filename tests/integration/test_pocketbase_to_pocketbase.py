@@ -1,4 +1,4 @@
-"""PocketBase to PocketBase: page numbers, totals, 10,000 records, and a source behind a real oidc-provider."""
+"""PocketBase to PocketBase: page numbers, totals, thousands of records, and a source behind a real oidc-provider."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from tests.servers.pocketbase import PocketBase
 
 pytestmark = pytest.mark.servers
 
-RECORDS = 10_000
+RECORDS, MANY_RECORDS = 2_500, 10_000
+"""By default, and where everything is to be tried."""
 FIELDS = ("external_id", "name", "email")
 
 
@@ -79,12 +80,13 @@ def held(pocketbase: PocketBase, collection: str) -> dict[str, tuple[Any, ...]]:
     return {one["external_id"]: tuple(one[name] for name in FIELDS) for one in pocketbase.all(collection)}
 
 
-def test_ten_thousand_records_are_equal_then_idle_then_follow_a_change_set(
-    pocketbase: PocketBase, tmp_path: Path
+def test_thousands_of_records_are_equal_then_idle_then_follow_a_change_set(
+    pocketbase: PocketBase, tmp_path: Path, long: bool
 ) -> None:
+    records = MANY_RECORDS if long else RECORDS
     source = pocketbase.create_collection("big_source", FIELDS, unique=["external_id"])
     target = pocketbase.create_collection("big_target", FIELDS, unique=["external_id"])
-    pocketbase.seed("big_source", [person(number) for number in range(RECORDS)])
+    pocketbase.seed("big_source", [person(number) for number in range(records)])
     connection = bearer(pocketbase.url)
     secrets = {"PB_TOKEN": pocketbase.login()}
     desk = Desk(tmp_path, spec(connection, connection, source, target), secrets=secrets)
@@ -92,13 +94,13 @@ def test_ten_thousand_records_are_equal_then_idle_then_follow_a_change_set(
     first = desk.run()
 
     assert first.result.ending is Ending.DONE
-    assert wrote(first.result.counts) == (RECORDS, 0, 0)
+    assert wrote(first.result.counts) == (records, 0, 0)
     assert held(pocketbase, "big_target") == held(pocketbase, "big_source")
 
     pocketbase.journal.forget()
     second = desk.run()
 
-    assert second.result.counts.unchanged == RECORDS
+    assert second.result.counts.unchanged == records
     assert pocketbase.journal.writes() == []
 
     by_number = {one["external_id"]: one["id"] for one in pocketbase.all("big_source")}
@@ -106,7 +108,7 @@ def test_ten_thousand_records_are_equal_then_idle_then_follow_a_change_set(
         pocketbase.change("big_source", by_number[f"E{number:05}"], {"name": f"New {number}"})
     for number in range(100, 125):
         pocketbase.delete("big_source", by_number[f"E{number:05}"])
-    pocketbase.seed("big_source", [person(number) for number in range(RECORDS, RECORDS + 15)])
+    pocketbase.seed("big_source", [person(number) for number in range(records, records + 15)])
     pocketbase.journal.forget()
     third = desk.run()
 

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from daemon.endpoints import throttle
 from daemon.endpoints.exchange import Call, Exchange
 from daemon.errors import (
     AuthError,
@@ -66,6 +67,12 @@ TABLE: dict[int, tuple[type[EndpointError], ...]] = {
     503: (U, U, U, U, U, U),
     504: (U, X, X, U, U, U),
 }
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an answer that says no wait the throttle pauses of itself: of that its own tests tell."""
+    monkeypatch.setattr(throttle, "_FIRST_PAUSE_S", 0.01)
 
 
 def caught(api: Exchange, call: Call) -> EndpointError:

@@ -4,14 +4,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 
 from . import logs
 from .clock import Clock, utc_clock
-from .errors import Exit, LeaseLostError, LockedError, UsageError
+from .errors import Exit, LeaseLostError, LockedError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
+from .runtime.calendar import Ahead
+from .runtime.calendar import ahead as ahead_of
 from .runtime.explainer import Explainer
 from .runtime.notify import Notifier
 from .runtime.reject_desk import RejectDesk
@@ -56,6 +57,16 @@ def upgrade_state(settings: Settings) -> tuple[str | None, str]:
         before = schema.current(database)
         schema.upgrade(database)
     return before, schema.head()
+
+
+def ahead(settings: Settings, job: str | None, *, limit: int) -> tuple[datetime, tuple[Ahead, ...]]:
+    """Return this moment, and what lies ahead of one job or of all, at most `limit` fires of each.
+
+    Opens no state. Raises UsageError for a job that is not there.
+    """
+    spec, now = load(settings.config).spec, utc_clock()
+    jobs = spec.jobs if job is None else {job: spec.job(job)}
+    return now, ahead_of(jobs, after=now, limit=limit)
 
 
 def generate_key(path: Path) -> str:
@@ -105,11 +116,7 @@ class App:
 
     def job(self, name: str) -> Job:
         """Return a job. Raises UsageError, with the nearest name, when there is none."""
-        if name not in self.spec.jobs:
-            near = get_close_matches(name, self.spec.jobs, n=1)
-            known = ", ".join(self.spec.jobs) or "none"
-            raise UsageError(f"there is no job {name}; " + (f"did you mean {near[0]}?" if near else f"known: {known}"))
-        return self.spec.jobs[name]
+        return self.spec.job(name)
 
     @contextmanager
     def plan(self, job: str, *, observe: Observe) -> Iterator[Planned]:

@@ -23,6 +23,7 @@ VERBS = {
     "apply": "apply",
     "approve": "approve",
     "serve": "serve",
+    "schedule": "schedule",
     "runs": "runs",
     "rejects": "rejects",
     "explain": "explain",

@@ -23,25 +23,29 @@ _NUMBERS_FROM = 5
 """The column from which on figures are set flush right."""
 
 
+def aligned(cells: Sequence[tuple[str, ...]], *, numbers_from: int | None = None) -> Iterator[str]:
+    """Yield rows of cells as lines whose columns stand below each other; from a column on they are flush right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    split = len(widths) if numbers_from is None else numbers_from
+    for row in cells:
+        texts = [cell.ljust(width) for cell, width in zip(row[:split], widths, strict=False)]
+        figures = [cell.rjust(width) for cell, width in zip(row[split:], widths[split:], strict=True)]
+        yield "  ".join([*texts, *figures]).rstrip()
+
+
 def runs(rows: Sequence[PastRun]) -> Iterator[str]:
     """Yield a table of runs in the order given, below each its error and when it goes on; or that there are none."""
     if not rows:
         yield "No runs yet."
         return
-    cells = [_HEAD, *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for number, line in enumerate(cells):
-        yield "  ".join(map(_set, line, widths, range(len(line)))).rstrip()
+    for number, line in enumerate(aligned([_HEAD, *map(_cells, rows)], numbers_from=_NUMBERS_FROM)):
+        yield line
         error = rows[number - 1].error if number else ""
         if error:
             yield f"    ✗ {shown.plain(error)}"
         resume_at = rows[number - 1].resume_at if number else None
         if resume_at is not None:
             yield f"    goes on at {_moment(resume_at)} UTC"
-
-
-def _set(cell: str, width: int, column: int) -> str:
-    return cell.rjust(width) if column >= _NUMBERS_FROM else cell.ljust(width)
 
 
 def _cells(row: PastRun) -> tuple[str, ...]:

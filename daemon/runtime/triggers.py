@@ -5,6 +5,7 @@ across a clock change as cron does them); APScheduler's own cron dialect counts 
 anchored to the epoch and jitter is a property of the job, so that every process computes the same fire times.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
@@ -42,6 +43,18 @@ class EveryTrigger(BaseTrigger):  # type: ignore[misc]
         return _EPOCH + ((after - _EPOCH) // self._every + 1) * self._every
 
 
+class AtTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires at moments of the calendar, each once."""
+
+    def __init__(self, moments: tuple[datetime, ...]) -> None:
+        self._moments = moments
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the first moment after the previous one, or from now on; None when there is none any more."""
+        after = previous_fire_time or now - timedelta(microseconds=1)
+        return next((moment for moment in self._moments if moment > after), None)
+
+
 class LateTrigger(BaseTrigger):  # type: ignore[misc]
     """Wakes up a fixed time after each fire time of another trigger, so that nobody waits out the jitter."""
 
@@ -49,25 +62,40 @@ class LateTrigger(BaseTrigger):  # type: ignore[misc]
         self._trigger = trigger
         self._by = by
 
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """Return the first wake-up after the previous one, or from now on."""
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the first wake-up after the previous one, or from now on; None when there is none any more."""
         before = None if previous_fire_time is None else previous_fire_time - self._by
-        due: datetime = self._trigger.get_next_fire_time(before, now - self._by)
-        return due + self._by
+        due: datetime | None = self._trigger.get_next_fire_time(before, now - self._by)
+        return None if due is None else due + self._by
 
 
-def trigger_of(job: str, schedule: Schedule | None) -> BaseTrigger | None:
-    """Return the trigger of a job's wake-ups, its jitter after its fire times.
+def calendar_of(schedule: Schedule | None) -> BaseTrigger | None:
+    """Return the trigger of a schedule's fire times, before jitter.
 
     None for jobs that run only when asked, or after another.
     """
     if schedule is None:
         return None
     if schedule.cron is not None:
-        return LateTrigger(CronTrigger(schedule.cron, schedule.timezone), jitter_of(job, schedule))
+        return CronTrigger(schedule.fields, schedule.timezone)
     if schedule.every is not None:
-        return LateTrigger(EveryTrigger(schedule.every), jitter_of(job, schedule))
-    return None
+        return EveryTrigger(schedule.every)
+    return AtTrigger(schedule.moments) if schedule.at is not None else None
+
+
+def trigger_of(job: str, schedule: Schedule | None) -> BaseTrigger | None:
+    """Return the trigger of a job's wake-ups, its jitter after its fire times; None where there are none."""
+    calendar = calendar_of(schedule)
+    return None if schedule is None or calendar is None else LateTrigger(calendar, jitter_of(job, schedule))
+
+
+def fires_after(schedule: Schedule | None, moment: datetime) -> Iterator[datetime]:
+    """Yield the fire times after a moment, in order and before jitter; it may never end."""
+    calendar = calendar_of(schedule)
+    due = None if calendar is None else calendar.get_next_fire_time(moment, moment)
+    while calendar is not None and due is not None:
+        yield due
+        due = calendar.get_next_fire_time(due, due)
 
 
 def jitter_of(job: str, schedule: Schedule) -> timedelta:

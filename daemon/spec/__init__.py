@@ -4,11 +4,12 @@ from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth
 from .connection import Connection, Quota, Retry, Timeout, Tls
 from .expressions import Expression, ExpressionError, compile_expression
 from .ignored import record_paths
-from .job import Field_, Guards, Job, Limit, Mode, Schedule, Source, Target
+from .job import Field_, Guards, Job, Limit, Mode, Source, Target
 from .load import Loaded, load
 from .problems import Problem, SpecError
 from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
+from .schedule import Schedule, cron_fields
 from .schema import json_schema
 from .secrets import SecretError, check_secrets, resolve
 from .spec import Spec
@@ -56,6 +57,7 @@ __all__ = [
     "compile_expression",
     "compile_path",
     "compile_template",
+    "cron_fields",
     "job_revision",
     "job_selection",
     "json_schema",

@@ -4,13 +4,10 @@ Works on plain trees with whatever is wrong in them, so that these problems are 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import jmespath
-from cronsim import CronSim, CronSimError
 from jmespath.exceptions import JMESPathError
 
 from .addresses import address_problems
@@ -20,6 +17,7 @@ from .ignored import ignore_problems
 from .marks import Marks
 from .paging import paging_problems
 from .problems import Path_, Problem
+from .schedule import time_problems
 
 _RECORD = frozenset({"record"})
 _READ = frozenset({"cursor"})
@@ -66,16 +64,6 @@ _JMESPATHS: Final = (
     *(f"jobs.*.{answer}.{name}" for answer in _ANSWERS for name in ("records", "id", "version")),
     *(f"jobs.*.{answer}.paginate.{name}" for answer in _ANSWERS for name in ("next", "total", "has_more")),
 )
-_CRON_WORDS: Final = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-
 _Finding: TypeAlias = tuple[Path_, str, str | None]
 """Where, what, and the cure."""
 
@@ -83,8 +71,8 @@ _Finding: TypeAlias = tuple[Path_, str, str | None]
 def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> Iterator[Problem]:
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
-        _bodies, _expressions, _templates, _nesting, _jmespaths, _times, address_problems, answer_problems,
-        ignore_problems, paging_problems, replace_problems,
+        _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, answer_problems,
+        ignore_problems, paging_problems, replace_problems, time_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after]
@@ -197,38 +185,6 @@ def _header(path: Path_) -> Iterator[_Finding]:
         yield path, "an answer with several records has no header for each", cure
     elif path[-1] not in {"version", "next", "total"}:
         yield path, "no header can stand here", "write a JMESPath into the body"
-
-
-def _times(tree: Mapping[str, Any]) -> Iterator[_Finding]:
-    for path, cron in _found(tree, "jobs.*.schedule.cron"):
-        if isinstance(cron, str):
-            yield from _cron(path, cron)
-    for path, zone in _found(tree, "jobs.*.schedule.timezone"):
-        if isinstance(zone, str) and not _is_zone(zone):
-            meant = suggestion(zone, available_timezones())
-            yield path, f"unknown time zone '{zone}'", f"did you mean '{meant}'?" if meant else "example: Europe/Berlin"
-
-
-def _cron(path: Path_, cron: str) -> Iterator[_Finding]:
-    if cron in _CRON_WORDS:
-        yield path, f"'{cron}' is not known here", f'write: "{_CRON_WORDS[cron]}"'
-        return
-    if len(cron.split()) != 5:
-        yield path, f"cron has five fields, this has {len(cron.split())}", 'example: "*/15 6-20 * * mon-fri"'
-        return
-    try:
-        CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC))
-    except CronSimError as error:
-        reason = str(error)
-        yield path, f"not a cron schedule: {reason[:1].lower()}{reason[1:]}", 'example: "*/15 6-20 * * mon-fri"'
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 def _connections(tree: Mapping[str, Any]) -> Iterator[_Finding]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from .request import ListRequest, Paginate, Request, Rule
+from .schedule import Schedule
 from .types import Duration, Expression, Flag, Name, Percent, RecordField, Strict, Template, TemplateTree, Whole
 
 
@@ -24,24 +25,6 @@ class Mode(StrEnum):
     """Create what is not there; never touch what is."""
     APPEND = "append"
     """Create each new key once and never look back."""
-
-
-class Schedule(Strict):
-    """When the job runs by itself. Exactly one of cron, every and after."""
-
-    cron: str | None = Field(
-        default=None, description="Five fields with cron's own meaning (example: */15 6-20 * * 1-5)."
-    )
-    every: Duration | None = Field(default=None, description="A fixed distance (example: 15m).")
-    after: Name | None = Field(default=None, description="Run each time this job has ended well.")
-    timezone: str = Field(default="UTC", description="IANA name of the zone cron is read in. Default: UTC.")
-    jitter: Duration | None = Field(default=None, description="Spread starts over this time, the same for each run.")
-
-    @model_validator(mode="after")
-    def _is_one_kind(self) -> "Schedule":
-        if sum(kind is not None for kind in (self.cron, self.every, self.after)) != 1:
-            raise ValueError("give exactly one of cron, every, after (example: every: 15m)")
-        return self
 
 
 class Source(Strict):

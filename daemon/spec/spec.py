@@ -1,8 +1,11 @@
 """The whole configuration as one frozen value."""
 
+from difflib import get_close_matches
 from typing import Literal
 
 from pydantic import Field
+
+from daemon.errors import UsageError
 
 from .connection import Connection
 from .job import Job
@@ -18,3 +21,11 @@ class Spec(Strict):
     )
     connections: dict[Name, Connection] = Field(default_factory=dict)
     jobs: dict[Name, Job] = Field(default_factory=dict)
+
+    def job(self, name: str) -> Job:
+        """Return a job. Raises UsageError, with the nearest name, when there is none."""
+        if name not in self.jobs:
+            near = get_close_matches(name, self.jobs, n=1)
+            known = ", ".join(self.jobs) or "none"
+            raise UsageError(f"there is no job {name}; " + (f"did you mean {near[0]}?" if near else f"known: {known}"))
+        return self.jobs[name]

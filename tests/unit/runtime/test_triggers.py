@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from apscheduler.triggers.base import BaseTrigger
 
-from daemon.runtime.triggers import CronTrigger, EveryTrigger, jitter_of, trigger_of
+from daemon.runtime.triggers import CronTrigger, EveryTrigger, fires_after, jitter_of, trigger_of
 from daemon.spec import Schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -130,3 +130,28 @@ def test_a_job_wakes_up_its_jitter_after_its_fire_time(when: dict[str, str]) -> 
 def test_jobs_without_a_time_have_no_trigger() -> None:
     assert trigger_of("people", None) is None
     assert trigger_of("people", Schedule(after="others")) is None
+
+
+def test_moments_of_the_calendar_fire_once_each_and_then_never_again() -> None:
+    schedule = Schedule.model_validate({"at": ["2026-11-22T13:00", "2026-11-22T11:00", "2026-11-23T00:00"]})
+
+    assert [f"{time:%d %H}" for time in fires_after(schedule, NOON)] == ["22 13", "23 00"]
+    assert list(fires_after(schedule, datetime(2026, 11, 23, tzinfo=UTC))) == []
+    trigger = trigger_of("people", schedule)
+    assert trigger is not None
+    assert trigger.get_next_fire_time(None, datetime(2026, 11, 24, tzinfo=UTC)) is None
+
+
+def test_a_range_past_its_end_fires_over_midnight() -> None:
+    schedule = Schedule.model_validate({"cron": "0 23-1 * * *"})
+
+    assert [f"{time:%d %H}" for time in itertools.islice(fires_after(schedule, NOON), 4)] == [
+        "22 23",
+        "23 00",
+        "23 01",
+        "23 23",
+    ]
+
+
+def test_what_lies_ahead_of_a_job_without_times_is_nothing() -> None:
+    assert list(fires_after(None, NOON)) == list(fires_after(Schedule(after="others"), NOON)) == []

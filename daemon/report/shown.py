@@ -46,9 +46,11 @@ def count(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time: `3.2 s`, `4 min 05 s`, `2 h 05 min`."""
+    """Return a length of time: `3.2 s`, `4 min 05 s`, `2 h 05 min`, `3 d 04 h`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_of_hour = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24:02} h"
     return f"{hours} h {minutes_of_hour:02} min" if hours else f"{minutes} min {rest:02} s"

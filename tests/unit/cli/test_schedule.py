@@ -30,9 +30,8 @@ def config(tmp_path: Path) -> Path:
         "asked": job(None),
     }
     file = tmp_path / "crudsd.yaml"
-    file.write_text(
-        yaml.safe_dump({"version": 1, "connections": {"hr": {"host": "a.test", "auth": auth}}, "jobs": jobs})
-    )
+    connections = {"hr": {"host": "a.test", "auth": auth}}
+    file.write_text(yaml.safe_dump({"version": 1, "connections": connections, "jobs": jobs}, sort_keys=False))
     return file
 
 

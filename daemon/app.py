@@ -14,6 +14,7 @@ from .runtime.approving import Approved, approve
 from .runtime.calendar import Ahead
 from .runtime.calendar import ahead as ahead_of
 from .runtime.explainer import Explainer
+from .runtime.housekeeping import Housekeeper, prune_now
 from .runtime.notify import Notifier
 from .runtime.reject_desk import RejectDesk
 from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
@@ -24,11 +25,14 @@ from .settings import Settings
 from .spec import Job, Loaded, SpecError, check_secrets, job_revision, load
 from .store import schema
 from .store.approvals import Approvals
+from .store.backup import back_up
 from .store.database import Database, open_database
+from .store.health import Finding, check
 from .store.heartbeat import Heartbeat
 from .store.leases import Leases
 from .store.owner import Owner
 from .store.rejects import Rejects
+from .store.retention import Pruned
 from .store.runs import RunRow, RunStore, Trigger
 from .sync.change import Reject
 from .sync.events import Observe
@@ -57,6 +61,36 @@ def upgrade_state(settings: Settings) -> tuple[str | None, str]:
         before = schema.current(database)
         schema.upgrade(database)
     return before, schema.head()
+
+
+def check_state(settings: Settings) -> tuple[str, tuple[Finding, ...]]:
+    """Look at the state database, and return where it is and what was found. Writes nothing."""
+    with _existing_state(settings, read_only=True) as (_, database):
+        return database.location, tuple(check(database))
+
+
+def back_up_state(settings: Settings, path: Path) -> int:
+    """Copy the state database to a new file and return its bytes. Raises UsageError, with what helps instead."""
+    with _existing_state(settings, read_only=True) as (_, database):
+        return back_up(database, path)
+
+
+def prune_state(settings: Settings) -> Pruned:
+    """Forget history that is older than `retention` keeps it."""
+    with _existing_state(settings) as (loaded, database):
+        schema.check(database)
+        return prune_now(database, loaded.spec.retention, utc_clock)
+
+
+@contextmanager
+def _existing_state(settings: Settings, *, read_only: bool = False) -> Iterator[tuple[Loaded, Database]]:
+    """Open a state database that has been used before, whatever its schema. Raises StateError when there is none."""
+    loaded = load(settings.config)
+    place = settings.state_place(loaded.spec.state)
+    if not read_only:
+        open_database(place, read_only=True).close()  # which makes no file where there is none
+    with open_database(place, read_only=read_only) as database:
+        yield loaded, database
 
 
 def ahead(settings: Settings, job: str | None, *, limit: int) -> tuple[datetime, tuple[Ahead, ...]]:
@@ -182,6 +216,10 @@ class App:
             self.job(job)
         return self._runs.recent(job, limit)
 
+    def prune(self) -> Pruned:
+        """Forget history that is older than `retention` keeps it."""
+        return prune_now(self._database, self.spec.retention, self._clock, stop=self._stop)
+
     def rejects(self, job: str) -> RejectDesk:
         """Return what people may ask and say of a job's rejects."""
         self.job(job)
@@ -208,6 +246,7 @@ class App:
                     log=self._log,
                     notifier=Notifier(self.settings.environment),
                     stop=self._stop,
+                    housekeeping=Housekeeper(self.prune, self._clock, self._log),
                 ).run()
         finally:
             self._leases.release(lease)

@@ -62,6 +62,10 @@ class Limits:
     """Seconds until a fire is tried again that the state database could not take: longer than it waits for a lock."""
 
 
+def _nothing_to_do() -> None:
+    """Keep no house."""
+
+
 class Service:
     """The scheduler, the workers and what they need to know of each other. Made and run by one thread."""
 
@@ -75,6 +79,7 @@ class Service:
         notifier: Notifier,
         stop: threading.Event,
         limits: Limits = Limits(),
+        housekeeping: Callable[[], None] = _nothing_to_do,
     ) -> None:
         self._schedules = schedules
         self._work = work
@@ -83,6 +88,7 @@ class Service:
         self._notifier = notifier
         self._stop = stop
         self._limits = limits
+        self._housekeeping = housekeeping
         self._busy: dict[str, Future[None]] = {}
         self._again: dict[str, threading.Timer] = {}
         """Fires that the database could not take, by job."""
@@ -107,6 +113,7 @@ class Service:
         self._look()
         while not self._stop.wait(self._limits.look_s):
             self._look()
+            self._housekeeping()
         self._drain()
         return Exit.DONE
 

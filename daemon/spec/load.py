@@ -87,9 +87,9 @@ class _Merged:
         for section, value in tree.items():
             if section in _SECTIONS and isinstance(value, dict):
                 self._add_section(section, value, reading.marks)
-            elif section == "state" and not main:
+            elif section in {"state", "retention"} and not main:
                 self.problems.append(
-                    reading.marks.problem_at_key(("state",), "belongs in the main file", "move it there")
+                    reading.marks.problem_at_key((section,), "belongs in the main file", "move it there")
                 )
             elif not section.startswith("x-") and (main or section not in self.tree or section == "version"):
                 self._add_value(section, value, reading.marks, main=main)

@@ -9,6 +9,7 @@ from daemon.errors import UsageError
 
 from .connection import Connection
 from .job import Job
+from .retention import Retention
 from .types import Name, Strict
 
 
@@ -19,6 +20,7 @@ class Spec(Strict):
     state: str | None = Field(
         default=None, description="State database: a path or a SQLAlchemy URL. Default: crudsd.db beside this file."
     )
+    retention: Retention = Retention()
     connections: dict[Name, Connection] = Field(default_factory=dict)
     jobs: dict[Name, Job] = Field(default_factory=dict)
 

@@ -53,7 +53,8 @@ class Database:
         # SQLite has one writer. Threads of this process queue here, in order, instead of polling the file.
         self._writer = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._remove = weakref.finalize(self, _remove, folder)
-        self._file = None if file is None else file.absolute()
+        self.file = None if file is None else file.absolute()
+        """The SQLite file; None where a server keeps the state."""
         self._identity = None if file is None else _identity(file)
 
     @staticmethod
@@ -131,7 +132,7 @@ class Database:
 
     def _make_sure_of_the_file(self) -> None:
         """Raise StateError when the file has another name now, or none: SQLite would go on and commit to nowhere."""
-        if self._file is not None and _identity(self._file) != self._identity:
+        if self.file is not None and _identity(self.file) != self._identity:
             raise StateError(
                 f"{self.location}: the state database was moved, deleted or replaced while it was in use; stop every "
                 "crudsd that uses it, put it back with its -wal file, and run again"

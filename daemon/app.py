@@ -39,7 +39,7 @@ from .sync.events import Observe
 from .sync.explanation import Explanation
 from .sync.guards import Allowance
 from .sync.outcome import Ending
-from .vault.keys import write_key
+from .vault.key_file import write_key
 from .wiring import Connections
 
 SERVICE_LEASE = "service"

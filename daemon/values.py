@@ -1,9 +1,9 @@
 """The small values that every floor shares: JSON, absence and secrets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from hmac import compare_digest
+from typing import Any, Final, NoReturn, Self, TypeAlias
 
 Json: TypeAlias = Any
 """None, bool, int, Decimal or float, str, list of Json or dict of str to Json. Numbers keep every digit: integers
@@ -32,11 +32,17 @@ MISSING: Final = _Missing.MISSING
 Missing: TypeAlias = _Missing
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """Text that must not be seen. Printing, formatting and logging show only that it exists."""
+    """Text that must not be seen. Printing, formatting and logging show only that it exists.
 
+    It cannot be changed, pickled or written as JSON. No dataclass: what walks over fields would find the text.
+    """
+
+    __slots__ = ("_text",)
     _text: str
+
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "_text", text)
 
     def reveal(self) -> str:
         """Return the text. Call this on the line that sends it."""
@@ -46,3 +52,34 @@ class Secret:
         return "Secret(…)"
 
     __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare in a time that does not tell how much of the text was right."""
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return compare_digest(_bytes(self), _bytes(other))
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Secret does not change")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Secret does not change")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Secret is not written anywhere; keep the reference to it")
+
+
+def _bytes(secret: Secret) -> bytes:
+    return secret.reveal().encode("utf-8", "surrogatepass")

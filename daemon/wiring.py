@@ -18,7 +18,7 @@ from .store.database import Database
 from .store.leases import Leases
 from .store.tokens import SqlTokenStore
 from .values import Secret
-from .vault.keys import find_key_ring
+from .vault.key_source import find_key_ring
 from .vault.vault import Vault
 
 

@@ -19,9 +19,8 @@ from daemon.errors import CrudsdError, LockedError
 from .columns import moment_text
 from .database import Database
 from .leases import Leases
+from .sealed import TOKEN_PURPOSE, token_context, token_lease
 from .statements import execute
-
-_PURPOSE = "token-state"
 
 
 class Sealer(Protocol):
@@ -55,7 +54,7 @@ class SqlTokenStore:
             return None
         version, sealed = row
         try:
-            plain = self._sealer.open(bytes(sealed), purpose=_PURPOSE, context=self._context(profile, version))
+            plain = self._sealer.open(bytes(sealed), purpose=TOKEN_PURPOSE, context=self._context(profile, version))
             state = msgspec.json.decode(plain, type=TokenState)
         except (CrudsdError, msgspec.MsgspecError) as error:
             # Not the decoder's own words: they may quote what it read.
@@ -71,7 +70,7 @@ class SqlTokenStore:
         """Replace the state if its version is still the expected one, durably, and say whether it was."""
         version = expected_version + 1
         plain = msgspec.json.encode(replace(state, version=version))
-        sealed = self._sealer.seal(plain, purpose=_PURPOSE, context=self._context(profile, version))
+        sealed = self._sealer.seal(plain, purpose=TOKEN_PURPOSE, context=self._context(profile, version))
         now = moment_text(self._clock())
         with self._database.write() as connection:
             if expected_version == 0:
@@ -93,7 +92,7 @@ class SqlTokenStore:
     def lease(self, profile: str, *, seconds: float) -> Iterator[bool]:
         """Ask for the right to renew this profile, across all processes of this state. Does not wait."""
         try:
-            lease = self._leases.acquire(f"token/{profile}", ttl_s=seconds)
+            lease = self._leases.acquire(token_lease(profile), ttl_s=seconds)
         except LockedError:
             lease = None
         try:
@@ -108,9 +107,4 @@ class SqlTokenStore:
             execute(connection, "DELETE FROM tokens WHERE profile = ?", (profile,))
 
     def _context(self, profile: str, version: int) -> Mapping[str, str]:
-        return {
-            "profile": profile,
-            "version": str(version),
-            "issuer": self._issuer,
-            "client_id": self._client_id,
-        }
+        return token_context(profile, version, issuer=self._issuer, client_id=self._client_id)

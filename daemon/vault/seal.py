@@ -46,6 +46,11 @@ def open_sealed(ring: KeyRing, sealed: bytes, *, purpose: str, context: Mapping[
         raise TamperedError from error
 
 
+def key_of(sealed: bytes) -> str:
+    """Return the name of the key that sealed it, as it says itself. Raises TamperedError for what was never sealed."""
+    return _split(sealed)[1]
+
+
 def _split(sealed: bytes) -> tuple[bytes, str, bytes]:
     """Return the header, and from it the key id and the salt."""
     start = len(_MAGIC) + 1

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import ConfigError
-from daemon.vault.keys import KeyRing, find_key_ring, parse_key_ring, read_key_file, write_key
+from daemon.vault.key_file import read_key_file, write_key
+from daemon.vault.key_source import find_key_ring
+from daemon.vault.keys import KeyRing, parse_key_ring
 
 KEY = base64.b64encode(b"1" * 32).decode()
 LINE = f"k1:{KEY}\n"

@@ -21,6 +21,7 @@ from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
 from .runtime.service import Service
 from .runtime.signals import stop_on_signals
 from .runtime.worker import Finished, Planned, Worker
+from .sealing import vault_lookup
 from .settings import Settings
 from .spec import Job, Loaded, SpecError, check_secrets, job_revision, load
 from .store import schema
@@ -47,9 +48,13 @@ SERVICE_LEASE = "service"
 
 
 def validate(settings: Settings) -> Loaded:
-    """Read the configuration and check its secrets. Raises SpecError with every problem; asks no system anything."""
+    """Read the configuration and check its secrets. Raises SpecError with every problem; asks no system anything.
+
+    Where it refers to secrets in the vault, the state database is read for them, if there is one.
+    """
     loaded = load(settings.config)
-    problems = check_secrets(loaded, settings.environment, settings.credentials)
+    with vault_lookup(settings, loaded) as vault:
+        problems = check_secrets(loaded, settings.environment, settings.credentials, vault=vault)
     if problems:
         raise SpecError(problems)
     return loaded

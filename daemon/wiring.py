@@ -12,14 +12,13 @@ from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
 from .endpoints.surroundings import Surroundings
 from .runtime.worker import Endpoints
+from .sealing import lookup, open_vault
 from .settings import Settings
 from .spec import Job, Loaded, OAuth2Auth, SecretRef, resolve
 from .store.database import Database
 from .store.leases import Leases
 from .store.tokens import SqlTokenStore
 from .values import Secret
-from .vault.key_source import find_key_ring
-from .vault.vault import Vault
 
 
 class Connections:
@@ -44,7 +43,7 @@ class Connections:
         self._log = logs.get_logger()
         self._exchanges: dict[str, Exchange] = {}
         self._building = threading.Lock()
-        self._vault, self.warnings = _open_vault(settings, database, needed=_has_oauth2(loaded))
+        self._vault, self.warnings = open_vault(settings, database, needed=_has_oauth2(loaded))
 
     def close(self) -> None:
         """Close every connection to a system."""
@@ -75,7 +74,13 @@ class Connections:
 
     def _secret(self, ref: SecretRef) -> Secret:
         settings = self._settings
-        return resolve(ref, environment=settings.environment, credentials=settings.credentials, folder=settings.folder)
+        return resolve(
+            ref,
+            environment=settings.environment,
+            credentials=settings.credentials,
+            folder=settings.folder,
+            vault=lookup(self._database, self._vault),
+        )
 
     def _token_store(self, name: str, auth: OAuth2Auth, client_id: str) -> TokenStore:
         del name
@@ -88,17 +93,3 @@ class Connections:
 
 def _has_oauth2(loaded: Loaded) -> bool:
     return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.connections.values())
-
-
-def _open_vault(settings: Settings, database: Database, *, needed: bool) -> tuple[Vault | None, tuple[str, ...]]:
-    """Return the vault, None without a key, and what the operator should know about it."""
-    ring, warnings = find_key_ring(settings.environment, settings.credentials, settings.key_file)
-    if ring is None:
-        missing = (
-            f"there is no key, so OAuth2 tokens stay in memory and each start asks for new ones; "
-            f"`crudsd key generate {settings.key_file}` makes one"
-        )
-        return None, (*warnings, missing) if needed else warnings
-    vault = Vault(ring)
-    vault.check_canary(database)
-    return vault, warnings

@@ -30,6 +30,7 @@ VERBS = {
     "schema": "schema",
     "db": "db",
     "key": "key",
+    "secret": "secret",
     "demo": "demo",
     "version": "version",
 }

@@ -11,7 +11,7 @@ from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
 from .schedule import Schedule, cron_fields
 from .schema import json_schema
-from .secrets import SecretError, check_secrets, resolve
+from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, vault_references
 from .spec import Spec
 from .templates import PathTemplate, Template, compile_path, compile_template
 from .types import Method, SecretRef
@@ -30,6 +30,7 @@ __all__ = [
     "Limit",
     "ListRequest",
     "Loaded",
+    "LookUp",
     "Method",
     "Mode",
     "NoAuth",
@@ -58,10 +59,12 @@ __all__ = [
     "compile_path",
     "compile_template",
     "cron_fields",
+    "entered_secret",
     "job_revision",
     "job_selection",
     "json_schema",
     "load",
     "record_paths",
     "resolve",
+    "vault_references",
 ]

@@ -1,17 +1,18 @@
 """Secret references: read at the last moment, from where the operator put them, never from a job file."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, UsageError
 from daemon.values import Secret
 
 from .load import Loaded
 from .problems import Path_, Problem
-from .types import SecretRef
+from .types import NAME_PATTERN, SecretRef
 
 _LARGEST_BYTES = 1_000_000
 
@@ -24,13 +25,27 @@ class SecretError(ConfigError):
         self.message, self.cure = message, cure
 
 
+LookUp: TypeAlias = Callable[[str], Secret]
+"""Returns the secret of this name out of the vault, or raises SecretError."""
+
+
+def _no_vault(name: str) -> Secret:
+    raise SecretError(f"secret {name} is not in the vault", f"set it: crudsd secret set {name}")
+
+
 def resolve(
-    ref: SecretRef, *, environment: Mapping[str, str], credentials: Path | None, folder: Path = Path()
+    ref: SecretRef,
+    *,
+    environment: Mapping[str, str],
+    credentials: Path | None,
+    folder: Path = Path(),
+    vault: LookUp = _no_vault,
 ) -> Secret:
     """Return the secret that a reference names, as text, without one newline at its end.
 
     `credentials` is systemd's $CREDENTIALS_DIRECTORY, None outside a unit; `folder` is where relative files are
-    looked for. Reads anew each time, so that a rotated file counts. Raises SecretError.
+    looked for; `vault` opens what `crudsd secret set` has kept. Reads anew each time, so that a rotated secret counts.
+    Raises SecretError.
     """
     if ref.env is not None:
         return _checked(environment.get(ref.env), f"environment variable {ref.env}", f"set {ref.env}, or {_ELSE}")
@@ -40,22 +55,54 @@ def resolve(
         path = folder / ref.file
         return _checked(_read(path), f"file {path}", f"write the secret into {path} (mode 0600)")
     if ref.vault is not None:
-        raise SecretError(f"secret {ref.vault} is not in the vault", f"set it: crudsd secret set {ref.vault}")
+        return vault(ref.vault)
     raise SecretError("the reference names no place", "name one (example: {env: NAME})")
 
 
 def check_secrets(
-    loaded: Loaded, environment: Mapping[str, str], credentials: Path | None = None
+    loaded: Loaded, environment: Mapping[str, str], credentials: Path | None = None, *, vault: LookUp = _no_vault
 ) -> tuple[Problem, ...]:
     """Return a problem, at the reference's place in the file, for each secret that cannot be had now."""
     found = []
     for name, connection in loaded.spec.connections.items():
         for path, ref in _references(connection, ("connections", name)):
             try:
-                resolve(ref, environment=environment, credentials=credentials)
+                resolve(ref, environment=environment, credentials=credentials, vault=vault)
             except SecretError as error:
                 found.append(loaded.problem(path, error.message, error.cure))
     return tuple(found)
+
+
+def vault_references(loaded: Loaded) -> Mapping[str, tuple[str, ...]]:
+    """Return the references to secrets in the vault: by name, the places as `keys (file:line:column)`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, connection in loaded.spec.connections.items():
+        for path, ref in _references(connection, ("connections", name)):
+            if ref.vault is not None:
+                place = f"{'.'.join(map(str, path[:-1]))} ({loaded.place_of(path)})"
+                found[ref.vault] = (*found.get(ref.vault, ()), place)
+    return found
+
+
+def entered_secret(name: str, entered: bytes) -> Secret:
+    """Return what a person entered for a name, without one newline at its end.
+
+    Raises UsageError for what is no name or no secret; the message never holds what was entered.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(
+            f"{name!r} is not a name for a secret; take lower-case letters, digits, and - _ . (example: hr-token)"
+        )
+    if len(entered) > _LARGEST_BYTES:
+        raise UsageError(f"the value of {name} has more than {_LARGEST_BYTES:,} bytes; nothing was kept")
+    try:
+        return _checked(entered.decode(), f"the value of {name}", "nothing was kept")
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"the value of {name} is not UTF-8; a secret is text; encode it, in base64 for example"
+        ) from None
+    except SecretError as error:
+        raise UsageError(str(error)) from None
 
 
 _ELSE = "refer to a file or credential instead (example: {file: secret.txt})"

@@ -21,7 +21,7 @@ _UNITS_S = {
     "w": Decimal(604800),
 }
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 
 
 class Strict(BaseModel):
@@ -66,7 +66,7 @@ Percent: TypeAlias = Annotated[
 ]
 """A share between 0% and 100%."""
 
-Name: TypeAlias = Annotated[str, Field(pattern=_NAME, max_length=100)]
+Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
 """The name of a job or connection: lower-case letters, digits, and - _ . between them."""
 
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
@@ -109,7 +109,7 @@ class SecretRef(Strict):
     )
     vault: str | None = Field(
         default=None,
-        pattern=_NAME,
+        pattern=NAME_PATTERN,
         description="Name of a secret sealed in the state database by `crudsd secret set`.",
     )
 

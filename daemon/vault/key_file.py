@@ -93,7 +93,7 @@ def remove_key(path: Path, name: str) -> None:
             raise UsageError(f"{path}: the ring has no key {name}; it holds {', '.join(ring.names)}")
         if name == ring.sealing[0]:
             raise UsageError(
-                f"{path}: {name} is the key that seals, and is never taken out; `crudsd key add` puts a new one before it"
+                f"{path}: {name} is the key that seals, and stays; `crudsd key add` puts a new one before it"
             )
         kept = (line for line in text.splitlines(keepends=True) if name_in(line) != name)
         _replace(path, "".join(kept), guard)

@@ -50,10 +50,11 @@ class KeySource:
         """What speaks against this place."""
         if self.kind is not SourceKind.VARIABLE:
             return ()
-        return (
+        warning = (
             f"the key comes from the environment variable {_VARIABLE}, which child processes inherit and other tools "
-            "may show; put it into a file (0600) or a systemd credential",
+            "may show; put it into a file (0600) or a systemd credential"
         )
+        return (warning,)
 
     def read(self) -> KeyRing:
         """Return the ring. Raises ConfigError for a key that must not be used, or cannot be read."""

@@ -21,7 +21,7 @@ _FILE = click.option(
 
 @click.group("key", cls=VerbGroup)
 def command() -> None:
-    """Look after the key that seals tokens and secrets in the state database."""
+    """Look after the key that seals tokens and secrets."""
 
 
 @command.command("generate")

@@ -17,7 +17,7 @@ _LONGEST = 1_000_001
 
 @click.group("secret", cls=VerbGroup)
 def command() -> None:
-    """Keep secrets sealed in the state database, for {vault: NAME} in job files."""
+    """Keep secrets in the state database, sealed."""
 
 
 @command.command("set", cls=Verb)

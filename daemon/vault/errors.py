@@ -18,7 +18,8 @@ class UnknownKeyError(VaultError):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(
-            f"it was sealed with the key {key_id}, which is not in the key ring; add that key's line to the key file"
+            f"it was sealed with the key {key_id}, which is not in the key ring; add that key's line to the key file, "
+            "or restart crudsd if its key is a systemd credential that was changed"
         )
         self.key_id = key_id
 

@@ -13,6 +13,7 @@ from .runtime.key_desk import (
     check_source,
     check_state,
     key_check,
+    locked_away,
     missing_keys,
     retire,
     writable_file,
@@ -32,7 +33,7 @@ from .values import Secret
 from .vault.key_file import add_key as add_to_file
 from .vault.key_source import KeySource, find_key_source
 from .vault.keys import KeyRing
-from .vault.vault import Vault
+from .vault.vault import LOST, Vault
 
 
 def open_vault(settings: Settings, database: Database, *, needed: bool) -> tuple[Vault | None, tuple[str, ...]]:
@@ -42,14 +43,25 @@ def open_vault(settings: Settings, database: Database, *, needed: bool) -> tuple
     """
     source = key_source(settings)
     if source is None:
-        missing = (
-            f"there is no key, so OAuth2 tokens stay in memory and each start asks for new ones; "
-            f"`crudsd key generate {settings.key_file}` makes one"
-        )
-        return None, (missing,) if needed else ()
+        return None, _without_key(settings, database, needed=needed)
     vault = Vault(source.read(), reread=partial(_newest, settings), facts=database)
     vault.check_canary(database, source=source)
     return vault, (*source.warnings, *missing_keys(vault.ring, SealedRows(database)))
+
+
+def _without_key(settings: Settings, database: Database, *, needed: bool) -> tuple[str, ...]:
+    """Return what the operator should know where there is no key: that it was lost, or that one would be of use."""
+    lost = locked_away(SealedRows(database).all())
+    if lost is not None:
+        back = f"put the key back as {settings.key_file}, or make a new one there with `crudsd key generate`"
+        return (f"there is no key, and {lost}; {back}. {LOST}",)
+    if not needed:
+        return ()
+    missing = (
+        f"there is no key, so OAuth2 tokens stay in memory and each start asks for new ones; "
+        f"`crudsd key generate {settings.key_file}` makes one"
+    )
+    return (missing,)
 
 
 def key_source(settings: Settings) -> KeySource | None:

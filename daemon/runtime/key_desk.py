@@ -1,7 +1,7 @@
 """What people ask about the key, and do with it: does it open this state, what does it seal, may it go."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +110,19 @@ def missing_keys(ring: KeyRing, rows: SealedRows) -> tuple[str, ...]:
     )
 
 
+def locked_away(rows: tuple[SealedRow, ...]) -> str | None:
+    """Return in words what nobody can open without a key; None when that is nothing of use."""
+    sealed = [row for row in rows if row.holding is not Holding.CANARY]
+    if not sealed:
+        return None
+    verb = "is" if len(sealed) == 1 else "are"
+    return f"{_some(sealed)} {verb} sealed (with {', '.join(sorted({key_id(row) or '?' for row in sealed}))})"
+
+
+def _some(rows: Sequence[SealedRow]) -> str:
+    return ", ".join(str(row) for row in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
+
+
 def writable_file(source: KeySource | None, given: Path | None, command: str) -> Path:
     """Return the key file that a command may change. Raises UsageError, with what to do, where there is none."""
     if given is not None:
@@ -140,11 +153,11 @@ def retire(name: str, path: Path, rows: tuple[SealedRow, ...]) -> None:
     if rest is None or name in {*ring.names[:1]} or ring.find(name) is None:
         remove_key(path, name)  # refuses, and says why
         return
-    needed = [str(row) for row in rows if key_id(row) == name]
+    needed = [row for row in rows if key_id(row) == name]
     if needed:
-        some = ", ".join(needed[:3]) + (", …" if len(needed) > 3 else "")
         raise UsageError(
-            f"{len(needed)} {'record is' if len(needed) == 1 else 'records are'} still sealed with {name} ({some}); "
+            f"{len(needed)} {'record is' if len(needed) == 1 else 'records are'} still sealed with {name} "
+            f"({_some(needed)}); "
             "run `crudsd key rotate`, and then this again"
         )
     for row in rows:

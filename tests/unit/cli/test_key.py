@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from cruds.oauth2.store import TokenState
+from daemon.app import open_app
 from daemon.cli import main
 from daemon.clock import utc_clock
+from daemon.settings import Settings
 from daemon.store.database import open_database
 from daemon.store.leases import Leases
 from daemon.store.owner import Owner
@@ -329,3 +331,41 @@ def test_the_key_that_seals_and_an_unknown_one_are_not_retired(
     told = said(capsys, "retire", name, code=2)
     assert ["is the key that seals, and stays", "the ring has no key k-none; it holds"][place] in told
     assert key.read_bytes() == before
+
+
+def test_a_key_file_that_went_away_is_told_at_start(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = read_key_file(key).names[0]
+    config = key.with_name("crudsd.yaml")
+    config.write_text(config.read_text().replace("{vault: hr-secret}", "{env: CLIENT_ID}"))
+    key.unlink()
+
+    settings = Settings(config=config, environment={"CLIENT_ID": "me"})
+    with open_app(settings) as app:
+        (warning,) = app.warnings
+
+    assert warning.startswith(
+        f"there is no key, and the token of hr, the secret hr-secret are sealed (with {name}); put the key back as {key}, "
+        "or make a new one there with `crudsd key generate`. If it is lost for good, `crudsd key rotate --drop-unr"
+    )
+
+
+def test_a_key_that_was_taken_out_by_hand_too_early_is_told_at_start(
+    key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (old,) = read_key_file(key).names
+    config = key.with_name("crudsd.yaml")
+    config.write_text(config.read_text().replace("{vault: hr-secret}", "{env: CLIENT_ID}"))
+    before = key.read_text()
+    said(capsys, "add")
+    said(capsys, "rotate")
+    new = key.read_text()
+    key.write_text(before)
+    renew(key, "hr", version=1)
+    key.write_text(new.replace(before, ""))
+
+    with open_app(Settings(config=config, environment={"CLIENT_ID": "me"})) as app:
+        (warning,) = app.warnings
+
+    assert warning.startswith(
+        f"the token of hr: sealed with the key {old}, which is not in the key ring: lost, or taken"
+    )

@@ -106,17 +106,17 @@ def check_key(settings: Settings) -> KeyCheck:
     loaded = load(settings.config)
     source = key_source(settings)
     ring, faults = check_source(source)
-    rows = None
+    rows, location = None, _shown(settings.state_place(loaded.spec.state))
     try:
         with _existing_state(settings, loaded) as database:
             if database is not None:
+                location = database.location
                 sealed = SealedRows(database)
                 rows = sealed.all()
                 if ring is not None:
                     faults = (*faults, *check_state(ring, sealed, _bindings(settings, loaded, database, Vault(ring))))
     except (ConfigError, StateError) as error:
         faults = (*faults, str(error))
-    location = settings.state_place(loaded.spec.state)
     return key_check(source, ring, location=location, rows=rows, faults=faults)
 
 
@@ -179,8 +179,7 @@ def secret_desk(settings: Settings) -> Iterator[SecretDesk]:
 def _existing_state(settings: Settings, loaded: Loaded, *, read_only: bool = True) -> Iterator[Database | None]:
     """Give the state database with the schema of this program; None where there is none yet, and none is made."""
     place = settings.state_place(loaded.spec.state)
-    is_file = "://" not in place or place.startswith("sqlite:///")
-    if is_file and not Path(place.removeprefix("sqlite:///")).exists():
+    if _is_file(place) and not Path(place.removeprefix("sqlite:///")).exists():
         yield None
         return
     with open_database(place, read_only=read_only) as database:
@@ -229,4 +228,13 @@ def _needed(source: KeySource | None) -> KeySource:
 
 
 def _no_state(settings: Settings, loaded: Loaded) -> str:
-    return f"there is no state database {settings.state_place(loaded.spec.state)} yet"
+    return f"there is no state database {_shown(settings.state_place(loaded.spec.state))} yet"
+
+
+def _is_file(place: str) -> bool:
+    return "://" not in place or place.startswith("sqlite:///")
+
+
+def _shown(place: str) -> str:
+    """Return a place as it may be shown: the address of a server may hold a password."""
+    return place if _is_file(place) else f"at {place.partition('://')[0]}://…"

@@ -345,7 +345,7 @@ def test_a_key_file_that_went_away_is_told_at_start(key: Path, capsys: pytest.Ca
 
     assert warning.startswith(
         f"there is no key, and the token of hr, the secret hr-secret are sealed (with {name}); put the key back as "
-        f"{key}, or make a new one there with `crudsd key generate`. If it is lost for good, `crudsd key rotate --drop-unr"
+        f"{key}, or make a new one there with `crudsd key generate`. If it is lost for good, `crudsd key rotate"
     )
 
 

@@ -124,11 +124,14 @@ def _some(rows: Sequence[SealedRow]) -> str:
 
 
 def writable_file(source: KeySource | None, given: Path | None, command: str) -> Path:
-    """Return the key file that a command may change. Raises UsageError, with what to do, where there is none."""
+    """Return the key file that a command may change.
+
+    Raises UsageError, with what to do, where crudsd may change none; ConfigError when there is no key at all.
+    """
     if given is not None:
         return given
     if source is None:
-        raise UsageError(NO_KEY)
+        raise ConfigError(NO_KEY)
     if source.kind is SourceKind.FILE and source.path is not None:
         return source.path
     if source.kind is SourceKind.CREDENTIAL:

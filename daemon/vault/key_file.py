@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -150,6 +151,7 @@ def _changing(path: Path) -> Iterator[tuple[str, Guard]]:
     try:
         # On the folder: the file itself is another one after each change.
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _clear_up(path)
         yield _read(path, is_credential=False)
     except BlockingIOError:
         raise ConfigError(f"{path}: another crudsd is changing the key file; try again") from None
@@ -183,6 +185,14 @@ def _aside(path: Path, text: str, guard: Guard) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
         raise
     _sync_folder(path.absolute().parent)
+
+
+def _clear_up(path: Path) -> None:
+    """Remove what a change that was killed left aside: it holds keys, and nobody would look for them there."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
+    for file in path.absolute().parent.iterdir():
+        if left.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

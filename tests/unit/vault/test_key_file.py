@@ -106,6 +106,16 @@ def test_a_missing_folder_is_told(tmp_path: Path) -> None:
         add_key(tmp_path / "nowhere" / "key")
 
 
+def test_what_a_killed_change_left_aside_is_cleared_up(path: Path) -> None:
+    others = ("key.0123abcd", ".key.0123abc", ".key.0123abcd.bak", ".other.0123abcd")
+    for name in (".key.0123abcd", *others):
+        path.with_name(name).write_text(ONE)
+
+    add_key(path)
+
+    assert names_in(path.parent) == sorted(("key", *others))
+
+
 def test_two_at_once_do_not_undo_each_other(path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     try:

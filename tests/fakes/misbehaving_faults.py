@@ -139,7 +139,7 @@ class Fault:
 
     @classmethod
     def repeat_page(cls) -> Self:
-        """A list answers what it answered last, next page and all."""
+        """A page after the first is what the list answered last, next page and all."""
         return cls(listing=Listing.REPEATED_PAGE)
 
     @classmethod

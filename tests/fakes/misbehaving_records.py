@@ -182,11 +182,12 @@ class Collection:
 
     def page(self, query: Mapping[str, str], listing: Listing | None) -> Page:
         """The page that a query asks for, spoiled as told."""
-        if listing is Listing.REPEATED_PAGE and self._last_page is not None:
-            return self._last_page
         found = list(self._matching(query))
-        self._hidden = {one: left - 1 for one, left in self._hidden.items() if left > 1}
         size, start = self._window(query, len(found), clamped=listing is Listing.CLAMPED_LAST_PAGE)
+        # The first page repeats nothing: what it showed instead, an end or another query's answer, nobody could tell.
+        if listing is Listing.REPEATED_PAGE and self._last_page is not None and start:
+            return self._last_page
+        self._hidden = {one: left - 1 for one, left in self._hidden.items() if left > 1}
         after = start + size if start + size < len(found) else None
         if listing is Listing.TOKEN_CYCLE and start >= 2 * size:
             after = size

@@ -104,15 +104,23 @@ class UnavailableError(EndpointError):
     """Asking later may help.
 
     `retry_after_s` is the wait that the system asked for, in seconds, where it is longer than a call may take.
+    `may_be_done` says of a create that it may have been carried out all the same; else what was asked surely was not.
     """
 
     exit = Exit.UNAVAILABLE
 
     def __init__(
-        self, message: str, *, status: int | None = None, excerpt: str = "", retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        excerpt: str = "",
+        retry_after_s: float | None = None,
+        may_be_done: bool = False,
     ) -> None:
         super().__init__(message, status=status, excerpt=excerpt)
         self.retry_after_s = retry_after_s
+        self.may_be_done = may_be_done
 
 
 class AuthError(EndpointError):

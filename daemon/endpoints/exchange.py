@@ -14,7 +14,7 @@ from cruds import exception as http
 from cruds.address import bare
 from cruds.events import EventKind, RequestEvent
 from cruds.exchange import utc_now
-from cruds.retries import retry_after_of
+from cruds.retries import is_unprocessed, retry_after_of
 from daemon.errors import (
     AuthError,
     ConflictError,
@@ -37,7 +37,8 @@ from .rate_headers import believed
 from .rules import Judge, Rules, Warn, unheard
 
 UNPROCESSED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_EARLY})
-"""Statuses by which a system says that it did not act on the request."""
+"""Statuses by which a system says that it cannot act on requests now. A 503 without Retry-After may come from a gateway
+that lost the system behind it, after the deed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,10 @@ class Attempts:
         """Whether the call finishes a change that is begun."""
         return getattr(self._here, "in_hand", False)
 
-    def begin(self, *, in_hand: bool) -> None:
-        """Forget what was before: a call begins on this thread."""
+    def begin(self, *, in_hand: bool, is_keyed: bool) -> None:
+        """Forget what was before: a call begins on this thread. `is_keyed`: it may be repeated by its key."""
         self._here.may_be_done, self._here.in_hand = False, in_hand
-        self._here.is_excused = False
+        self._here.is_excused, self._here.is_keyed = False, is_keyed
 
     def excuse(self) -> None:
         """Take the operator's word that the attempt just answered may be repeated, whatever its status."""
@@ -118,7 +119,9 @@ class Attempts:
             self._here.is_excused = False
         elif event.kind is EventKind.RETRY:
             reached = event.status not in UNPROCESSED if event.status is not None else event.error != "ConnectError"
-            self._here.may_be_done = self.may_be_done or reached
+            # Without a key, the library repeats a create after a 503 only if it came with Retry-After.
+            in_doubt = event.status == HTTPStatus.SERVICE_UNAVAILABLE and getattr(self._here, "is_keyed", False)
+            self._here.may_be_done = self.may_be_done or reached or in_doubt
 
 
 class Exchange:
@@ -143,7 +146,7 @@ class Exchange:
 
     def send(self, call: Call) -> cruds.Response:
         """Make one call and return its answer, or raise the EndpointError that says what to think of it."""
-        self._attempts.begin(in_hand=call.writes)
+        self._attempts.begin(in_hand=call.writes, is_keyed=call.idempotency is not None)
         judge = None if call.rules is None else Judge(call.rules, self._warn, self._attempts.excuse)
         try:
             # Said outright, since the library takes False for an order even where there is a key.
@@ -202,15 +205,14 @@ class Exchange:
         refusal = _refusal(call, status)
         if refusal is ConflictError and self._attempts.may_be_done:
             return UnknownError(f"{said}; {_PERHAPS_OURS}", status=status, excerpt=excerpt)
+        if status in UNPROCESSED:
+            return self._unavailable(call, error, said, excerpt)
         if self._may_be_created(call):
             message = f"{said}; an attempt before that may have been carried out"
             return UnknownError(message, status=status, excerpt=excerpt)
         if status == HTTPStatus.UNAUTHORIZED:
             message = f"{said}; the credentials of connection {self.name} are refused"
             return AuthError(message, status=status, excerpt=excerpt)
-        if status in UNPROCESSED:
-            wanted = self._refused_wait(error.retry_after, error.attempts)
-            return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
         if call.creates and not call.repeatable and (status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT):
             return UnknownError(f"{said}; it may have been carried out", status=status, excerpt=excerpt)
         if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_TIMEOUT} or (
@@ -218,6 +220,15 @@ class Exchange:
         ):
             return UnavailableError(said, status=status, excerpt=excerpt)
         return refusal(said, status=status, excerpt=excerpt)
+
+    def _unavailable(self, call: Call, error: http.HTTPStatusError, said: str, excerpt: str) -> UnavailableError:
+        wanted = self._refused_wait(error.retry_after, error.attempts)
+        is_lost = call.creates and not call.repeatable and not is_unprocessed(error.status, error.retry_after)
+        may_be_done = is_lost or self._may_be_created(call)
+        said = f"{said}; it may have been carried out" if may_be_done else said
+        return UnavailableError(
+            said, status=error.status, excerpt=excerpt, retry_after_s=wanted, may_be_done=may_be_done
+        )
 
     def _refused_wait(self, wait_s: float | None, attempts: int) -> float | None:
         """Return the wait that was asked for, if it was too long for a call; None where the tries were used up."""

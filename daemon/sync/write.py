@@ -16,6 +16,7 @@ from daemon.errors import (
     RefusedError,
     SkippedError,
     StaleError,
+    UnavailableError,
     UnknownError,
 )
 
@@ -71,7 +72,8 @@ def resolve(change: Change, target: Target, permits: Permits) -> Outcome:
     except SkippedError as error:
         return _failed(change, Fate.SKIPPED, error)
     except STOPPERS as error:
-        raise RunStopError(error, _failed(change, Fate.UNKNOWN, error)) from error
+        unknown = replace(_failed(change, Fate.UNKNOWN, error), sent_again=_may_be_done(error))
+        raise RunStopError(error, unknown) from error
     except EndpointError as error:
         return _failed(change, Fate.UNKNOWN, error)
 
@@ -269,8 +271,14 @@ def _refused(error: EndpointError) -> Fate:
 
 
 def _stopped(error: EndpointError) -> Fate:
-    # A rule that ends the run speaks of this very answer; what else stops a run left the change undone.
-    return _refused(error) if isinstance(error, FatalError) else Fate.DROPPED
+    # A rule that ends the run speaks of this very answer; what else stops a run mostly left the change undone.
+    if isinstance(error, FatalError):
+        return _refused(error)
+    return Fate.UNKNOWN if _may_be_done(error) else Fate.DROPPED
+
+
+def _may_be_done(error: EndpointError) -> bool:
+    return isinstance(error, UnavailableError) and error.may_be_done
 
 
 def _failed(change: Change, fate: Fate, error: EndpointError) -> Outcome:

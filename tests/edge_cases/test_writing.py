@@ -43,6 +43,8 @@ LOST = [
     pytest.param(Fault.close_after(), id="cut"),
     pytest.param(Fault.connection_reset(applied=True), id="reset"),
     pytest.param(Fault.answer(502, b"bad gateway", applied=True), id="502"),
+    # A gateway that lost the system behind it says so, without Retry-After: "upstream connect error or disconnect".
+    pytest.param(Fault.answer(503, b"upstream reset", applied=True), id="503"),
     pytest.param(Fault.answer(500, b"{}", applied=True), id="500"),
     pytest.param(Fault.answer(408, b"{}", applied=True), id="408"),
 ]
@@ -79,6 +81,42 @@ def test_without_any_way_to_ask_a_lost_create_waits_for_a_person(make: Make, ser
     assert [one.ending for one in results] == [Ending.REJECTED, Ending.REJECTED]
     assert [one.counts.rejected for one in results] == [1, 1]
     assert max(server.creates_by_key("users").values()) == 1
+
+
+@pytest.mark.edge(23, 25)
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.answer(503, b"upstream reset", applied=True), Fault.answer(502, applied=True), Fault.html(applied=True)],
+    ids=["503", "502", "a page"],
+)
+@pytest.mark.parametrize("way", ["lookup", "list", "key"])
+@pytest.mark.parametrize("stays", [True, False], ids=["and stays", "and leaves"])
+def test_a_create_that_was_carried_out_and_not_answered_is_one_record_and_ours_to_delete(
+    tmp_path: Path, stays: bool, way: str, fault: Fault
+) -> None:
+    ways: dict[str, dict[str, Any]] = {
+        "lookup": {},
+        "list": {"lookup": None, "list": LIST},
+        "key": {"lookup": None, "match": None, "create": KEYED},
+    }
+    with MisbehavingServer(seed=5, idempotent=way == "key") as server:
+        pair = Pair(server, tmp_path, target=ways[way], users={"doubles": True})
+        spec = pair.spec()
+        spec["connections"]["api"]["quota"] = {"concurrency": 1}
+        pair.desk.write(spec)
+        pair.hire(*range(10))
+        server.fault(fault, **POST_USERS, nth=3, times=3)  # all tries of the third create
+        pair.run()
+        server.behave()
+        if stays:
+            pair.run()
+            pair.assert_in_step()
+        pair.staff.remove("E2")
+
+        pair.run()
+
+        assert max(server.creates_by_key("users").values()) == 1
+        pair.assert_in_step()
 
 
 @pytest.mark.edge(23, 24)

@@ -249,9 +249,42 @@ def test_a_refused_repetition_says_nothing_of_the_create_that_went_before(
     error = caught(api, KEYED)
 
     assert len(server.applied) == 1
-    assert type(error) is UnknownError
+    # What says that the system as a whole does no business ends the run, too.
+    assert isinstance(error, UnknownError) or (isinstance(error, UnavailableError) and error.may_be_done)
+    assert isinstance(error, UnavailableError) is (last in {429, 503})
     alone = {401: AuthError, 409: ConflictError, 429: UnavailableError, 503: UnavailableError}
     assert type(caught(api, KEYED)) is alone.get(last, RefusedError), "the next call starts anew"
+
+
+@pytest.mark.parametrize(
+    ("fault", "may_be_done"),
+    [
+        (Fault.answer(503), True),
+        (Fault.answer(503, headers={"Retry-After": "7000"}), False),
+        (Fault.answer(425), False),
+        (Fault.answer(429), False),
+    ],
+    ids=["503", "503 with Retry-After", "425", "429"],
+)
+def test_only_what_says_so_surely_did_not_make_a_record(
+    server: MisbehavingServer, fault: Fault, may_be_done: bool
+) -> None:
+    server.fault(fault)
+    api = exchange(server.url)
+
+    errors = {name: caught(api, call) for name, call in CALLS.items()}
+
+    doubtful = {name for name, error in errors.items() if isinstance(error, UnavailableError) and error.may_be_done}
+    assert doubtful == ({"create", "keyed create"} if may_be_done else set())
+
+
+def test_a_conflict_after_a_503_may_be_with_what_the_first_attempt_made(server: MisbehavingServer) -> None:
+    server.collection("people")
+    server.fault(Fault.answer(503, applied=True), nth=1)
+    server.fault(Fault.answer(409), nth=2, times=9)
+    api = exchange(server.url, retry={"attempts": 3, "backoff": 0.001, "max_wait": "1s"})
+
+    assert type(caught(api, KEYED)) is UnknownError
 
 
 def test_a_create_that_was_only_ever_refused_surely_did_not_happen(server: MisbehavingServer) -> None:

@@ -144,6 +144,15 @@ def test_after_the_last_try_the_system_is_unavailable_and_its_wish_is_told(serve
     assert error.retry_after_s == 1
 
 
+def test_an_operator_can_say_that_a_503_of_this_api_means_not_carried_out(server: MisbehavingServer) -> None:
+    server.fault(Fault.answer(503))
+
+    error = caught(server, {"status": 503, "then": "retry"}, retry=PATIENT)
+
+    assert isinstance(error, UnavailableError)
+    assert not error.may_be_done
+
+
 def test_a_retry_says_nothing_of_an_attempt_before_it_whose_answer_was_lost(server: MisbehavingServer) -> None:
     server.fault(Fault.close_after(), nth=1)
     server.fault(BUSY, nth=2, times=9)

@@ -32,9 +32,9 @@ FAILED = (
     "ORDER BY seq LIMIT ?"
 )
 MEND = (
-    "UPDATE changes SET fate = 'planned', reason = '', status = NULL, kind = ?, target_id = ?, version = ?, "
-    "before = ?, fields = ?, owned = ?, idempotency_key = ?, updated_at = ? "
-    "WHERE run = ? AND seq = ? AND fate = 'failed'"
+    "UPDATE changes SET fate = CASE fate WHEN 'failed' THEN 'planned' ELSE fate END, reason = '', status = NULL, "
+    "kind = ?, target_id = ?, version = ?, before = ?, fields = ?, owned = ?, idempotency_key = ?, updated_at = ? "
+    "WHERE run = ? AND seq = ? AND fate IN ('failed', 'sent')"
 )
 AGAIN = (
     "UPDATE changes SET fate = 'planned', reason = '', status = NULL, idempotency_key = run || '-' || seq || ?, "
@@ -123,8 +123,8 @@ def failed_after(
     return tuple(change_of(row) for row in execute(connection, sql, (run, seq, kind.value, *statuses, limit)))
 
 
-def mend_failed(connection: Connection, run: str, changes: Sequence[Change], at: str) -> None:
-    """Put failed changes back to planned as they are given. Raises StateError when one of them is not failed."""
+def mend(connection: Connection, run: str, changes: Sequence[Change], at: str) -> None:
+    """Change failed or sent changes to what is given; what failed is planned. StateError where one is neither."""
     rows: list[Values] = [
         (
             one.kind.value,
@@ -141,7 +141,9 @@ def mend_failed(connection: Connection, run: str, changes: Sequence[Change], at:
         for one in changes
     ]
     if many(connection, MEND, rows) != len(rows):
-        raise StateError("the journal: a change that is to be mended has not failed (this is a bug: please report it)")
+        raise StateError(
+            "the journal: a change that is to be mended neither failed nor is sent (this is a bug: please report it)"
+        )
 
 
 def plan_again(

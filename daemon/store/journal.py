@@ -23,7 +23,7 @@ from .change_rows import (
     failed_after,
     insert_changes,
     marked,
-    mend_failed,
+    mend,
     move,
     plan_again,
     planned_after,
@@ -150,10 +150,10 @@ class SqlJournal:
             return failed_after(connection, self._run, after, kind, statuses, limit)
 
     def mend(self, changes: Sequence[Change], counts: Counts) -> None:
-        """Put failed changes of this run back to planned as they are given now."""
+        """Change failed or sent changes of this run to what is given now; what failed is planned again."""
         with self._database.write() as connection:
             self._hold(connection)
-            mend_failed(connection, self._run, changes, self._at())
+            mend(connection, self._run, changes, self._at())
             store_counts(connection, self._run, counts)
 
     def again(self, statuses: Mapping[Kind, Collection[int]], *, after: int, attempt: int, counts: Counts) -> Counts:

@@ -67,16 +67,21 @@ def apply(
         if running and not ready:
             ready = wait(running, return_when=FIRST_COMPLETED).done
         running -= ready
-        outcomes = tuple(settle(_outcome(future, applied)) for future in ready)
+        answers = [_outcome(future, applied) for future in ready]
+        outcomes = tuple(settle(one) for one in answers if one.fate is not Fate.SENT)
+        # Begun as an update that met no record, so finished also by a run that is to stop.
+        anew = [one.change for one in answers if one.fate is Fate.SENT]
         stop = applied.stopped_by is not None or stopping()
-        fresh = [] if stop else list(islice(planned, window - len(running)))
+        fresh = [] if stop else list(islice(planned, window - len(running) - len(anew)))
+        if anew:
+            ports.journal.mend(anew, applied.counts)
         if outcomes or fresh:
             applied.counts = tally(applied.counts, outcomes)
             applied.note(outcomes)
             ports.journal.commit(sent=fresh, outcomes=outcomes, counts=applied.counts)
         if outcomes:
             ports.observe(ChangesSettled(outcomes, applied.counts))
-        running |= {ports.pool.submit(carry_out, change, ports.target, permits) for change in fresh}
+        running |= {ports.pool.submit(carry_out, change, ports.target, permits) for change in (*anew, *fresh)}
         if not running and not fresh:
             applied.finished = not stop
             return applied

@@ -67,6 +67,10 @@ AGAIN: dict[Kind, frozenset[int]] = {
 """The statuses by which a target may refuse a change of each kind only because another one has to come before it: the
 manager before the report, the old holder of a value before the new one, the child's delete before the parent's."""
 
+GONE = frozenset({404, 410})
+"""The statuses by which a target says that the record of a link is not there. Whatever it was told by, an update that
+failed for it has one of these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -135,7 +139,8 @@ class Outcome:
 
     change: Change
     fate: Fate
-    """DONE, SKIPPED, FAILED, UNKNOWN, or DROPPED when it surely never reached the target."""
+    """DONE, SKIPPED, FAILED, UNKNOWN, or DROPPED when it surely never reached the target. SENT: it is not over, and
+    goes on as `change`, a create in place of an update that met no record; the journal is to know of it first."""
     target_id: str | None = None
     version: str | None = None
     owned: bool = True

@@ -82,10 +82,11 @@ class Journal(Marks, Protocol):
         """Return up to `limit` of this run's failed changes of a kind and these statuses, in order of seq > `after`."""
 
     def mend(self, changes: Sequence[Change], counts: Counts) -> None:
-        """Put failed changes of this run back to planned as they are given now.
+        """Change failed or sent changes of this run to what is given now; what failed is planned again.
 
-        What is new may be the kind, the target's record and whose it is, the fields and the idempotency key. Their
-        rejects stay until they succeed. StateError when one of them is not failed.
+        What is new may be the kind, the target's record and whose it is, the fields and the idempotency key. What was
+        sent stays so: it is about to go out as it is given. Rejects stay until the change succeeds. StateError when one
+        of them neither failed nor is sent.
         """
 
     def again(self, statuses: Mapping[Kind, Collection[int]], *, after: int, attempt: int, counts: Counts) -> Counts:

@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
-from .change import Change, Kind
+from .change import GONE, Change, Kind
 from .counts import Counts
 from .diff import differing
 from .finder import Finder
 from .permits import Permits
 from .ports import Ports, TargetRecord
-
-GONE = frozenset({404, 410})
-"""The statuses by which a target says that the record of a link is not there."""
+from .write import made_again
 
 BATCH = 1_000
 """Changes looked at in one step."""
@@ -48,8 +46,7 @@ class Relinker:
     def _matched(self, change: Change, found: tuple[TargetRecord, ...], attempt: int) -> Change | None:
         change = replace(change, idempotency_key=f"{change.idempotency_key}.{attempt}")
         if not found and self._permits.may_create and change.key not in self._permits.young:
-            names = tuple(sorted(change.document or ()))
-            return replace(change, kind=Kind.CREATE, target_id=None, version=None, before=None, fields=names)
+            return made_again(change)
         if len(found) != 1 or found[0].id == change.target_id:
             return None
         record = found[0]

@@ -8,12 +8,12 @@ change succeeded in the one before. Two records that swap a unique value wait fo
 from collections.abc import Callable, Collection
 
 from .apply import Applied, apply
-from .change import AGAIN, Kind, Outcome
+from .change import AGAIN, GONE, Kind, Outcome
 from .counts import Counts
 from .events import TriedAgain
 from .permits import Permits
 from .ports import Ports
-from .relink import GONE, Relinker
+from .relink import Relinker
 
 ROUNDS = 10
 """Rounds after the first: a chain in the worst order gets one link further in each."""

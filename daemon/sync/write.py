@@ -21,7 +21,7 @@ from daemon.errors import (
 )
 
 from .asking import NOT_YET, PASSED_ON, STOPPERS, read_again, read_whole
-from .change import Change, Fate, Kind, Outcome
+from .change import GONE, Change, Fate, Kind, Outcome
 from .delete import delete
 from .diff import differing
 from .permits import Permits
@@ -39,7 +39,10 @@ class RunStopError(Exception):
 
 
 def carry_out(change: Change, target: Target, permits: Permits) -> Outcome:
-    """Make one write. Raises RunStopError when going on with other changes is pointless."""
+    """Make one write. Raises RunStopError when going on with other changes is pointless.
+
+    An outcome that is SENT asks for its change to be carried out, once the journal knows that it is a create by now.
+    """
     try:
         if change.kind is Kind.CREATE:
             return _create(change, target, permits)
@@ -189,31 +192,36 @@ def _update_again(change: Change, target: Target, permits: Permits, refusal: Sta
 
 
 def _match_again(change: Change, target: Target, permits: Permits, error: GoneError) -> Outcome:
-    """Find the record of this key in place of the one that is gone, or make it.
+    """Find the record of this key in place of the one that is gone, or ask for a create.
 
-    What this creates stands in the journal as an update, so after a crash only a look-up can find it.
+    The journal has an update here. Made under it, a record whose answer is lost would be found by the next run, and
+    taken for somebody else's for ever: so the create is a row of its own kind before it is sent.
     """
     if not target.can_lookup and target.can_list:
-        raise error  # matched again in the list at the end of the slice
+        raise _gone(error)  # matched again in the list at the end of the slice
     if not target.can_lookup:
-        cure = "declare target.lookup, or set `compare: target`, to have it made again"
-        raise GoneError(f"{error}; {cure}", status=error.status, excerpt=error.excerpt) from error
+        raise _gone(error, "declare target.lookup, or set `compare: target`, to have it made again") from error
     found = target.lookup(change.key, change.document or {})
     if len(found) == 1:
         # What stands in the place of the one that is gone was not made by us.
         return _in_step(change, target, permits, _whole(change, target, found[0]), owned=False)
     if found or not permits.may_create:
-        raise error
+        raise _gone(error)
     if change.key in permits.young:
-        raise GoneError(f"{error}; {NOT_YET}", status=error.status, excerpt=error.excerpt) from error
-    anew = replace(change.again, kind=Kind.CREATE, target_id=None, version=None)
-    try:
-        created = _create(anew, target, permits)
-    except RunStopError as stop:
-        # The journal knows the update, not the create that stood in for it.
-        raise RunStopError(stop.cause, replace(stop.outcome, change=change)) from stop
-    known = replace(created.change, kind=Kind.UPDATE, idempotency_key=change.idempotency_key)
-    return replace(created, change=known)
+        raise _gone(error, NOT_YET) from error
+    return Outcome(made_again(change.again), Fate.SENT)
+
+
+def made_again(update: Change) -> Change:
+    """Return the create of a record that an update did not meet."""
+    names = tuple(sorted(update.document or ()))
+    return replace(update, kind=Kind.CREATE, target_id=None, version=None, before=None, fields=names, owned=True)
+
+
+def _gone(error: GoneError, cure: str = "") -> GoneError:
+    """Return the error with a status that says so, also where a rule said it of another status, or a look by id."""
+    status = error.status if error.status in GONE else 404
+    return GoneError(f"{error}; {cure}" if cure else str(error), status=status, excerpt=error.excerpt)
 
 
 def _in_step(

@@ -454,7 +454,18 @@ class JournalContract:
         assert list(journal.planned(WRITES)) == [other, made]
         assert world.counts("run1") == Counts(pending=2)
 
-    def test_only_what_failed_can_be_mended(self, journal: Journal) -> None:
+    def test_what_was_sent_goes_on_as_it_is_given(self, world: World, journal: Journal) -> None:
+        plan(journal, a_change(1, Kind.UPDATE))
+        journal.commit(sent=[a_change(1, Kind.UPDATE)], outcomes=(), counts=Counts())
+        made = a_change(1, target_id=None, version=None, idempotency_key="run1-1-again")
+
+        journal.mend([made], Counts(pending=1))
+
+        assert list(journal.planned(WRITES)) == []
+        assert journal.tally() == {(Kind.CREATE, Fate.SENT): 1}
+        assert list(world.journal("run2").unresolved()) == [replace(made, fate=Fate.SENT)]
+
+    def test_only_what_failed_or_is_sent_can_be_mended(self, journal: Journal) -> None:
         plan(journal, a_change(1, Kind.UPDATE))
         with pytest.raises(StateError):
             journal.mend([a_change(1, Kind.UPDATE, target_id="t9")], Counts())

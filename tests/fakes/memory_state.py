@@ -217,10 +217,11 @@ class MemoryJournal:
         return [self._mine[seq] for seq in self._failed(kind, statuses, after)][:limit]
 
     def mend(self, changes: Sequence[Change], counts: Counts) -> None:
-        if any(self._mine[change.seq].fate is not Fate.FAILED for change in changes):
-            raise StateError("not failed")
+        if any(self._mine[change.seq].fate not in {Fate.FAILED, Fate.SENT} for change in changes):
+            raise StateError("neither failed nor sent")
         for change in changes:
-            self._keep(replace(change, fate=Fate.PLANNED, reason=""))
+            is_sent = self._mine[change.seq].fate is Fate.SENT
+            self._keep(replace(change, fate=Fate.SENT if is_sent else Fate.PLANNED, reason=""))
         self.counts = counts
 
     def again(self, statuses: Mapping[Kind, Collection[int]], *, after: int, attempt: int, counts: Counts) -> Counts:

@@ -112,6 +112,87 @@ def test_a_record_made_again_for_a_stale_link_is_looked_up_and_not_doubled() -> 
     assert bench.is_in_step()
 
 
+WAYS = [
+    pytest.param({"lists": False}, id="look-up"),
+    pytest.param({"lists": False, "idempotent": True}, id="look-up and key"),
+    pytest.param({"lists": False, "replaces": True, "gets": True}, id="look-up, PUT"),
+    pytest.param({"looks_up": False}, id="list"),
+    pytest.param({"looks_up": False, "idempotent": True}, id="list and key"),
+    pytest.param({"looks_up": False, "replaces": True, "gets": True}, id="list, PUT"),
+]
+
+
+class DiedError(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.edge(27, 42)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("leaves", [True, False], ids=["and leaves at once", "and leaves later"])
+def test_a_record_made_again_by_a_process_that_died_is_ours_to_delete(way: dict[str, Any], leaves: bool) -> None:
+    class Mortal(Desk):
+        """Makes the record; then the process that asked for it dies."""
+
+        dies = False
+
+        def create(self, change: Change) -> Written:
+            written = super().create(change)
+            if self.dies:
+                raise DiedError
+            return written
+
+    desk = Mortal(**way)
+    bench = filled(desk)
+    del desk.records[bench.state.links["E4"].target_id]
+    bench.source.records[4] = person(4, name="Other")
+    desk.dies = True
+    with pytest.raises(DiedError):
+        bench.run()
+    desk.dies = False
+    if not leaves:
+        assert bench.run().ending is Ending.DONE
+        assert bench.is_in_step()
+        assert bench.state.links["E4"].owned
+    bench.source.records = [one for one in people(range(30)) if one["no"] != "E4"]
+
+    result = bench.run()
+
+    assert (result.ending, result.counts.deleted, result.counts.kept) == (Ending.DONE, 1, 0)
+    assert desk.writes.count(("create", "E4")) == 1
+    assert bench.is_in_step()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_record_is_made_again_as_a_create_of_the_journal(way: dict[str, Any]) -> None:
+    class Watched(Desk):
+        """Looks into the journal when a create arrives."""
+
+        rows: tuple[tuple[str, Fate, str], ...] = ()
+
+        def create(self, change: Change) -> Written:
+            if self.state is not None:
+                self.rows += tuple(
+                    (one.kind.value, one.fate, one.idempotency_key)
+                    for one in self.state.changes.values()
+                    if one.idempotency_key == change.idempotency_key
+                )
+            return super().create(change)
+
+        state: Any = None
+
+    desk = Watched(**way)
+    bench = filled(desk)
+    desk.state = bench.state
+    del desk.records[bench.state.links["E4"].target_id]
+    bench.source.records[4] = person(4, name="Other")
+
+    result = bench.run()
+
+    assert [(kind, fate) for kind, fate, _ in desk.rows] == [("create", Fate.SENT)]
+    assert (result.counts.created, result.counts.updated, result.counts.rejected) == (1, 0, 0)
+    assert bench.is_in_step()
+
+
 def test_a_stale_link_of_a_target_that_cannot_be_asked_is_a_reject_with_its_cure() -> None:
     desk = Desk(lists=False, looks_up=False)
     bench = filled(desk)

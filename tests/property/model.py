@@ -12,7 +12,7 @@ import msgspec
 
 from daemon.endpoints.memory import MemoryTarget
 from daemon.sync.certificate import End
-from daemon.sync.change import Change
+from daemon.sync.change import Change, Kind
 from daemon.sync.ports import Accepted, Page, TargetRecord, Written
 from daemon.values import Document
 from tests.property.mishaps import Script, Where
@@ -175,7 +175,7 @@ class Feed:
 class Desk(MemoryTarget):
     """A target which notes what must never be asked of it."""
 
-    def __init__(self, shape: Shape, feed: Feed, *, is_journalled: Callable[[str], bool]) -> None:
+    def __init__(self, shape: Shape, feed: Feed, *, is_journalled: Callable[[str, Kind], bool]) -> None:
         super().__init__(
             match="no",
             lists=shape.lists,
@@ -205,7 +205,7 @@ class Desk(MemoryTarget):
         return super().get(target_id, key, document)
 
     def create(self, change: Change) -> Written:
-        self._arrives(change)
+        self._arrives(change, Kind.CREATE)
         is_repeat = self.has_idempotency and change.idempotency_key in self._answers
         if not is_repeat and change.key in {self.made.get(one) for one in self.records}:
             self.wrongs.append(f"a second create of {change.key}")
@@ -217,25 +217,25 @@ class Desk(MemoryTarget):
         return written
 
     def update(self, change: Change) -> Written:
-        self._arrives(change)
+        self._arrives(change, Kind.UPDATE)
         written = super().update(change)
         self.script.reach(Where.ANSWERED)
         return written
 
     def delete(self, change: Change) -> Accepted | None:
-        self._arrives(change)
+        self._arrives(change, Kind.DELETE)
         self._judge_delete(change)
         super().delete(change)
         self.script.reach(Where.ANSWERED)
         return None
 
-    def _arrives(self, change: Change) -> None:
+    def _arrives(self, change: Change, kind: Kind) -> None:
         self.script.reach(Where.ARRIVED)
         self.asked += 1
         if self.script.overtaken:
-            self.wrongs.append(f"a {change.kind} of {change.key} by a process whose job another one has done")
-        if not self._is_journalled(change.key):
-            self.wrongs.append(f"a {change.kind} of {change.key} that the journal does not know of")
+            self.wrongs.append(f"a {kind} of {change.key} by a process whose job another one has done")
+        if not self._is_journalled(change.key, kind):
+            self.wrongs.append(f"a {kind} of {change.key} that the journal does not know of")
 
     def _judge_delete(self, change: Change) -> None:
         read, protected = self._feed.current, self._feed.protected

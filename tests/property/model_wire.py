@@ -19,7 +19,7 @@ from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
 from daemon.runtime.worker import Endpoints
 from daemon.sync.certificate import End
-from daemon.sync.change import Change
+from daemon.sync.change import Change, Kind
 from daemon.sync.ports import Accepted, Page, Written
 from tests.fakes.misbehaving import Cut, Fault, MisbehavingServer, Moment, Seen
 from tests.fakes.misbehaving_records import Paging
@@ -204,8 +204,10 @@ class RestWorld(World):
                 self.desk.wrongs.append(f"a delete of {key}, which somebody else had made")
 
     def _judge_create(self, seen: Seen, made: Counter[str]) -> None:
-        # The server answers a repeated idempotency key as it did before, and does nothing.
+        if not self._is_journalled(seen.json()["no"], Kind.CREATE):
+            self.desk.wrongs.append(f"a create of {seen.json()['no']} that the journal does not know for one")
         key = seen.headers.get("idempotency-key")
+        # The server answers a repeated idempotency key as it did before, and does nothing.
         if made[seen.json()["no"]] and key not in self._keys:
             self.desk.wrongs.append(f"a second create of {seen.json()['no']}")
         if key is not None:

@@ -125,8 +125,11 @@ class World:
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return self._rows.execute(sql, values).fetchall()
 
-    def _is_journalled(self, key: str) -> bool:
-        return bool(self.rows("SELECT 1 FROM changes WHERE key = ? AND fate IN ('sent', 'unknown') LIMIT 1", key))
+    def _is_journalled(self, key: str, kind: Kind) -> bool:
+        """Whether a write of this key stands in the journal; a create as such, since only so it is known for ours."""
+        kinds = (Kind.CREATE,) if kind is Kind.CREATE else tuple(Kind)
+        found = self.rows("SELECT kind FROM changes WHERE key = ? AND fate IN ('sent', 'unknown')", key)
+        return any(one in kinds for (one,) in found)
 
     def _linked(self) -> frozenset[str]:
         return frozenset(key for (key,) in self.rows("SELECT key FROM links"))

@@ -385,7 +385,7 @@ def test_a_stale_link_is_mended_by_creating_anew() -> None:
     del bench.target.records[lost]
     bench.source.records[4] = person(4, name="Other")
 
-    assert bench.run().counts.updated == 1
+    assert bench.run().counts.created == 1
     assert bench.documents()["E4"]["name"] == "Other"
 
 

@@ -43,7 +43,8 @@ class Connections:
         self._log = logs.get_logger()
         self._exchanges: dict[str, Exchange] = {}
         self._building = threading.Lock()
-        self._vault, self.warnings = open_vault(settings, database, needed=_has_oauth2(loaded))
+        self._vault, warnings = open_vault(settings, database, needed=_has_oauth2(loaded))
+        self.warnings = (*loaded.warnings, *warnings)
 
     def close(self) -> None:
         """Close every connection to a system."""

@@ -30,6 +30,8 @@ def command(context: click.Context, as_json: bool) -> int:
             raise
         output.emit([_problems(error)])
         return error.exit
+    if not as_json:
+        output.warn(loaded.warnings)
     output.emit([_good_json(loaded)] if as_json else [_good(str(place.config), loaded)])
     return Exit.DONE
 
@@ -45,10 +47,12 @@ def _good_json(loaded: "Loaded") -> bytes:
     from daemon.report import json
 
     names = {"connections": sorted(loaded.spec.connections), "jobs": sorted(loaded.spec.jobs)}
-    return json.document({"valid": True, "problems": [], **names})
+    return json.document({"valid": True, "problems": [], "warnings": list(loaded.warnings), **names})
 
 
 def _problems(error: "SpecError") -> bytes:
     from daemon.report import json
 
-    return json.document({"valid": False, "problems": [problem.as_dict() for problem in error.problems]})
+    return json.document(
+        {"valid": False, "warnings": [], "problems": [problem.as_dict() for problem in error.problems]}
+    )

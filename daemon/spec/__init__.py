@@ -1,6 +1,6 @@
 """YAML job files in, one frozen spec out, or every problem at once with its place and its cure."""
 
-from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth
+from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth, QueryAuth
 from .connection import Connection, Quota, Retry, Timeout, Tls
 from .expressions import Expression, ExpressionError, compile_expression
 from .ignored import record_paths
@@ -38,6 +38,7 @@ __all__ = [
     "Paginate",
     "PathTemplate",
     "Problem",
+    "QueryAuth",
     "Quota",
     "Request",
     "Retry",

@@ -21,9 +21,43 @@ def address_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
         if isinstance(host, str) and host:
             whole = host if "://" in host else f"https://{host}"
             yield from _address(("connections", name, "host"), whole, secret=secret, base=True)
-        url = auth.get("url") if isinstance(auth, dict) else None
-        if isinstance(url, str):
-            yield from _address(("connections", name, "auth", "url"), url, secret=secret, base=False)
+        others = connection.get("allowed_hosts")
+        for number, other in enumerate(others if isinstance(others, list) else ()):
+            if isinstance(other, str):
+                yield from _origin(("connections", name, "allowed_hosts", number), other, secret=secret)
+        if isinstance(auth, dict) and auth.get("type") == "oauth2":
+            for key in _ENDPOINTS:
+                yield from _endpoint(("connections", name, "auth", key), auth.get(key), secret=secret)
+
+
+_ENDPOINTS = ("url", "issuer", "authorization_url", "device_authorization_url", "revocation_url", "redirect_uri")
+
+
+def _endpoint(path: tuple[str | int, ...], text: Any, *, secret: bool) -> Iterator[_Finding]:
+    """Judge an address of an authorization server, or the one that people come back to."""
+    if not isinstance(text, str):
+        return
+    parts = _split(text)
+    if path[-1] == "redirect_uri" and parts is not None and parts.scheme not in {"", "http", "https"}:
+        return  # an application's own scheme (RFC 8252 section 7.1)
+    found = list(_address(path, text, secret=secret, base=False))
+    if not found and parts is not None and parts.fragment:
+        found.append((path, "this address may have no #", "leave out what stands behind it"))
+    if not found and path[-1] == "issuer" and parts is not None and parts.query:
+        found.append((path, "an issuer has no ? (RFC 8414 section 2)", "leave out what stands behind it"))
+    yield from found
+
+
+def _origin(path: tuple[str | int, ...], text: str, *, secret: bool) -> Iterator[_Finding]:
+    """Judge a host beside the base URL: scheme, name and port, and nothing else."""
+    whole = text if "://" in text else f"https://{text}"
+    parts = _split(whole)
+    if "*" in whole:
+        yield path, "each host is written out; there is no *", "example: https://files.example.com"
+    elif parts is not None and parts.path.strip("/"):
+        yield path, "a host has no path here: all of it is allowed", f"write {parts.scheme}://{parts.netloc}"
+    else:
+        yield from _address(path, whole, secret=secret, base=True)
 
 
 def _address(path: tuple[str | int, ...], text: str, *, secret: bool, base: bool) -> Iterator[_Finding]:

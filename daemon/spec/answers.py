@@ -21,6 +21,8 @@ _PLACES: Final[Mapping[tuple[str, ...], frozenset[Then]]] = {
     ("target", "delete"): _ONE | {Then.GONE},
 }
 """What an answer to each request may mean."""
+_OF_ALL: Final = frozenset({Then.RETRY, Then.REFRESH_AUTH, Then.FAIL})
+"""What an answer may mean to whatever request of a connection."""
 
 _INSTEAD: Final[Mapping[Then, str]] = {
     Then.EXISTS: "a record that is in the way is a create's business; write then: reject",
@@ -28,6 +30,18 @@ _INSTEAD: Final[Mapping[Then, str]] = {
     Then.SKIP: "this request is not about one record; write then: fail, or leave the rule out",
     Then.REJECT: "this request is not about one record; write then: fail",
 }
+
+
+def connection_answer_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Yield rules of a connection that make no sense for each of its requests: path, message, cure."""
+    for name, connection in _items(tree.get("connections")):
+        rules = _at(connection, ("on_response",))
+        for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+            then = rule.get("then") if isinstance(rule, dict) else None
+            if then in set(Then) - _OF_ALL:
+                path: _Path = ("connections", name, "on_response", number, "then")
+                cure = f"known here: {', '.join(sorted(_OF_ALL))}; other words belong to on_response of a request"
+                yield path, f"'{then}' depends on the request, and this rule is for all of a connection", cure
 
 
 def answer_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:

@@ -36,6 +36,14 @@ class HeaderAuth(Strict):
     value: SecretRef
 
 
+class QueryAuth(Strict):
+    """An API key in the query. Whoever logs addresses sees it: a header is better, where the system takes one."""
+
+    type: Literal["query"]
+    name: str = Field(description="The parameter's name (example: api_key). It is crudsd's: requests cannot set it.")
+    value: SecretRef
+
+
 class OAuth2Auth(Strict):
     """A token of an OAuth 2.0 server (RFC 6749), renewed by itself and kept sealed."""
 
@@ -91,7 +99,10 @@ class OAuth2Auth(Strict):
     @model_validator(mode="after")
     def _knows_its_server(self) -> "OAuth2Auth":
         if self.url is None and self.issuer is None:
-            raise ValueError("say where tokens come from: url (the token endpoint) or issuer")
+            raise ValueError(
+                "say where tokens come from: url (the token endpoint) or issuer; "
+                "add `url: https://login.example.com/oauth/token`"
+            )
         return self
 
     @property
@@ -105,4 +116,6 @@ class OAuth2Auth(Strict):
         return self.issuer or self.url or ""
 
 
-Auth: TypeAlias = Annotated[NoAuth | BearerAuth | BasicAuth | HeaderAuth | OAuth2Auth, Field(discriminator="type")]
+Auth: TypeAlias = Annotated[
+    NoAuth | BearerAuth | BasicAuth | HeaderAuth | QueryAuth | OAuth2Auth, Field(discriminator="type")
+]

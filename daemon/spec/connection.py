@@ -3,9 +3,10 @@
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .auth import Auth, NoAuth
+from .request import Rule
 from .types import Duration, Flag, Percent, Strict, Whole
 
 
@@ -59,7 +60,16 @@ class Tls(Strict):
     """Trust beyond the system's: settings here win over the environment's."""
 
     ca_file: Path | None = Field(default=None, description="PEM file of the authorities to trust.")
-    cert_file: Path | None = Field(default=None, description="PEM file of our client certificate and key.")
+    cert_file: Path | None = Field(
+        default=None, description="PEM file of our client certificate, and of its key unless `key_file` has it."
+    )
+    key_file: Path | None = Field(default=None, description="PEM file of the certificate's key, not encrypted.")
+
+    @model_validator(mode="after")
+    def _has_a_certificate_for_its_key(self) -> "Tls":
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file needs cert_file, the certificate of that key; add `cert_file: client.crt`")
+        return self
 
 
 class Connection(Strict):
@@ -68,6 +78,15 @@ class Connection(Strict):
     host: str = Field(description="Base URL. Without a scheme it is https.", min_length=1)
     auth: Auth = NoAuth()
     headers: dict[str, str] = Field(default_factory=dict, description="Sent with each request. Not for secrets.")
+    allowed_hosts: list[str] = Field(
+        default_factory=list,
+        description="Other hosts of the same API: next addresses and redirects may lead there, and the credentials go "
+        "along (example: https://files.example.com).",
+    )
+    on_response: list[Rule] = Field(
+        default_factory=list,
+        description="Rules for the answers to all requests, asked after a request's own: refresh_auth, retry or fail.",
+    )
     quota: Quota = Quota()
     timeout: Timeout = Timeout()
     retry: Retry = Retry()

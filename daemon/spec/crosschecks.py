@@ -11,7 +11,8 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from .addresses import address_problems
-from .answers import answer_problems, replace_problems
+from .answers import answer_problems, connection_answer_problems, replace_problems
+from .auth_rules import auth_problems
 from .grammar import names, parse_expression, parse_template, suggestion
 from .ignored import ignore_problems
 from .marks import Marks
@@ -44,6 +45,7 @@ _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("jobs.*.source.paginate.stop", _STOP),
     *((f"jobs.*.target.{name}.paginate.stop", _STOP) for name in _REQUESTS),
     *((f"jobs.*.{place}.on_response.*.when", _RESPONSE) for place in _ANSWERS),
+    ("connections.*.on_response.*.when", _RESPONSE),
 )
 """Where bare expressions stand, with the names they may use."""
 
@@ -71,8 +73,8 @@ _Finding: TypeAlias = tuple[Path_, str, str | None]
 def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> Iterator[Problem]:
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
-        _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, answer_problems,
-        ignore_problems, paging_problems, replace_problems, time_problems,
+        _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, answer_problems, auth_problems,
+        connection_answer_problems, ignore_problems, paging_problems, replace_problems, time_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after]

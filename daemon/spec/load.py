@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from .auth import OAuth2Auth
 from .crosschecks import cross_problems
 from .explain import problems_of
 from .marks import Marks
@@ -14,7 +15,7 @@ from .reading import Reading, read
 from .spec import Spec
 
 _SECTIONS = ("connections", "jobs")
-_FILES = (("auth", "*", "file"), ("tls", "ca_file"), ("tls", "cert_file"))
+_FILES = (("auth", "*", "file"), ("tls", "ca_file"), ("tls", "cert_file"), ("tls", "key_file"))
 """Where a connection names files; relative ones are meant from the folder of the file that names them."""
 
 
@@ -26,6 +27,17 @@ class Loaded:
     files: tuple[Path, ...]
     """In the order they were read: the main file, then jobs.d by name."""
     _marks: Marks
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and should not be so for long, each with its place and a cure."""
+        return tuple(
+            f"{self.place_of(('connections', name, 'auth', 'grant'))}: connection {name} uses the grant password, "
+            "which is not to be used any more (RFC 9700 2.4): it hands out a person's password, and ends with the "
+            "second factor; ask the system's owner for client_credentials, jwt_bearer or device_code"
+            for name, connection in self.spec.connections.items()
+            if isinstance(connection.auth, OAuth2Auth) and connection.auth.grant == "password"
+        )
 
     def place_of(self, path: Path_) -> str:
         """Return `file:line:column` of a key such as `("jobs", "people", "source")`, or of the nearest around it."""

@@ -31,7 +31,27 @@ _CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
     word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")
 }
 _HARMLESS = frozenset(
-    {"type", "grant", "url", "client_id", "client_auth", "scope", "audience", "name", "username"}
+    {
+        "assertion_audience",
+        "audience",
+        "authorization_url",
+        "client_auth",
+        "client_id",
+        "default_expires_in",
+        "device_authorization_url",
+        "grant",
+        "issuer",
+        "name",
+        "private_key_id",
+        "redirect_uri",
+        "resource",
+        "revocation_url",
+        "scope",
+        "subject",
+        "type",
+        "url",
+        "username",
+    }
     | {"env", "file", "credential", "vault"}
 )
 """Keys inside `auth` whose values may be shown in a problem's source line."""

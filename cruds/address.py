@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
@@ -25,16 +25,30 @@ _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The one place a client talks to: an origin (RFC 6454 section 4), and the path below which every uri lies."""
+    """Where a client talks to: an origin (RFC 6454 section 4), the path below which every uri lies, and its friends."""
 
     origin: str
     """`scheme://host` or `scheme://host:port`; a default port is left out."""
     base: str
     """The path, without a slash at its end; empty for the root."""
+    allowed: frozenset[str] = frozenset()
+    """Other origins of the same API: absolute uris, next addresses and redirects may lead there."""
 
     @classmethod
-    def parse(cls, text: str) -> Host:
-        """Read a host setting. No scheme means https. Raises `AddressError` for anything but an http(s) address."""
+    def parse(cls, text: str, allowed_hosts: Iterable[str] = ()) -> Host:
+        """Read a host setting, and those of other hosts, which have no path. No scheme means https.
+
+        Raises `AddressError` for anything but http(s) addresses.
+        """
+        host = cls._parse_one(text)
+        others = [cls._parse_one(other) for other in allowed_hosts]
+        for other in others:
+            if other.base:
+                raise _refused(other.origin + other.base, "an allowed host has no path: all of it is allowed")
+        return cls(host.origin, host.base, frozenset(other.origin for other in others))
+
+    @classmethod
+    def _parse_one(cls, text: str) -> Host:
         address = text.strip()
         if not _SCHEME.match(address):
             address = f"https://{address}"
@@ -47,15 +61,27 @@ class Host:
 
     @property
     def is_plain(self) -> bool:
-        """Whether requests travel in the clear: http, and not to this machine itself."""
-        return self.origin.startswith("http://") and not _is_loopback(urlsplit(self.origin).hostname or "")
+        """Whether requests may travel in the clear: http, and not to this machine itself."""
+        return any(map(_is_plain, self.origins))
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """All origins where our credentials belong."""
+        return self.allowed | {self.origin}
+
+    def owns(self, address: str) -> bool:
+        """Whether our credentials belong to where an absolute address leads."""
+        try:
+            return origin_of(address) in self.origins and "@" not in urlsplit(address).netloc
+        except AddressError:
+            return False
 
     def join(self, uri: str, params: Mapping[Any, Any] | None = None) -> str:
         """Return the full address of `uri` with `params` merged into its query.
 
         A relative uri lies below the base path, also if it begins with a slash. An absolute one must be on this
-        very origin. Raises `AddressError` for another origin, a `..` segment, a fragment or userinfo: a value put
-        into a uri unencoded looks like this; `path()` encodes it.
+        very origin, or an allowed one. Raises `AddressError` for another origin, a `..` segment, a fragment or
+        userinfo: a value put into a uri unencoded looks like this; `path()` encodes it.
         """
         way = uri.lstrip("/")
         if not params and _PLAIN.fullmatch(way) and ".." not in way:  # most uris, and nothing in them to look at
@@ -72,10 +98,10 @@ class Host:
         return f"{self.origin}{below}{merged(query if mark else '', params)}"
 
     def _own(self, uri: str, params: Mapping[Any, Any] | None) -> str:
-        if origin_of(uri) != self.origin or "@" in urlsplit(uri).netloc:
+        origin, parts = origin_of(uri), urlsplit(uri)
+        if not self.owns(uri):
             raise _refused(bare(uri), f"the address is not on {self.origin}, and credentials do not travel")
-        parts = urlsplit(uri)
-        return f"{self.origin}{_encoded(parts.path, _IN_PATH) or '/'}{merged(parts.query, params)}"
+        return f"{origin}{_encoded(parts.path, _IN_PATH) or '/'}{merged(parts.query, params)}"
 
 
 def origin_of(address: str) -> str:
@@ -142,6 +168,18 @@ def without_params(uri: str, names: set[str]) -> str:
     return f"{way}?{urlencode(kept)}" if kept else way
 
 
+def with_params(uri: str, params: Mapping[str, str]) -> str:
+    """Return the uri with these parameters in its query, and no others of their names."""
+    way, mark, existing = without_params(uri, set(params)).partition("?")
+    return way + merged(existing if mark else "", params)
+
+
+def without_values(uri: str, values: Collection[str]) -> str:
+    """Return the uri without any parameter that has one of these values."""
+    pairs = parse_qsl(uri.partition("?")[2], keep_blank_values=True)
+    return without_params(uri, {name for name, value in pairs if value in values})
+
+
 def _pairs(params: Mapping[Any, Any]) -> Iterator[tuple[str, str | bytes]]:
     for name, value in params.items():
         if isinstance(value, Mapping):
@@ -169,6 +207,10 @@ def _climbs(segment: str) -> bool:
 
 def _encoded(text: str, safe: str) -> str:
     return quote(_LONE_PERCENT.sub("%25", text), safe=safe)
+
+
+def _is_plain(origin: str) -> bool:
+    return origin.startswith("http://") and not _is_loopback(urlsplit(origin).hostname or "")
 
 
 def _is_loopback(host: str) -> bool:

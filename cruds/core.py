@@ -51,11 +51,15 @@ class Client:
     scheme means https; plain http with credentials needs a loopback host or `allow_insecure`.
 
     `auth` is None, a bearer token, a (user, password) pair, a mapping of headers, or an `AuthABC`, which is asked
-    for each request and, after a 401, once for another token. `timeout` bounds a whole call in seconds: attempts,
-    waits, redirects and body; None means no end. `retry_status_codes` are repeated up to `retries` times if
-    repeating is harmless, see `RetryPolicy`. `stop`, once set, ends every wait with `ClientStoppedError`. `on_event`
-    is told of each attempt, on the thread that makes it; the client itself logs nothing. `gate` is passed by each
-    attempt, repeats, redirects and renewals included: see `cruds.gate.Gate`.
+    for each request and, after a 401, once for another token (so is `cruds.credentials.Credentials`). `timeout` bounds
+    a whole call in seconds: attempts, waits, redirects and body; None means no end. `retry_status_codes` are repeated
+    up to `retries` times if repeating is harmless, see `RetryPolicy`. `stop`, once set, ends every wait with
+    `ClientStoppedError`. `on_event` is told of each attempt, on the thread that makes it; the client itself logs
+    nothing. `gate` is passed by each attempt, repeats, redirects and renewals included: see `cruds.gate.Gate`.
+
+    `allowed_hosts` are other hosts of the same API, whole (`https://files.example.com`): absolute uris, next addresses
+    and redirects may lead there, and take along what they would at home. Anywhere else no credentials go: absolute
+    uris, next addresses and redirects of writes are refused, redirects of reads are followed without them.
 
     `cookies` keeps what the host sets and shows it to this host only; like a credential, not over plain http. What
     counts of the environment (`trust_env`) and what wins over it is said in `cruds.pools`.
@@ -89,6 +93,7 @@ class Client:
         client_cert: str | tuple[str, str] | None = None,
         proxy: str | None = None,
         trust_env: bool = True,
+        allowed_hosts: Collection[str] = (),
         cookies: bool = False,
         user_agent: str | None = None,
         stop: threading.Event | None = None,
@@ -96,9 +101,11 @@ class Client:
         gate: Gate | None = None,
         random: Callable[[], float] = randomness.random,
     ) -> None:
-        self._host = Host.parse(host)
+        self._host = Host.parse(host, allowed_hosts)
         self.host = self._host.origin + self._host.base
         """The address below which uris lie, as it was understood."""
+        self.allowed_hosts = self._host.allowed
+        """The other origins where our credentials belong."""
         self.status_ignore: set[int] = set()
         """Statuses that are returned and never raised."""
         self._timeout, self._raise_status, self._serialize = timeout, raise_status, serialize
@@ -122,6 +129,8 @@ class Client:
         )
         self._refuse_clear_text(has_credentials=auth is not None or cookies)
         proof, credentials = identify(auth)
+        self.secret_params = credentials.param_names
+        """The parameters by which `auth` identifies us in queries; nobody else can set them."""
         self.request_headers: dict[str, str] = merged_headers(_default_headers(user_agent), proof, headers or {})
         """Sent with each request; may be changed between calls."""
         self._transport = Transport(settings, self._host, manager)
@@ -280,8 +289,22 @@ class Client:
         `records` is the JMESPath of the list in each page; empty for the document itself.
         """
         return Pages(
-            lambda page: self.request("GET", page.uri, params=page.params), self.host, paging, uri, records, params
+            lambda page: self.request("GET", page.uri, params=page.params),
+            self.host,
+            paging,
+            uri,
+            records,
+            params,
+            allowed_hosts=self.allowed_hosts,
+            leave_out=self.secret_params,
         )
+
+    def reload_client_cert(self) -> None:
+        """Read the files of `client_cert` again; connections that are opened from now on show what is in them.
+
+        Raises ValueError or OSError when they cannot be used, and goes on with what was read before.
+        """
+        self._transport.reload_client_cert()
 
     def close(self) -> None:
         """Close idle connections. The client can still be used; it opens new ones. A supplied manager stays open."""
@@ -367,6 +390,7 @@ class Client:
             max_bytes=options.get("max_bytes", self._max_response_bytes),
             parse_float=self._parse_float,
             is_authenticated=not any(name.lower() == "authorization" for name in own),
+            trusts=self._host.origins,
             is_home_only=self._is_home_only,
             receive=receive,
             judge=options.get("judge"),

@@ -1,4 +1,4 @@
-"""Credentials: which headers prove who we are, asked anew for each request."""
+"""Credentials: what goes along to prove who we are, asked anew for each request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 from .exception import OAuthAccessTokenError
 
@@ -43,60 +44,89 @@ class AuthABC(ABC):
         return self.access_token()
 
 
-class Credentials(Protocol):
-    """What the exchange asks before each request. Safe to share between threads."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Proof:
+    """What goes along with one request to say who we are. Printing it shows nothing.
 
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers that identify us now."""
+    Raises TypeError or ValueError for headers that may not be sent.
+    """
 
-    def renew(self, rejected: Mapping[str, str]) -> bool:
-        """Try to get better headers than the ones a server rejected with 401; False if there are none."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of the query; they win over others of their names. No event, error or answer shows them."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            checked_value(name, value)
+
+    def __bool__(self) -> bool:
+        return bool(self.headers or self.params)
+
+    def __repr__(self) -> str:
+        return f"<Proof {', '.join((*self.headers, *self.params))}>"
 
 
-class NoCredentials:
-    """For hosts that ask for none, and for headers that never change and travel with the client's own."""
+NO_PROOF = Proof()
 
-    def headers(self) -> Mapping[str, str]:
-        """Return nothing."""
-        return {}
 
-    def renew(self, rejected: Mapping[str, str]) -> bool:
-        """Return False: what does not change cannot be renewed."""
+class Credentials(ABC):
+    """What a client asks before each request how to say who we are. Clients may share one, on any number of threads.
+
+    Make one of your own for credentials that are no bearer token and change while the client is in use.
+    """
+
+    param_names: frozenset[str] = frozenset()
+    """The names of all parameters that it puts into queries."""
+
+    @abstractmethod
+    def proof(self) -> Proof:
+        """Return what is good now. Asked for each request: the same object as before costs nothing more."""
+
+    def renew(self, rejected: Proof) -> bool:
+        """Say whether there is something else now than the proof that a server rejected with 401. This default: no."""
         del rejected
         return False
 
 
-class BearerCredentials:
+class NoCredentials(Credentials):
+    """For hosts that ask for none, and for headers that never change and travel with the client's own."""
+
+    def proof(self) -> Proof:
+        """Return nothing."""
+        return NO_PROOF
+
+
+class BearerCredentials(Credentials):
     """A bearer token (RFC 6750 section 2.1) from an auth object."""
 
     def __init__(self, auth: AuthABC) -> None:
         self._auth = auth
-        self._last: tuple[str, dict[str, str]] = ("", {})
+        self._last: tuple[str, Proof] = ("", NO_PROOF)
 
-    def headers(self) -> Mapping[str, str]:
+    def proof(self) -> Proof:
         """Return the Authorization header. Raises `OAuthAccessTokenError` for an empty token: it would name nobody."""
         token = self._auth.access_token()
         if not token:
             raise OAuthAccessTokenError(f"{type(self._auth).__name__}.access_token() gave no token")
-        last, headers = self._last
+        last, proof = self._last
         if token != last:  # checked once for each token, not for each request
-            headers = {"Authorization": checked_value("Authorization", f"Bearer {token}")}
-            self._last = (token, headers)
-        return headers
+            proof = Proof({"Authorization": f"Bearer {token}"})
+            self._last = (token, proof)
+        return proof
 
-    def renew(self, rejected: Mapping[str, str]) -> bool:
+    def renew(self, rejected: Proof) -> bool:
         """Return whether the auth object has another token now."""
-        old = rejected["Authorization"].removeprefix("Bearer ")
+        old = rejected.headers["Authorization"].removeprefix("Bearer ")
         return self._auth.renew(old) != old
 
 
 def static_headers(auth: Any) -> dict[str, str] | None:
-    """Return the headers of credentials that never change; None if `auth` is an `AuthABC` or None.
+    """Return the headers of credentials that never change; None if `auth` is an `AuthABC`, `Credentials` or None.
 
     A text is a bearer token, a pair is user and password for Basic in UTF-8 (RFC 7617 section 2.1), a mapping is
     headers as they are. Anything else raises TypeError: no request may go out unauthenticated by mistake.
     """
-    if auth is None or isinstance(auth, AuthABC):
+    if auth is None or isinstance(auth, AuthABC | Credentials):
         return None
     if isinstance(auth, str) and auth.strip():
         return {"Authorization": checked_value("Authorization", f"Bearer {auth.strip()}")}
@@ -107,7 +137,8 @@ def static_headers(auth: Any) -> dict[str, str] | None:
     if isinstance(auth, Mapping) and auth:
         return {name: checked_value(name, value) for name, value in auth.items()}
     raise TypeError(
-        f"auth is a {type(auth).__name__}; give a token, a (user, password) pair, a mapping of headers or an AuthABC"
+        f"auth is a {type(auth).__name__}; give a token, a (user, password) pair, a mapping of headers, an AuthABC or "
+        "Credentials"
     )
 
 
@@ -116,6 +147,8 @@ def identify(auth: Any) -> tuple[Mapping[str, str], Credentials]:
     fixed = static_headers(auth)
     if fixed is not None:
         return fixed, NoCredentials()
+    if isinstance(auth, Credentials):
+        return {}, auth
     if auth is None:
         return {}, NoCredentials()
     # A custom AuthABC is asked when the client is built, as it always was; OAuth2 would go to the network.

@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from .address import bare
+from .address import bare, with_params, without_params
 from .cookies import Cookies
-from .credentials import Credentials, merged_headers, proven_headers
+from .credentials import NO_PROOF, Credentials, Proof, merged_headers, proven_headers
 from .events import EventKind, RequestEvent
 from .exception import (
     AnswerLostError,
@@ -57,6 +57,8 @@ class Call:
     max_bytes: int | None = None
     parse_float: Callable[[str], Any] | None = None
     is_authenticated: bool = True
+    trusts: frozenset[str] = frozenset()
+    """Origins among which a redirect takes everything along, credentials too; each other one is only its own."""
     is_home_only: bool = False
     """Redirects to other origins are refused even for reads."""
     is_redirectable: bool = True
@@ -115,7 +117,7 @@ class Exchange:
         self._after_error(talk, got)
         return None
 
-    def _attempt_through(self, gate: Gate, talk: Talk) -> tuple[Response | RequestError, Mapping[str, str]]:
+    def _attempt_through(self, gate: Gate, talk: Talk) -> tuple[Response | RequestError, Proof]:
         """Make one attempt behind the gate, whose time is not the call's."""
         came_at = monotonic()
         leave = gate(talk.call.method, bare(talk.call.url))
@@ -132,17 +134,17 @@ class Exchange:
             leave(answer, error)
         return got, proof
 
-    def _attempt(self, talk: Talk) -> tuple[Response | RequestError, Mapping[str, str]]:
+    def _attempt(self, talk: Talk) -> tuple[Response | RequestError, Proof]:
         """Make one attempt; its answer, or the error after which it may be repeated, and the proof that went along."""
-        proof = self._credentials.headers() if talk.call.is_authenticated else {}
-        headers = proven_headers(talk.call.headers, proof) if proof else talk.call.headers
+        proof = self._credentials.proof() if talk.call.is_authenticated else NO_PROOF
+        headers = proven_headers(talk.call.headers, proof.headers) if proof.headers else talk.call.headers
         if self._cookies is not None:
             headers = merged_headers(self._cookies.headers(talk.call.url), headers)
         if monotonic() >= talk.call.ends_at:
             raise DeadlineError("the time of the call is used up", **where(talk))
         talk.attempts += 1
         try:
-            answer = self._transport.send(talk.call, headers)
+            answer = self._sent(talk, headers, proof)
         except (ConnectError, AnswerLostError) as error:
             return error, proof
         except RequestError as error:
@@ -151,6 +153,14 @@ class Exchange:
         if self._cookies is not None:
             self._cookies.note(answer.url, answer.headers)
         return replace(answer, attempts=talk.attempts) if talk.attempts > 1 else answer, proof
+
+    def _sent(self, talk: Talk, headers: Mapping[str, str], proof: Proof) -> Response:
+        """Send the call; a secret in its query is seen by the transport alone, and not by who looks at the answer."""
+        if not proof.params:
+            return self._transport.send(talk.call, headers)
+        talk.call = replace(talk.call, url=without_params(talk.call.url, set(proof.params)))
+        proven = replace(talk.call, url=with_params(talk.call.url, proof.params))
+        return replace(self._transport.send(proven, headers), url=talk.call.url)
 
     def _after_error(self, talk: Talk, error: RequestError) -> None:
         """Wait for the next attempt, or raise the error."""
@@ -164,7 +174,7 @@ class Exchange:
         self._tell(EventKind.RETRY, talk, wait=wait, error=error)
         self._wait(talk, wait)
 
-    def _after_answer(self, talk: Talk, answer: Response, proof: Mapping[str, str]) -> Response | None:
+    def _after_answer(self, talk: Talk, answer: Response, proof: Proof) -> Response | None:
         """Return the answer if it is final; None if the call goes on."""
         talk.last = answer
         is_followed = answer.status in REDIRECTS and talk.call.is_redirectable
@@ -173,7 +183,7 @@ class Exchange:
             return self._on_order(talk, answer, proof, ruling)
         return self._by_status(talk, answer, proof)
 
-    def _on_order(self, talk: Talk, answer: Response, proof: Mapping[str, str], ruling: Ruling) -> Response | None:
+    def _on_order(self, talk: Talk, answer: Response, proof: Proof, ruling: Ruling) -> Response | None:
         """Do with the answer what the caller's judge says."""
         if ruling is Ruling.RENEW and proof and not talk.has_renewed:
             talk.has_renewed = True
@@ -190,7 +200,7 @@ class Exchange:
         self._tell(EventKind.ANSWER, talk, status=answer.status)
         return answer
 
-    def _by_status(self, talk: Talk, answer: Response, proof: Mapping[str, str]) -> Response | None:
+    def _by_status(self, talk: Talk, answer: Response, proof: Proof) -> Response | None:
         """Do with the answer what its status says."""
         status = answer.status
         if status == 401 and self._renews(talk, answer, proof):
@@ -198,7 +208,7 @@ class Exchange:
             return None
         if status in REDIRECTS and talk.call.is_redirectable:
             self._tell(EventKind.REDIRECT, talk, status=status)
-            self._follow(talk, answer)
+            self._follow(talk, answer, proof)
             return None
         if status in {404, 410} and talk.call.method == "DELETE" and talk.may_be_done:
             self._tell(EventKind.ANSWER, talk, status=status)
@@ -222,15 +232,15 @@ class Exchange:
         self._wait(talk, wait)
         return None
 
-    def _renews(self, talk: Talk, answer: Response, proof: Mapping[str, str]) -> bool:
+    def _renews(self, talk: Talk, answer: Response, proof: Proof) -> bool:
         """Whether another token is at hand after a 401 (RFC 6750 section 3.1); tried once in a call."""
         if talk.has_renewed or not proof or "insufficient_scope" in answer.headers.get("www-authenticate", ""):
             return False
         talk.has_renewed = True
         return self._credentials.renew(proof)
 
-    def _follow(self, talk: Talk, answer: Response) -> None:
-        followed = follow(talk.call, answer, talk.hops)
+    def _follow(self, talk: Talk, answer: Response, proof: Proof) -> None:
+        followed = follow(talk.call, answer, talk.hops, proof.params.values())
         if followed.method != talk.call.method:
             talk.written = talk.call
         talk.call, talk.hops = followed, talk.hops + 1

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from .address import Host, origin_of
-from .exception import AddressError
+from .address import Host, origin_of, without_params
 
 # <target> ; name = token ; name = "quoted \" text" ... ; quoted strings may hold commas and semicolons.
 _TARGET = re.compile(r"[\s,]*<([^>]*)>")
@@ -46,20 +45,20 @@ def next_link(header: str | None) -> str | None:
     return None
 
 
-def next_address(said: str, page_url: str, host: Host) -> str | None:
-    """Return the absolute address of a next page, or None when it is not on the host's origin.
+def next_address(said: str, page_url: str, host: Host, leave_out: Collection[str] = ()) -> str | None:
+    """Return the absolute address of a next page, or None when it is not on the host's origin nor an allowed one.
 
     Absolute as it is; with a slash in front a path on the origin if it begins with the host's path, else below the
-    host; otherwise relative to the page it was given on.
+    host; otherwise, and on a page of an allowed host, relative to the page it was given on. Services repeat what they
+    were asked with: the parameters to `leave_out` of it are credentials, which a client adds itself.
     """
-    if said.startswith("/") and not said.startswith("//"):
+    is_elsewhere = bool(host.allowed) and "://" in page_url and origin_of(page_url) != host.origin
+    if said.startswith("/") and not said.startswith("//") and not is_elsewhere:
         path = urlsplit(said).path
         is_whole = path == host.base or path.startswith(f"{host.base}/")
         target = host.origin + ("" if is_whole else host.base) + said
     else:
         target = urljoin(page_url, said)
-    try:
-        is_ours = origin_of(target) == host.origin and "@" not in urlsplit(target).netloc
-    except AddressError:
-        is_ours = False
-    return urldefrag(target).url if is_ours else None
+    if not host.owns(target):
+        return None
+    return without_params(urldefrag(target).url, set(leave_out))

@@ -9,7 +9,7 @@ seen before, a clamped last page, a missing list, `max_pages`) is a `PageError`:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -77,8 +77,7 @@ class Paging:
     """More pages than this is an error, never an end; None: no limit."""
 
     def __post_init__(self) -> None:
-        needs_next = self.type in {PageType.CURSOR, PageType.NEXT_URL}
-        if needs_next and not self.next:
+        if self.type in {PageType.CURSOR, PageType.NEXT_URL} and not self.next:
             raise ValueError(f"paging of type {self.type} needs `next`")
         if self.size is not None and (self.size < 1 or not self.size_param):
             raise ValueError("paging with `size` needs a positive number and `size_param`")
@@ -139,13 +138,16 @@ class Pager:
     """Follows the pages of one read. Belongs to one thread and one read.
 
     `base` is the host with its path, as in `Client.host`. A next address is read like this: absolute, it must be on
-    the base's origin; with a slash in front, it is a path on the origin if it begins with the base's path, else it
-    lies below the base; otherwise it is relative to its page (RFC 3986 section 5). It is followed as it is, without
-    the parameters of the first request: the service put into it what it needs.
+    the base's origin or one of the `allowed_hosts`; with a slash in front, it is a path on the origin if it begins
+    with the base's path, else it lies below the base; otherwise it is relative to its page (RFC 3986 section 5). It is
+    followed as it is, without the parameters of the first request: the service put into it what it needs. Parameters
+    to `leave_out` are credentials (`Client.secret_params`), which services repeat, and which no token should hold.
     """
 
-    def __init__(self, paging: Paging, *, base: str) -> None:
-        self._paging, self._host = paging, Host.parse(base)
+    def __init__(
+        self, paging: Paging, *, base: str, allowed_hosts: Iterable[str] = (), leave_out: Collection[str] = ()
+    ) -> None:
+        self._paging, self._host, self._leave_out = paging, Host.parse(base, allowed_hosts), frozenset(leave_out)
         self._param = paging.param or str(paging.type)
         self._uri, self._params = "", dict[str, Any]()
         self._position = 0
@@ -270,8 +272,7 @@ class Pager:
 
     def _address(self, said: str, page_url: str) -> str:
         """Return the absolute address of a next page, which is on our origin."""
-        target = next_address(said, page_url, self._host)
-        if target is None:
+        if (target := next_address(said, page_url, self._host, self._leave_out)) is None:
             raise self._error(f"its next address is not on {self._host.origin}: {bare(urljoin(page_url, said))}")
         return target
 

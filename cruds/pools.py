@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -99,7 +99,7 @@ def _environment_proxy(host: Host) -> str | None:
 
 def _is_loopback(host: Host) -> bool:
     # Of all plain hosts only this machine's own count as not plain.
-    return not replace(host, origin=host.origin.replace("https://", "http://", 1)).is_plain
+    return not Host(host.origin.replace("https://", "http://", 1), "").is_plain
 
 
 def _context(settings: TransportSettings) -> ssl.SSLContext:
@@ -121,11 +121,26 @@ def _context(settings: TransportSettings) -> ssl.SSLContext:
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    _load_client_cert(context, settings)
+    return context
+
+
+def reload_client_cert(context: ssl.SSLContext | None, settings: TransportSettings) -> None:
+    """Read the files of our certificate again into a context in use; what cannot be used changes nothing.
+
+    Raises ValueError or OSError. None is the context of a host that is reached over plain http.
+    """
+    if context is not None:
+        # A certificate beside the key of another would stay in the context: they are tried elsewhere first.
+        _load_client_cert(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), settings)
+        _load_client_cert(context, settings)
+
+
+def _load_client_cert(context: ssl.SSLContext, settings: TransportSettings) -> None:
     if settings.client_cert:
         pair = settings.client_cert
         ours, key = (pair, None) if isinstance(pair, str) else pair
         context.load_cert_chain(ours, key, password=_refuse_to_ask)
-    return context
 
 
 def _refuse_to_ask() -> str:

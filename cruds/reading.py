@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -38,9 +38,12 @@ class Pages:
         uri: str,
         records: str = "",
         params: Mapping[str, Any] | None = None,
+        *,
+        allowed_hosts: Iterable[str] = (),
+        leave_out: Collection[str] = (),
     ) -> None:
         self._fetch, self._paging, self._records = fetch, paging, records
-        self._pager = Pager(paging, base=base)
+        self._pager = Pager(paging, base=base, allowed_hosts=allowed_hosts, leave_out=leave_out)
         self._request = self._pager.first(uri, params)
         self._pages = self._walk()
         self.end: End | None = None

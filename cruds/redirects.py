@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
-from .address import bare, origin_of
+from .address import bare, origin_of, without_values
 from .exception import AddressError, RedirectError
 from .response import Response
 from .retries import SAFE_METHODS
@@ -20,22 +21,23 @@ _MOST = 5
 _IMPERSONAL = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 
 
-def follow(call: Call, response: Response, hops: int) -> Call:
+def follow(call: Call, response: Response, hops: int, secrets: Collection[str] = ()) -> Call:
     """Return the request that a redirect asks for (RFC 9110 section 15.4).
 
     Raises `RedirectError` if it must not be made. A read follows every redirect; away from its origin it takes
-    along only headers that say nothing about us, and never from https to http. A write follows only within its
-    origin: 303 with a GET, 307 and 308 as it is. After 301 and 302 of a write nobody knows what was meant, so
-    they are not followed.
+    along only headers that say nothing about us and no parameter whose value is one of the `secrets`, and never from
+    https to http. A write follows only within its origin: 303 with a GET, 307 and 308 as it is. After 301 and 302 of
+    a write nobody knows what was meant, so they are not followed. All origins that the call `trusts` are like one.
     """
     location = response.headers.get("location")
     if not location:
         raise _refused("a redirect without a Location", call, response, None)
     target = urldefrag(urljoin(call.url, location)).url
     try:
-        is_home = origin_of(target) == origin_of(call.url)
+        here, there = origin_of(call.url), origin_of(target)
     except AddressError as error:
         raise _refused("a redirect to something that is no http address", call, response, None) from error
+    is_home = here == there or {here, there} <= call.trusts
     reason = _objection(call, response.status, target, is_home=is_home, hops=hops)
     if reason:
         raise _refused(reason, call, response, target)
@@ -45,7 +47,8 @@ def follow(call: Call, response: Response, hops: int) -> Call:
         followed = replace(followed, method="GET", body=None, headers=kept, repeatable=True)
     if not is_home:
         plain = {name: value for name, value in followed.headers.items() if name.lower() in _IMPERSONAL}
-        followed = replace(followed, headers=plain, is_authenticated=False)
+        target = without_values(target, secrets)
+        followed = replace(followed, url=target, headers=plain, is_authenticated=False)
     return followed
 
 

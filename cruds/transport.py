@@ -23,7 +23,7 @@ from .exception import (
     ResponseTooLargeError,
     TLSError,
 )
-from .pools import TransportSettings, manager_for
+from .pools import TransportSettings, manager_for, reload_client_cert
 from .response import Response
 from .wire import Attempt, attempting
 
@@ -132,6 +132,11 @@ class Transport:
         if home is not None and home.pool is None:  # closed by `close`, or as the oldest of many
             home = self._home = self.manager.connection_from_url(self._origin)
         return home
+
+    def reload_client_cert(self) -> None:
+        """Read our certificate again, for connections that are opened from now on."""
+        if self._is_ours and self._settings.client_cert:
+            reload_client_cert(self.manager.connection_pool_kw["ssl_context"], self._settings)
 
     def close(self) -> None:
         """Close the idle connections of a manager that is ours; a supplied one is its owner's."""

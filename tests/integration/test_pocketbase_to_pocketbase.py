@@ -224,5 +224,5 @@ def _issued_token(desk: Desk) -> str:
 
     with open_app(desk.settings) as app:
         exchange = app.connections.exchange("hr")
-        headers = exchange.client._exchange._credentials.headers()
+        headers = exchange.client._exchange._credentials.proof().headers
     return next(iter(headers.values())).removeprefix("Bearer ")

@@ -209,3 +209,39 @@ def test_an_encrypted_key_asks_no_terminal_for_its_password(papers: Papers) -> N
     """A service would wait there for ever."""
     with pytest.raises(ValueError, match="encrypted"):
         Client("https://h.example", client_cert=(str(papers.certificate), str(papers.sealed_key)))
+
+
+def test_a_certificate_that_was_replaced_is_shown_by_new_connections(
+    demanding_server: ScriptedServer, client_of: Callable[..., Client], papers: Papers, tmp_path: Path
+) -> None:
+    """A stranger's paper at first; then the right one, in the same file, without a new client."""
+    ours = tmp_path / "client.pem"
+    ours.write_bytes(papers.stranger.read_bytes())
+    demanding_server.script(OK)
+    client = client_of(demanding_server, ca_file=str(papers.authority), client_cert=str(ours), retries=0)
+    with pytest.raises((TLSError, AnswerLostError)):
+        client.read("x")
+
+    ours.write_bytes(papers.client.read_bytes())
+    client.reload_client_cert()
+
+    assert client.read("x") == {"ok": True}
+
+
+@pytest.mark.parametrize("torn", ["empty", "cut", "of two"])
+def test_a_certificate_in_the_middle_of_its_replacement_changes_nothing(
+    demanding_server: ScriptedServer, client_of: Callable[..., Client], papers: Papers, tmp_path: Path, torn: str
+) -> None:
+    certificate, key = tmp_path / "ours.crt", tmp_path / "ours.key"
+    certificate.write_bytes(papers.certificate.read_bytes())
+    key.write_bytes(papers.key.read_bytes())
+    pair = (str(certificate), str(key))
+    demanding_server.script(OK)
+    client = client_of(demanding_server, ca_file=str(papers.authority), client_cert=pair)
+
+    halves = {"empty": b"", "cut": papers.certificate.read_bytes()[:200], "of two": papers.stranger.read_bytes()}
+    certificate.write_bytes(halves[torn])
+    with pytest.raises((OSError, ValueError)):
+        client.reload_client_cert()
+
+    assert client.read("x") == {"ok": True}

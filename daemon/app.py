@@ -41,7 +41,7 @@ from .sync.explanation import Explanation
 from .sync.guards import Allowance
 from .sync.outcome import Ending
 from .vault.key_file import write_key
-from .wiring import Connections
+from .wiring import Connections, check_papers
 
 SERVICE_LEASE = "service"
 """Held by the one `crudsd serve` of a state database."""
@@ -55,6 +55,7 @@ def validate(settings: Settings) -> Loaded:
     loaded = load(settings.config)
     with vault_lookup(settings, loaded) as vault:
         problems = check_secrets(loaded, settings.environment, settings.credentials, vault=vault)
+        problems += check_papers(settings, loaded, vault)
     if problems:
         raise SpecError(problems)
     return loaded

@@ -1,6 +1,8 @@
 """From the configuration to the systems that it names: one exchange a connection, with its secrets and its tokens."""
 
 import threading
+import time
+from functools import partial
 
 from cruds.oauth2.store import MemoryTokenStore, TokenStore
 
@@ -8,17 +10,23 @@ from . import logs
 from .clock import Clock
 from .endpoints.connect import connect
 from .endpoints.exchange import Exchange
+from .endpoints.papers import paper_problems
 from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
+from .endpoints.rotation import UNCHANGING, Look, file_stamp
 from .endpoints.surroundings import Surroundings
+from .errors import CrudsdError
 from .runtime.worker import Endpoints
 from .sealing import lookup, open_vault
 from .settings import Settings
-from .spec import Job, Loaded, OAuth2Auth, SecretRef, resolve
+from .spec import Job, Loaded, LookUp, OAuth2Auth, Problem, SecretRef, resolve, secret_file
 from .store.database import Database
 from .store.leases import Leases
 from .store.tokens import SqlTokenStore
 from .values import Secret
+
+_VAULT_S = 5.0
+"""How often a secret of the vault is looked up again while it is in use: each time it is opened anew."""
 
 
 class Connections:
@@ -68,6 +76,8 @@ class Connections:
                     folder=self._settings.folder,
                     stop=self._stop,
                     on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
+                    watch=self._watch,
+                    on_secret=self._tell_secret,
                     warn=lambda name, message: self._log.warning("response.rule", connection=name, message=message),
                 )
                 self._exchanges[name] = connect(name, self._spec.connections[name], around)
@@ -83,6 +93,18 @@ class Connections:
             vault=lookup(self._database, self._vault),
         )
 
+    def _watch(self, ref: SecretRef) -> Look:
+        path = secret_file(ref, credentials=self._settings.credentials, folder=self._settings.folder)
+        if path is not None:
+            return partial(file_stamp, str(path))
+        if ref.vault is not None:
+            return lambda: (int(time.monotonic() / _VAULT_S), 0)
+        return lambda: UNCHANGING
+
+    def _tell_secret(self, connection: str, event: str, message: str) -> None:
+        log = self._log.info if event == "secret.reread" else self._log.warning
+        log(event, connection=connection, message=message)
+
     def _token_store(self, name: str, auth: OAuth2Auth, client_id: str) -> TokenStore:
         del name
         if self._vault is None:
@@ -90,6 +112,28 @@ class Connections:
         return SqlTokenStore(
             self._database, self._vault, self._leases, clock=self._clock, issuer=auth.server, client_id=client_id
         )
+
+
+def check_papers(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Problem, ...]:
+    """Return a problem for each certificate and private key, as far as it can be had, that cannot be used."""
+
+    def reveal(ref: SecretRef) -> str | None:
+        try:
+            return resolve(
+                ref,
+                environment=settings.environment,
+                credentials=settings.credentials,
+                folder=settings.folder,
+                vault=vault,
+            ).reveal()
+        except CrudsdError:
+            return None  # told already
+
+    return tuple(
+        loaded.problem(("connections", name, *path), message, cure)
+        for name, connection in loaded.spec.connections.items()
+        for path, message, cure in paper_problems(connection, reveal, settings.folder)
+    )
 
 
 def _has_oauth2(loaded: Loaded) -> bool:

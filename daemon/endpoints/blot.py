@@ -24,6 +24,9 @@ _SHORTEST = 4
 _TOKENS = 32
 """How many issued tokens are remembered: an hour each, so more than a day of them."""
 
+_FORMER = 64
+"""How many rotated secrets are remembered: answers that are late, or quote what they were sent long ago, name them."""
+
 _LOOKS_SECRET = re.compile(
     r"(?i)(\b(?:authorization|access_token|refresh_token|id_token|client_secret|password|secret|api[_-]?key|token)"
     r"\b[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"',;&}]+"
@@ -35,6 +38,8 @@ class Blotter:
 
     def __init__(self) -> None:
         self._lasting: set[str] = set()
+        self._rotated: dict[str, frozenset[str]] = {}
+        self._former: deque[frozenset[str]] = deque(maxlen=_FORMER)
         self._tokens: deque[frozenset[str]] = deque(maxlen=_TOKENS)
         self._lock = threading.Lock()
 
@@ -42,6 +47,15 @@ class Blotter:
         """Remember a secret of the job file."""
         with self._lock:
             self._lasting |= _forms(secret)
+
+    def learn_as(self, name: str, secret: str) -> None:
+        """Remember a secret that may be rotated, under its name; the one of that name before is remembered for long."""
+        forms = _forms(secret)
+        with self._lock:
+            before = self._rotated.get(name, forms)
+            if before != forms:
+                self._former.append(before)
+            self._rotated[name] = forms
 
     def learn_token(self, token: str) -> None:
         """Remember a token that was issued; the oldest ones are forgotten."""
@@ -53,7 +67,7 @@ class Blotter:
     def __call__(self, text: str) -> str:
         """Return the text without what is secret."""
         with self._lock:
-            forms = self._lasting.union(*self._tokens)
+            forms = self._lasting.union(*self._rotated.values(), *self._former, *self._tokens)
         for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, "…")
         return _LOOKS_SECRET.sub(r"\1…", text)

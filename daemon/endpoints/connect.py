@@ -13,6 +13,8 @@ from daemon.spec import Connection
 from .blot import Blotter
 from .credentials import credentials
 from .exchange import Attempts, Exchange
+from .rotation import Papers
+from .rules import Rules
 from .surroundings import EndOfWaits, Surroundings, tls_options
 from .throttle import Throttle
 
@@ -28,9 +30,12 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
         around.on_event(name, event)
 
     def gate(method: str, url: str) -> Leave:
+        papers.renew(client.reload_client_cert)
         return throttle.enter(method, url, route=_route(method, url, client.host), in_hand=attempts.in_hand)
 
     try:
+        tls = tls_options(connection, around.folder)
+        papers = Papers(tls["client_cert"], partial(around.on_secret, name))
         client = cruds.Client(
             connection.host,
             auth=credentials(name, connection, around, blot),
@@ -47,11 +52,13 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
             stop=EndOfWaits(around.stop),
             on_event=tell,
             gate=gate,
-            **tls_options(connection, around.folder),
+            allowed_hosts=connection.allowed_hosts,
+            **tls,
         )
     except (ValueError, OSError, cruds.exception.CrudsError) as error:
         raise ConfigError(blot(f"connections.{name}: {error}")) from error
-    return Exchange(name, client, retry, attempts, blot, warn=partial(around.warn, name))
+    rules = Rules(connection.on_response, f"connection {name}") if connection.on_response else None
+    return Exchange(name, client, retry, attempts, blot, warn=partial(around.warn, name), rules=rules)
 
 
 def _route(method: str, url: str, host: str) -> str:

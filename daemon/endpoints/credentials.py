@@ -1,110 +1,78 @@
-"""The credentials of a connection, in one of the shapes that the client takes."""
+"""The credentials of a connection as the client takes them, rotated secrets included."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-from urllib.parse import quote_plus
 
-from cruds.auth import OAuth2
-from daemon.errors import ConfigError
-from daemon.spec import BasicAuth, BearerAuth, Connection, HeaderAuth, OAuth2Auth, SecretRef
+from cruds.credentials import Credentials, Proof, static_headers
+from daemon.spec import BasicAuth, BearerAuth, Connection, HeaderAuth, OAuth2Auth, QueryAuth
 
 from .blot import Blotter
-from .surroundings import EndOfWaits, Surroundings, tls_options
+from .rotation import Held, Tell
+from .sessions import oauth2_of, rotated_oauth2
+from .surroundings import Surroundings
+from .watching import watched
+
+__all__ = ["RotatedCredentials", "credentials", "oauth2_of"]
 
 
-class NotedOAuth2(OAuth2):
-    """OAuth2 whose tokens are learned by the blotter before anybody can send, and echo, them."""
+class RotatedCredentials(Credentials):
+    """Credentials made of secrets of the job file, anew when one of them is rotated."""
 
-    def __init__(self, blot: Blotter, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        self._blot = blot
+    def __init__(
+        self, secrets: tuple[Held, ...], make: Callable[..., Proof], tell: Tell, params: tuple[str, ...] = ()
+    ) -> None:
+        self.param_names = frozenset(params)
+        self._secrets, self._make, self._tell = secrets, make, tell
+        values = tuple(secret.now() for secret in secrets)
+        self._last: tuple[tuple[str, ...], Proof] = (values, make(*values))
 
-    def access_token(self) -> str:
-        """Return a token that is good now."""
-        token = super().access_token()
-        self._blot.learn_token(token)
-        return token
+    def proof(self) -> Proof:
+        """Return what is good now."""
+        return self._of(tuple([secret.now() for secret in self._secrets]))
 
-    def renew(self, rejected_token: str) -> str:
-        """Return another token than this one, if there is one."""
-        token = super().renew(rejected_token)
-        self._blot.learn_token(token)
-        return token
+    def renew(self, rejected: Proof) -> bool:
+        """Read the secrets again, and say whether they are others than the ones that were rejected."""
+        return self._of(tuple([secret.anew() for secret in self._secrets])) != rejected
+
+    def _of(self, values: tuple[str, ...]) -> Proof:
+        before, proof = self._last
+        if values == before:
+            return proof
+        try:
+            proof = self._make(*values)
+        except ValueError as error:  # the text is not shown: it says which header, and not what is in it
+            self._tell("secret.stale", f"the new secret cannot be sent: {error}; the one before is used")
+        self._last = (values, proof)
+        return proof
 
 
 def credentials(name: str, connection: Connection, around: Surroundings, blot: Blotter) -> Any:
     """Return the credentials in one of the shapes that the client takes."""
-    auth = connection.auth
+    auth, tell = connection.auth, partial(around.on_secret, name)
+    make = partial(watched, name, around, blot)
     match auth:
         case BearerAuth():
-            return _secret(auth.token, around, blot)
+            return RotatedCredentials((make(auth.token, "token"),), _of_bearer, tell)
         case BasicAuth():
-            user, password = _text(auth.username, around), _secret(auth.password, around, blot)
-            blot.learn(f"{user}:{password}")
-            return (user, password)
+            user = watched(name, around, None, auth.username, "username")
+            return RotatedCredentials((user, make(auth.password, "password")), partial(_of_basic, blot), tell)
         case HeaderAuth():
-            return {auth.name: _secret(auth.value, around, blot)}
+            return RotatedCredentials((make(auth.value, "value"),), lambda value: Proof({auth.name: value}), tell)
+        case QueryAuth():
+            return RotatedCredentials(
+                (make(auth.value, "value"),), lambda value: Proof(params={auth.name: value}), tell, (auth.name,)
+            )
         case OAuth2Auth():
-            return oauth2_of(name, connection, around, blot)
+            return rotated_oauth2(name, connection, auth, around, blot)
         case _:
             return None
 
 
-def oauth2_of(name: str, connection: Connection, around: Surroundings, blot: Blotter) -> OAuth2:
-    """Return the OAuth2 session of a connection, also one that a person has to begin. Nothing goes to the network.
-
-    Its secrets and tokens are learned by the blotter. Raises ConfigError for a connection with another kind of
-    credentials, SecretError for a secret that cannot be had, and ValueError, OSError or CrudsError for settings that
-    cannot be used.
-    """
-    auth = connection.auth
-    if not isinstance(auth, OAuth2Auth):
-        raise ConfigError(f"connection {name} has no OAuth 2.0 session; its auth is of type {auth.type}")
-
-    def secret(ref: SecretRef | None) -> str | None:
-        return None if ref is None else _secret(ref, around, blot)
-
-    client_id, client_secret = _text(auth.client_id, around), secret(auth.client_secret)
-    if client_secret is not None:
-        blot.learn(f"{quote_plus(client_id)}:{quote_plus(client_secret)}")
-    life = auth.default_expires_in
-    return NotedOAuth2(
-        blot,
-        auth.url or "",
-        client_id,
-        client_secret,
-        auth.scope,
-        auth.authorization_details,
-        None if auth.username is None else _text(auth.username, around),
-        secret(auth.password),
-        authorization_url=auth.authorization_url,
-        redirect_uri=auth.redirect_uri,
-        grant=auth.grant,
-        issuer=auth.issuer,
-        device_authorization_url=auth.device_authorization_url,
-        revocation_url=auth.revocation_url,
-        client_auth=auth.client_auth,
-        private_key=secret(auth.private_key),
-        private_key_id=auth.private_key_id,
-        assertion_audience=auth.assertion_audience,
-        assertion_claims=auth.assertion_claims,
-        subject=auth.subject,
-        audience=auth.audience,
-        resource=auth.resource,
-        extra_params=auth.extra,
-        default_expires_in=None if life is None else life.total_seconds(),
-        store=around.token_store(name, auth, client_id),
-        profile=name,
-        allow_insecure=connection.allow_insecure,
-        stop=EndOfWaits(around.stop),
-        **tls_options(connection, around.folder),
-    )
+def _of_bearer(token: str) -> Proof:
+    return Proof(static_headers(token) or {})
 
 
-def _secret(ref: SecretRef, around: Surroundings, blot: Blotter) -> str:
-    text = around.resolve(ref).reveal()
-    blot.learn(text)
-    return text
-
-
-def _text(value: str | SecretRef, around: Surroundings) -> str:
-    return value if isinstance(value, str) else around.resolve(value).reveal()
+def _of_basic(blot: Blotter, user: str, password: str) -> Proof:
+    blot.learn_as("basic", f"{user}:{password}")
+    return Proof(static_headers((user, password)) or {})

@@ -136,6 +136,7 @@ class Exchange:
         blot: Blotter,
         *,
         warn: Warn = unheard,
+        rules: Rules | None = None,
     ) -> None:
         self.name = name
         self.client = client
@@ -143,11 +144,14 @@ class Exchange:
         self._attempts = attempts
         self._blot = blot
         self._warn = warn
+        self._rules = rules
+        """What the connection says of the answers to all its requests."""
 
     def send(self, call: Call) -> cruds.Response:
         """Make one call and return its answer, or raise the EndpointError that says what to think of it."""
         self._attempts.begin(in_hand=call.writes, is_keyed=call.idempotency is not None)
-        judge = None if call.rules is None else Judge(call.rules, self._warn, self._attempts.excuse)
+        rules = tuple(one for one in (call.rules, self._rules) if one is not None)
+        judge = Judge(rules, self._warn, self._attempts.excuse) if rules else None
         try:
             # Said outright, since the library takes False for an order even where there is a key.
             repeatable = call.repeatable or call.idempotency is not None

@@ -80,7 +80,9 @@ class RestList:
         Raises an EndpointError for anything that is not a whole, new page, or that cannot be taken up.
         """
         call = self._template.render(scope, body=scope if self._template.has_own_body else None)
-        pager = Pager(self._facts.paging, base=self._exchange.client.host)
+        client = self._exchange.client
+        paging, home, friends = self._facts.paging, client.host, client.allowed_hosts
+        pager = Pager(paging, base=home, allowed_hosts=friends, leave_out=client.secret_params)
         step: PageRequest | ListEnd = self._begin(pager, call, resume)
         by_number, totals = resume is None, {pager.total} - {None}
         while isinstance(step, PageRequest):

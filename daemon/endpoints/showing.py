@@ -34,7 +34,7 @@ def shown(call: Call, request: Request, exchange: Exchange) -> Sending:
     path, _, query = call.uri.partition("?")
     pairs = [*_query(query, request.uri.partition("?")[2]), *_params(call.params, request.params)]
     try:
-        address = Host.parse(exchange.client.host).join(path)
+        address = Host.parse(exchange.client.host, exchange.client.allowed_hosts).join(path)
     except AddressError as error:
         raise RefusedError(exchange.blot(f"{exchange.name}: {call.method}: {error}")) from error
     headers = {name: _header(name, value, request.headers) for name, value in call.headers.items()}

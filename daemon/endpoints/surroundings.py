@@ -11,6 +11,7 @@ from cruds.oauth2.store import TokenStore
 from daemon.spec import Connection, OAuth2Auth, SecretRef
 from daemon.values import Secret
 
+from .rotation import UNCHANGING, Look
 from .rules import unheard
 
 Resolve = Callable[[SecretRef], Secret]
@@ -30,6 +31,10 @@ class Surroundings:
     """Told of each attempt, with the connection's name."""
     warn: Callable[[str, str], None] = unheard
     """Told, with the connection's name, what an operator should know."""
+    watch: Callable[[SecretRef], Look] = lambda _: lambda: UNCHANGING
+    """Makes what tells cheaply whether a secret may have changed."""
+    on_secret: Callable[[str, str, str], None] = unheard
+    """Told, with the connection's name, of secrets that were rotated, and of those that could not be read again."""
 
 
 class EndOfWaits(threading.Event):
@@ -59,7 +64,8 @@ def tls_options(connection: Connection, folder: Path) -> Mapping[str, Any]:
     Raises ValueError for a file that is not there.
     """
     tls = connection.tls
-    return {"ca_file": _file(folder, tls.ca_file), "client_cert": _file(folder, tls.cert_file)}
+    ours, key = _file(folder, tls.cert_file), _file(folder, tls.key_file)
+    return {"ca_file": _file(folder, tls.ca_file), "client_cert": (ours, key) if ours and key else ours}
 
 
 def _file(folder: Path, file: Path | None) -> str | None:

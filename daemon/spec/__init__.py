@@ -11,7 +11,7 @@ from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
 from .schedule import Schedule, cron_fields
 from .schema import json_schema
-from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, vault_references
+from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
 from .spec import Spec
 from .templates import PathTemplate, Template, compile_path, compile_template
 from .types import Method, SecretRef
@@ -67,5 +67,6 @@ __all__ = [
     "load",
     "record_paths",
     "resolve",
+    "secret_file",
     "vault_references",
 ]

@@ -59,6 +59,13 @@ def resolve(
     raise SecretError("the reference names no place", "name one (example: {env: NAME})")
 
 
+def secret_file(ref: SecretRef, *, credentials: Path | None, folder: Path = Path()) -> Path | None:
+    """Return the file that `resolve` reads for a reference; None where there is none."""
+    if ref.file is not None:
+        return folder / ref.file
+    return credentials / ref.credential if ref.credential is not None and credentials is not None else None
+
+
 def check_secrets(
     loaded: Loaded, environment: Mapping[str, str], credentials: Path | None = None, *, vault: LookUp = _no_vault
 ) -> tuple[Problem, ...]:

@@ -89,9 +89,10 @@ class WatchedSecret:
         look: Look,
         learn: Callable[[str], None],
         tell: Tell,
+        wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._ref, self._what, self._resolve, self._learn, self._tell = ref, what, resolve, learn, tell
-        self._watch = Watch(look)
+        self._watch = Watch(look, wall_ns)
         self._lock = threading.Lock()
         self._is_stale = False
         stamp = self._watch.due()

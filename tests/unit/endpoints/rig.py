@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from daemon.endpoints.connect import connect
 from daemon.endpoints.exchange import Exchange
 from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
+from daemon.endpoints.rotation import UNCHANGING, file_stamp
 from daemon.endpoints.surroundings import Surroundings
-from daemon.spec import Connection, SecretRef, Source, Target
+from daemon.spec import Connection, SecretRef, Source, Target, resolve
 from daemon.sync.change import Change, Kind
 from daemon.values import Secret
 
@@ -26,6 +28,7 @@ def exchange(
     stop: threading.Event | None = None,
     on_event: Callable[[str, RequestEvent], None] = lambda name, event: None,
     warn: Callable[[str, str], None] = lambda name, message: None,
+    on_secret: Callable[[str, str, str], None] = lambda name, event, message: None,
     **connection: Any,
 ) -> Exchange:
     """Return the exchange of a connection called `api`. One attempt, unless `retry` says more."""
@@ -36,6 +39,8 @@ def exchange(
         stop=stop or threading.Event(),
         on_event=on_event,
         warn=warn,
+        watch=lambda ref: partial(file_stamp, str(ref.file)) if ref.file is not None else lambda: UNCHANGING,
+        on_secret=on_secret,
     )
     return connect("api", Connection.model_validate({"host": url, "retry": QUICK, **connection}), around)
 
@@ -68,4 +73,4 @@ def change(kind: Kind = Kind.CREATE, key: str = "E1", **facts: Any) -> Change:
 
 
 def _resolve(ref: SecretRef) -> Secret:
-    return Secret(SECRETS[ref.env or ""])
+    return resolve(ref, environment=SECRETS, credentials=None)

@@ -291,3 +291,65 @@ def test_a_rule_takes_a_status_a_class_or_a_list_of_both(status: Any, takes: lis
     rule = Rule.model_validate({"status": status, "when": "true", "then": "skip"})
 
     assert [one for one in (200, 404, 499, 500, 599) if rule.takes(one)] == takes
+
+
+# ---- rules of a connection: what counts as an auth failure there ---------------------------------------------------
+
+EXPIRED = {
+    "with a body": Fault.answer(403, '{"code": "expired"}'),
+    "without one": Fault.answer(403, ""),
+    "with success": Fault.answer(200, '{"code": "expired"}'),
+}
+
+
+@pytest.mark.parametrize("fault", EXPIRED.values(), ids=EXPIRED.keys())
+def test_a_connection_says_what_an_expired_token_looks_like_for_all_its_requests(
+    server: MisbehavingServer, fault: Fault
+) -> None:
+    url = server.oauth_client("me", "pa55 word&more")
+    auth = {"type": "oauth2", "url": url, "client_id": "me", "client_secret": {"env": "PASSWORD"}}
+    rules = [
+        {"status": [200, 403], "when": "response.body.code == 'expired'", "then": "refresh_auth"},
+        {"status": 403, "when": "response.body is undefined", "then": "refresh_auth"},
+    ]
+    api = exchange(server.url, auth=auth, on_response=rules)
+
+    server.fault(fault, path="users", times=1)
+    creating(api).create(change(key="E2"))
+    server.fault(fault, path="users", times=1)
+    page, _ = rest_source(api, read="users", records="users").read()
+
+    assert isinstance(page, Page)
+    assert len(server.token_requests()) == 3, "one at first, and one for each that had expired"
+
+
+def test_what_no_rule_of_the_connection_means_is_judged_by_its_status(server: MisbehavingServer) -> None:
+    rules = [{"status": 403, "when": "response.body.code == 'expired'", "then": "refresh_auth"}]
+    server.fault(Fault.answer(403, '{"code": "not yours"}'))
+
+    assert type(caught(server, on_response=rules)) is RefusedError
+
+
+def test_a_request_s_own_rules_are_asked_before_those_of_its_connection(server: MisbehavingServer) -> None:
+    server.fault(Fault.answer(401, '{"code": "locked"}'))
+    of_connection = [{"status": "4xx", "then": "fail"}]
+
+    by_request = caught(server, {"status": 401, "then": "skip"}, on_response=of_connection)
+    by_connection = caught(server, {"status": 422, "then": "skip"}, on_response=of_connection)
+
+    assert (type(by_request), type(by_connection)) == (SkippedError, FatalError)
+
+
+def test_a_rule_of_a_connection_that_cannot_be_asked_says_whose_it_is(server: MisbehavingServer) -> None:
+    told: list[str] = []
+    api = exchange(
+        server.url,
+        warn=lambda name, message: told.append(message),
+        on_response=[{"when": "response.body.code > 3", "then": "fail"}],
+    )
+    server.fault(Fault.answer(422, '{"code": "text"}'))
+
+    with pytest.raises(RefusedError):
+        creating(api).create(change(key="E2"))
+
+    assert told[0].startswith("rule 1 of on_response of connection api could not be asked")

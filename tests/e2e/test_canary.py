@@ -28,6 +28,7 @@ AUTHS: dict[str, Any] = {
     "bearer": {"type": "bearer", "token": {"file": "token.txt"}},
     "basic": {"type": "basic", "username": "me", "password": {"env": "CANARY_PASSWORD"}},
     "header": {"type": "header", "name": "X-Api-Key", "value": {"env": "CANARY_HEADER"}},
+    "query": {"type": "query", "name": "api_key", "value": {"env": "CANARY_HEADER"}},
     "oauth2": {
         "type": "oauth2",
         "url": "{url}/oauth/token",
@@ -130,7 +131,8 @@ def test_when_all_goes_well(tmp_path: Path, server: ScriptedServer, auth: str) -
     everything(desk)
 
     sent = [name for seen in server.journal for name in seen.headers]
-    assert "authorization" in sent or "x-api-key" in sent
+    sent += [name for seen in server.journal for name, _ in seen.query]
+    assert {"authorization", "x-api-key", "api_key"} & set(sent)
     assert any(dict(seen.query).get("q") == QUERY for seen in server.journal)
     assert b"request.attempted" in desk.said
     assert "users?q=…".encode() in desk.said
@@ -180,7 +182,7 @@ def test_when_a_record_echoes_what_was_sent_an_explanation_does_not(
 
 def own(auth: str) -> str:
     """Return the secret that a connection with these credentials knows; another one's is anybody's text to it."""
-    return {"bearer": BEARER, "basic": PASSWORD, "header": HEADER, "oauth2": ISSUED}[auth]
+    return {"bearer": BEARER, "basic": PASSWORD, "header": HEADER, "query": HEADER, "oauth2": ISSUED}[auth]
 
 
 def test_when_a_sign_in_page_comes_instead(tmp_path: Path, server: ScriptedServer) -> None:

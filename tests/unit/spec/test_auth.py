@@ -1,5 +1,6 @@
 """What each grant, and each way to prove a client, needs and rules out: told at its place, with what to do."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -249,3 +250,24 @@ def test_the_password_grant_is_warned_of(tmp_path: Path) -> None:
     assert "connection hr uses the grant password" in warning
     assert "RFC 9700" in warning
     assert load(write(tmp_path)).warnings == ()
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "job-file.md").read_text(encoding="utf-8")
+CONNECTIONS = PAGE.partition("## A connection")[2].partition("## A job")[0]
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", CONNECTIONS, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_each_example_of_the_reference_page_is_valid(block: str, tmp_path: Path) -> None:
+    told = {"host": "https://hr.example.com", **yaml.safe_load(block)}
+    tree = {**yaml.safe_load(GOOD), "connections": {"hr": told}}
+
+    assert load(write(tmp_path, json.dumps(tree))).spec.connections
+
+
+def test_the_reference_page_has_an_example_of_each_grant() -> None:
+    examples = [block for block in BLOCKS if block.startswith("auth:")]
+
+    grants = {yaml.safe_load(block)["auth"].get("grant", "client_credentials") for block in examples}
+
+    assert grants == {"client_credentials", "password", "authorization_code", "device_code", "jwt_bearer"}

@@ -61,7 +61,22 @@ def test_a_good_file_is_called_valid(config: Path, capsys: pytest.CaptureFixture
 
     text, _, rest = capsys.readouterr().out.partition("\n")
     assert text == f"{config}: valid, 1 connection and 0 jobs"
-    assert json.loads(rest) == {"valid": True, "problems": [], "connections": ["hr"], "jobs": []}
+    assert json.loads(rest) == {"valid": True, "problems": [], "warnings": [], "connections": ["hr"], "jobs": []}
+
+
+def test_what_should_not_stay_is_warned_of_and_valid(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSWORD", "s3cret")
+    auth = "{type: oauth2, grant: password, url: 'https://a/t', client_id: a, username: b, password: {env: PASSWORD}}"
+    config.write_text(f"version: 1\nconnections:\n  hr: {{host: a.example.com, auth: {auth}}}\n")
+
+    assert main(["validate", "--config", str(config)]) == 0
+
+    told = capsys.readouterr()
+    assert told.out == f"{config}: valid, 1 connection and 0 jobs\n"
+    assert told.err.startswith(f"crudsd: warning: {config}:3:")
+    assert "RFC 9700" in told.err
 
 
 def test_a_file_that_is_not_there_is_named(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

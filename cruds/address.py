@@ -105,7 +105,11 @@ class Host:
 
 
 def origin_of(address: str) -> str:
-    """Return scheme, host and port of an absolute http(s) address, in one canonical form."""
+    """Return scheme, host and port of an absolute http(s) address, in one canonical form.
+
+    Raises `AddressError` for what is none, and for what others may read as another host than we do: with a
+    backslash before the @ it is the host behind it to some, and the one in front of it to others.
+    """
     parts = urlsplit(address)
     scheme = parts.scheme.lower()
     try:
@@ -113,7 +117,8 @@ def origin_of(address: str) -> str:
         host = (parts.hostname or "").encode("idna" if not (parts.hostname or "").isascii() else "ascii").decode()
     except ValueError as error:
         raise _refused(bare(address), "not an address") from error
-    if scheme not in _PORTS or not host or any(c.isspace() or c in "\\%" for c in host):
+    is_odd = any(c.isspace() or c in "\\%" for c in host + parts.netloc) or not set(address).isdisjoint("\t\r\n")
+    if scheme not in _PORTS or not host or is_odd:
         raise _refused(bare(address), "not an http or https address")
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}" + (f":{port}" if port is not None and port != _PORTS[scheme] else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from .address import bare, origin_of, without_values
 from .exception import AddressError, RedirectError
@@ -37,7 +37,7 @@ def follow(call: Call, response: Response, hops: int, secrets: Collection[str] =
         here, there = origin_of(call.url), origin_of(target)
     except AddressError as error:
         raise _refused("a redirect to something that is no http address", call, response, None) from error
-    is_home = here == there or {here, there} <= call.trusts
+    is_home = (here == there or {here, there} <= call.trusts) and "@" not in urlsplit(target).netloc
     reason = _objection(call, response.status, target, is_home=is_home, hops=hops)
     if reason:
         raise _refused(reason, call, response, target)

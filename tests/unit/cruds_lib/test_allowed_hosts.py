@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
 
-from cruds import Client, PageType, Paging
+from cruds import Client, PageType, Paging, Response
+from cruds.address import Host, origin_of
 from cruds.exception import AddressError, InsecureError, PageError, RedirectError
+from cruds.exchange import Call
+from cruds.links import next_address
+from cruds.redirects import follow
 from tests.fakes.scripted import Reply, ScriptedServer, json_reply
 
 OK = json_reply({"ok": True})
@@ -134,3 +142,69 @@ def test_credentials_do_not_go_in_the_clear_to_an_allowed_host() -> None:
 def test_what_is_no_host_cannot_be_allowed(host: str) -> None:
     with pytest.raises(AddressError):
         Client("https://api.example.com", allowed_hosts=[host])
+
+
+SIGNS = [
+    "http:",
+    "https:",
+    "//",
+    "/",
+    "\\",
+    "@",
+    ":",
+    "?",
+    "#",
+    ".",
+    "..",
+    "%2f",
+    "%40",
+    "%00",
+    "\t",
+    "\n",
+    " ",
+    ";",
+    "ä",
+]
+HOSTS = ["api.example.com", "files.example.com", "evil.example", "127.0.0.1", "[::1]", ":443", ":8443", "me:pw", "a"]
+PARTS = st.sampled_from([*SIGNS, *HOSTS])
+ALLOWED = Host.parse("https://api.example.com/v2", ["https://files.example.com", "http://127.0.0.1:8443"])
+
+
+@given(st.lists(PARTS, max_size=8).map("".join))
+@example("https://files.example.com@evil.example/")
+@example("https://evil.example\\@files.example.com/")
+@example("https://files.example.com:443:8443/")
+@example("//files.example.com/\\evil.example")
+@example("https://files.example.com.evil.example/")
+def test_no_spelling_of_an_address_leads_credentials_elsewhere(said: str) -> None:
+    """What goes out is read by urllib3, and what is judged by the standard library: they must not be told apart."""
+    page = "https://files.example.com/people?page=1"
+    leads: list[Callable[[], str | None]] = [
+        lambda: next_address(said, page, ALLOWED),
+        lambda: ALLOWED.join(said),
+        lambda: redirected(said),
+    ]
+    for lead in leads:
+        address = None
+        with suppress(AddressError, RedirectError, ValueError):
+            address = lead()
+        if address is not None:
+            found = parse_url(address)
+            assert origin_of(f"{found.scheme}://{found.netloc}") in ALLOWED.origins
+            assert found.auth is None
+
+
+def redirected(location: str) -> str | None:
+    """Where a redirect leads with our credentials; None for one without them."""
+    call = Call(
+        "GET",
+        "https://api.example.com/v2/x",
+        {"X-Key": "k"},
+        None,
+        repeatable=True,
+        ends_at=float("inf"),
+        trusts=ALLOWED.origins,
+    )
+    answer = Response(302, {"location": location}, b"", call.url, "GET")
+    followed = follow(call, answer, 0)
+    return followed.url if followed.is_authenticated or followed.headers else None

@@ -214,9 +214,8 @@ class Exchange:
         if self._may_be_created(call):
             message = f"{said}; an attempt before that may have been carried out"
             return UnknownError(message, status=status, excerpt=excerpt)
-        if status == HTTPStatus.UNAUTHORIZED:
-            message = f"{said}; the credentials of connection {self.name} are refused"
-            return AuthError(message, status=status, excerpt=excerpt)
+        if (reason := self._auth_failure(error)) is not None:
+            return AuthError(f"{said}; {reason}", status=status, excerpt=excerpt)
         if call.creates and not call.repeatable and (status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT):
             return UnknownError(f"{said}; it may have been carried out", status=status, excerpt=excerpt)
         if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_TIMEOUT} or (
@@ -233,6 +232,14 @@ class Exchange:
         return UnavailableError(
             said, status=error.status, excerpt=excerpt, retry_after_s=wanted, may_be_done=may_be_done
         )
+
+    def _auth_failure(self, error: http.HTTPStatusError) -> str | None:
+        """Return why an answer is about who we are, and not about this request; None where it is not."""
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            return f"the credentials of connection {self.name} are refused"
+        if error.status == HTTPStatus.FORBIDDEN and "insufficient_scope" in error.headers.get("www-authenticate", ""):
+            return f"the token's scope is not enough; ask for more in auth.scope of connection {self.name}"
+        return None
 
     def _refused_wait(self, wait_s: float | None, attempts: int) -> float | None:
         """Return the wait that was asked for, if it was too long for a call; None where the tries were used up."""

@@ -353,3 +353,17 @@ def test_a_rule_of_a_connection_that_cannot_be_asked_says_whose_it_is(server: Mi
         creating(api).create(change(key="E2"))
 
     assert told[0].startswith("rule 1 of on_response of connection api could not be asked")
+
+
+def test_a_token_of_too_little_scope_ends_the_run_and_is_not_fetched_again(server: MisbehavingServer) -> None:
+    """RFC 6750 section 3.1: every other record would be refused alike, and another token has the same scope."""
+    url = server.oauth_client("me", "pa55 word&more")
+    auth = {"type": "oauth2", "url": url, "client_id": "me", "client_secret": {"env": "PASSWORD"}}
+    challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="people.write"'}
+    server.fault(Fault.answer(403, "", headers=challenge), path="users")
+
+    error = caught(server, auth=auth)
+
+    assert isinstance(error, AuthError)
+    assert "ask for more in auth.scope of connection api" in str(error)
+    assert len(server.token_requests()) == 1

@@ -1,13 +1,22 @@
 """Certificates and keys that cannot be used are told before anything is sent."""
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cruds.oauth2.store import MemoryTokenStore
+from daemon.endpoints.blot import Blotter
+from daemon.endpoints.credentials import oauth2_of
 from daemon.endpoints.papers import paper_problems
+from daemon.endpoints.rotation import Papers as WatchedPapers
+from daemon.endpoints.surroundings import Surroundings
+from daemon.errors import ConfigError
 from daemon.spec import Connection, SecretRef
+from daemon.values import Secret
 from tests.servers.oidc import pem, private_jwk
 from tests.unit.cruds_lib.test_mutual_tls import Papers
 
@@ -67,3 +76,59 @@ def test_a_private_key_must_be_one(tmp_path: Path) -> None:
     assert list(found) == ["auth.private_key"]
     assert "PEM" in found["auth.private_key"]
     assert "s3cret" not in found["auth.private_key"]
+
+
+def test_papers_that_are_replaced_are_loaded_once_and_torn_ones_are_told_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    loads: list[str] = []
+    ours = tmp_path / "client.pem"
+
+    def put(text: str, at_ns: int) -> None:
+        ours.write_text(text)
+        os.utime(ours, ns=(at_ns, at_ns))
+
+    def load() -> None:
+        text = ours.read_text()
+        if text == "torn":
+            raise ValueError("no certificate")
+        loads.append(text)
+
+    put("first", 1)
+    watched = WatchedPapers(str(ours), lambda event, message: told.append(event))
+    watched.renew(load)
+    for text, at_ns in (("torn", 2), ("second", 3)):
+        put(text, at_ns)
+        for _ in range(3):
+            watched.renew(load)
+
+    assert loads == ["second"]
+    assert told == ["secret.stale", "secret.reread"]
+
+
+def test_a_session_can_be_had_by_itself_and_asks_nobody(tmp_path: Path) -> None:
+    """For whoever lets a person log in."""
+    around = Surroundings(
+        resolve=lambda ref: Secret("s3cret-of-the-client"),
+        token_store=lambda name, auth, client_id: MemoryTokenStore(),
+        folder=tmp_path,
+        stop=threading.Event(),
+        on_event=lambda name, event: None,
+    )
+    blot = Blotter()
+    personal = {
+        "type": "oauth2",
+        "grant": "authorization_code",
+        "url": "https://login.example.com/token",
+        "authorization_url": "https://login.example.com/authorize",
+        "redirect_uri": "http://127.0.0.1:8765/callback",
+        "client_id": "me",
+        "client_secret": {"env": "A"},
+    }
+
+    session = oauth2_of("hr", Connection.model_validate({"host": "a", "auth": personal}), around, blot)
+
+    assert session.get_authorization_url().startswith("https://login.example.com/authorize?")
+    assert "s3cret" not in blot("it said s3cret-of-the-client")
+    bearer = {"type": "bearer", "token": {"env": "A"}}
+    with pytest.raises(ConfigError, match="connection hr has no OAuth 2[.]0 session; its auth is of type bearer"):
+        oauth2_of("hr", Connection.model_validate({"host": "a", "auth": bearer}), around, blot)

@@ -130,5 +130,5 @@ def test_a_session_can_be_had_by_itself_and_asks_nobody(tmp_path: Path) -> None:
     assert session.get_authorization_url().startswith("https://login.example.com/authorize?")
     assert "s3cret" not in blot("it said s3cret-of-the-client")
     bearer = {"type": "bearer", "token": {"env": "A"}}
-    with pytest.raises(ConfigError, match="connection hr has no OAuth 2[.]0 session; its auth is of type bearer"):
+    with pytest.raises(ConfigError, match=r"connection hr has no OAuth 2\.0 session; its auth is of type bearer"):
         oauth2_of("hr", Connection.model_validate({"host": "a", "auth": bearer}), around, blot)

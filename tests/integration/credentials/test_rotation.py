@@ -11,7 +11,7 @@ import pytest
 
 from daemon.sync.outcome import Ending
 from tests.e2e.harness import Folder, caught
-from tests.fakes.scripted import Reply, ScriptedServer, serving
+from tests.fakes.scripted import Reply, ScriptedServer, json_reply, serving
 from tests.integration.credentials.office import PEOPLE, Office, token, went_well
 from tests.unit.cruds_lib.test_mutual_tls import Papers
 
@@ -180,3 +180,43 @@ def test_a_key_that_cannot_be_used_is_a_problem_of_the_configuration(office: Off
         "connections.hr.auth.private_key",
     ]
     assert all(problem.line and problem.cure for problem in caught_.value.problems)
+
+
+@pytest.mark.parametrize("kind", ["bearer", "client secret", "private key"])
+def test_a_secret_of_the_vault_that_is_set_anew_is_used_by_the_service_that_runs(office: Office, kind: str) -> None:
+    """The old one is refused, so nobody waits for the next look into the vault."""
+    from daemon.app import open_app
+    from daemon.sealing import secret_desk
+    from daemon.values import Secret
+    from tests.integration.harness import ignore
+    from tests.servers.oidc import pem
+
+    first, second = (pem("ES256"), pem("EdDSA")) if kind == "private key" else (FIRST, SECOND)
+    oauth = {"type": "oauth2", "url": f"{office.api.url}/token", "client_id": "me"}
+    vault = {"vault": "hr"}
+    auths: dict[str, dict[str, Any]] = {
+        "bearer": {"type": "bearer", "token": vault},
+        "client secret": oauth | {"client_secret": vault, "client_auth": "post"},
+        "private key": oauth | {"private_key": vault},
+    }
+    refused = json_reply({"error": "invalid_client"}, 401)
+    office.api.route("/token", token("t1"), refused, token("t2"))
+    office.api.route("/people", PEOPLE, Reply(401), PEOPLE)
+    desk = office.desk({"host": office.api.url, "auth": auths[kind]})
+
+    with secret_desk(desk.settings) as secrets:
+        secrets.set("hr", Secret(first))
+    with open_app(desk.settings) as app:
+        assert went_well(app.run("people", observe=ignore))
+        with secret_desk(desk.settings) as secrets:
+            secrets.set("hr", Secret(second))
+        assert went_well(app.run("people", observe=ignore))
+
+    asked = [seen for seen in office.api.journal if seen.path == "/token"]
+    if kind == "bearer":
+        used = [seen.headers["authorization"] for seen in office.api.journal]
+        assert used == [f"Bearer {FIRST}", f"Bearer {FIRST}", f"Bearer {SECOND}"]
+    elif kind == "client secret":
+        assert [seen.form["client_secret"] for seen in asked] == [FIRST, FIRST, SECOND]
+    else:
+        assert [algorithm_of(seen.form["client_assertion"]) for seen in asked] == ["ES256", "ES256", "EdDSA"]

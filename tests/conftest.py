@@ -132,6 +132,15 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.url(server.state_database())
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def bare_state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same of a database without tables, which the test may leave as it likes."""
+    if request.param == "sqlite":
+        return str(tmp_path / "state.db")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url(server.empty_database())
+
+
 @pytest.fixture(scope="session")
 def fiu() -> Iterator["Fiu"]:
     """What lets the disk fail; see tests/servers/fiu.py."""

@@ -22,19 +22,17 @@ LEFT_OPEN = (
     "AND fate IN ('sent', 'unknown') AND (changes.updated_at > ? OR (fate = 'sent' AND runs.ended_at > ?))"
 )
 """A request that the journal knows as sent may have waited for its turn until the end of its run."""
-_KEPT = (
+KEEP = (
+    "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest, written_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (job, key) DO UPDATE SET target_id = excluded.target_id, fingerprint = excluded.fingerprint, "
     "raw = excluded.raw, version = excluded.version, owned = excluded.owned, contest = excluded.contest, "
     "written_at = coalesce(excluded.written_at, links.written_at)"
 )
-KEEP = (
-    "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest, written_at) "
-    f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) {_KEPT}"
-)
-KEEP_ON_A_SERVER = (
-    "INSERT INTO links (id, job, key, target_id, fingerprint, raw, version, owned, contest, written_at) "
-    "VALUES (coalesce((SELECT id FROM links AS old WHERE old.job = ? AND old.key = ?), nextval('links_id_seq')), "
-    f"?, ?, ?, ?, ?, ?, ?, ?, ?) {_KEPT}"
+KEEP_ON_A_SERVER = KEEP.replace("(job, ", "(id, job, ", 1).replace(
+    "VALUES (",
+    "VALUES (coalesce((SELECT id FROM links AS old WHERE old.job = ? AND old.key = ?), nextval('links_id_seq')), ",
+    1,
 )
 """PostgreSQL would take a new id for each update, and a run needs a bit of memory for each id up to the highest."""
 

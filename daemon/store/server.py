@@ -16,7 +16,7 @@ POOL = 5
 """Connections that are kept open. A transaction takes milliseconds, and a server's connections are dear."""
 OVERFLOW = 5
 """Connections beyond those, closed after use."""
-IDLE_S = 60
+IDLE_S = 60.0
 """After how long the server ends a transaction whose process stands still: it holds rows that a successor needs. A
 process that is really at work asks many times a second."""
 
@@ -75,15 +75,6 @@ def open_engine(address: str, busy_timeout_s: float) -> tuple[Engine, str]:
     return engine, location
 
 
-def has_password(address: str) -> bool:
-    """Say whether an address holds a password, wherever an address may have one."""
-    try:
-        url = make_url(address)
-    except (ArgumentError, ValueError):
-        return False
-    return url.password is not None or any("password" in name for name in url.query)
-
-
 def _location(url: URL) -> str:
     query = {name: url.query[name] for name in _SHOWN if name in url.query}
     shown = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
@@ -96,7 +87,7 @@ def _prepare_connections(engine: Engine, location: str, busy_timeout_s: float) -
 
     from .texts import keep_nul_characters  # noqa: PLC0415
 
-    settings = (f"{max(round(busy_timeout_s * 1000), 1)}ms", f"{IDLE_S}s")
+    settings = tuple(f"{max(round(seconds * 1000), 1)}ms" for seconds in (busy_timeout_s, IDLE_S))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: "Connection[Any]", _: object) -> None:

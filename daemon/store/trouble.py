@@ -48,10 +48,7 @@ _SERVER_CURES: tuple[tuple[str, str, str], ...] = (
     ("58", "cannot be read or written: the disk reports an error", "check the server's disk and its log"),
     ("XX001", "is damaged", "stop crudsd and restore a backup"),
     ("XX002", "is damaged", "stop crudsd; REINDEX may mend it, a backup surely does"),
-    *(
-        (state, "lacks a part of the schema", "run `crudsd db upgrade`")
-        for state in ("42P01", "42703", "3F000")
-    ),
+    *((state, "lacks a part of the schema", "run `crudsd db upgrade`") for state in ("42P01", "42703", "3F000")),
 )
 """By the beginning of the SQLSTATE; the first that fits counts."""
 _LONGEST = 300

@@ -24,8 +24,16 @@ FIU = INSTALLED / "fiu"
 FIU_PACKAGES = ("fiu-utils", "libfiu0")
 """Debian's; a few kilobytes that are unpacked and not installed, so that no root is needed."""
 POSTGRES = INSTALLED / "postgres"
-POSTGRES_PACKAGE = "postgresql-15"
-POSTGRES_NOT_NEEDED = ("libllvm", "perl", "libperl", "postgresql-common", "postgresql-client-common", "ssl-cert", "locales")
+POSTGRES_PACKAGE = "postgresql"
+POSTGRES_NOT_NEEDED = (
+    "libllvm",
+    "perl",
+    "libperl",
+    "postgresql-common",
+    "postgresql-client-common",
+    "ssl-cert",
+    "locales",
+)
 """What a server needs to be managed or to be faster, and not to run."""
 NODE_VENV = INSTALLED / "node"
 REQUIREMENTS = HERE / "requirements.txt"
@@ -92,7 +100,7 @@ def install_postgres() -> None:
             timeout=INSTALL_S,
             check=True,
         ).stdout
-        packages = [name for name in re.findall(r"^Inst (\S+)", told, re.MULTILINE)]
+        packages: list[str] = re.findall(r"^Inst (\S+)", told, re.MULTILINE)
         unpack(POSTGRES, [name for name in packages if not name.startswith(POSTGRES_NOT_NEEDED)])
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         say(f"PostgreSQL could not be unpacked, tests of it will skip: {error}")

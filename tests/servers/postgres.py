@@ -86,8 +86,10 @@ class Postgres:
         settings = [part for name, value in FOR_SPEED.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "server.log").open("ab") as log:
             self._process = process = subprocess.Popen(
-                [*_ends_with_us(), self._programs / "postgres", "-D", self._data, "-k", self.folder]
-                + ["-h", "127.0.0.1", "-p", str(self.port), *settings],
+                [
+                    *(*_ends_with_us(), str(self._programs / "postgres"), "-D", str(self._data)),
+                    *("-k", str(self.folder), "-h", "127.0.0.1", "-p", str(self.port), *settings),
+                ],
                 cwd=self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -171,7 +173,7 @@ class Postgres:
         rows: list[tuple[Any, ...]] = []
         with self.admin(database) as connection:
             for statement in statements:
-                cursor = connection.execute(statement)  # type: ignore[call-overload]  # psycopg wants literals
+                cursor = connection.execute(statement)
                 rows = cursor.fetchall() if cursor.description else []
         return rows
 

@@ -195,9 +195,7 @@ class TestHeartbeat:
         assert mine.is_held("job/a", owner=lease.owner, fence=lease.fence)
         assert not lost.is_set()
 
-    def test_a_database_that_stays_locked_costs_the_lease(
-        self, state_url: str, mine: Leases, clock: HandClock
-    ) -> None:
+    def test_a_database_that_stays_locked_costs_the_lease(self, state_url: str, mine: Leases, clock: HandClock) -> None:
         lease, lost = mine.acquire("job/a", ttl_s=0.005), threading.Event()
         with (
             open_database(state_url, busy_timeout_s=0.001) as impatient,

@@ -179,7 +179,8 @@ def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_
     """
     busy_timeout_s = BUSY_TIMEOUT_S if busy_timeout_s is None else busy_timeout_s
     if isinstance(address, str) and "://" in address and not address.startswith("sqlite:///"):
-        return _open_server(address, busy_timeout_s)
+        engine, location = open_engine(address, read_only=read_only, busy_timeout_s=busy_timeout_s)
+        return Database(engine, location, busy_timeout_s=busy_timeout_s)
     path = Path(address.removeprefix("sqlite:///") if isinstance(address, str) else address)
     if str(path) in {"", ".", ":memory:"}:
         raise ConfigError("the state must outlive the process: write the path of a file in `state:`")
@@ -208,11 +209,6 @@ def _remove(folder: Path | None) -> None:
     """Remove a scratch database's folder; None: this database stays."""
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _open_server(address: str, busy_timeout_s: float) -> Database:
-    engine, location = open_engine(address, busy_timeout_s)
-    return Database(engine, location, busy_timeout_s=busy_timeout_s)
 
 
 def _prepare(path: Path, *, read_only: bool) -> None:

@@ -37,15 +37,17 @@ _SETTINGS = (
     "SELECT set_config('lock_timeout', %s, false), set_config('idle_in_transaction_session_timeout', %s, false), "
     # A commit is durable when it returns: what the journal calls sent must be known after a power cut.
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
-    "ELSE current_setting('synchronous_commit') END, false)"
+    "ELSE current_setting('synchronous_commit') END, false), "
+    "set_config('default_transaction_read_only', CASE %s WHEN 'yes' THEN 'on' "
+    "ELSE current_setting('default_transaction_read_only') END, false)"
 )
 
 
-def open_engine(address: str, busy_timeout_s: float) -> tuple[Engine, str]:
+def open_engine(address: str, *, read_only: bool, busy_timeout_s: float) -> tuple[Engine, str]:
     """Return an engine for a `postgresql://` address, and how messages call the place: without any password.
 
-    Asks the server nothing yet. A lock is waited for as long as `busy_timeout_s`. Raises ConfigError for an address
-    that cannot be one, and when the driver is not installed.
+    Asks the server nothing yet. With `read_only`, the server will refuse whatever writes. A lock is waited for as long
+    as `busy_timeout_s`. Raises ConfigError for an address that cannot be one, and when the driver is not installed.
     """
     try:
         url = make_url(address)
@@ -71,7 +73,8 @@ def open_engine(address: str, busy_timeout_s: float) -> tuple[Engine, str]:
     except ImportError as error:
         raise ConfigError("state: PostgreSQL needs its driver; run `pip install 'crudsd[postgres]'`") from error
     location = _location(url)
-    _prepare_connections(engine, location, busy_timeout_s)
+    waits = [f"{max(round(seconds * 1000), 1)}ms" for seconds in (busy_timeout_s, IDLE_S)]
+    _prepare_connections(engine, location, (*waits, "yes" if read_only else "no"))
     return engine, location
 
 
@@ -81,13 +84,11 @@ def _location(url: URL) -> str:
     return shown.render_as_string(hide_password=True)
 
 
-def _prepare_connections(engine: Engine, location: str, busy_timeout_s: float) -> None:
+def _prepare_connections(engine: Engine, location: str, settings: tuple[str, ...]) -> None:
     # Only here, and only now: whoever keeps the state in a file needs no driver.
     import psycopg  # noqa: PLC0415
 
     from .texts import keep_nul_characters  # noqa: PLC0415
-
-    settings = tuple(f"{max(round(seconds * 1000), 1)}ms" for seconds in (busy_timeout_s, IDLE_S))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: "Connection[Any]", _: object) -> None:

@@ -138,8 +138,7 @@ class Postgres:
 
     def state_database(self) -> str:
         """Return the name of the one database that has the tables and nothing in them; nobody else is connected."""
-        if not self._has_state:
-            raise AssertionError("the template was not made")
+        revision = self._revision
         ends = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
         with self.admin(STATE) as connection:
             connection.execute(ends, (STATE, connection.info.backend_pid))
@@ -150,17 +149,19 @@ class Postgres:
             for (table,) in tables.fetchall():
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("ALTER SEQUENCE links_id_seq RESTART")
+            connection.execute("UPDATE alembic_version SET version_num = %s", (revision,))
         return STATE
 
     @cached_property
-    def _has_state(self) -> bool:
+    def _revision(self) -> str:
+        """The schema of the state database, which is made when this is asked for the first time."""
         from daemon.store import schema
         from daemon.store.database import open_database
 
         self.sql(f"CREATE DATABASE {STATE}")
         with open_database(self.url(STATE)) as database:
             schema.upgrade(database)
-        return True
+        return schema.head()
 
     def admin(self, database: str = "postgres") -> "Connection[Any]":
         """Connect as whoever may do everything; each statement is a transaction of its own."""

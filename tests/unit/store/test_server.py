@@ -4,13 +4,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.errors import ConfigError, StateError
+from daemon.errors import ConfigError, StateError, UsageError
 from daemon.store import schema, server
+from daemon.store.backup import back_up
 from daemon.store.database import Database, open_database
 from daemon.store.leases import Leases, hold
 from daemon.store.rejects import Rejects
@@ -107,6 +109,19 @@ class TestOpening:
             schema.upgrade(first)
             late.join()
             schema.check(second)
+
+    def test_who_only_reads_cannot_write(self, url: str, database: Database) -> None:
+        database.put_fact("a", b"1")
+        with open_database(url, read_only=True) as other:
+            assert other.get_fact("a") == b"1"
+            with pytest.raises(StateError, match="cannot be written"):
+                other.put_fact("a", b"2")
+        assert database.get_fact("a") == b"1"
+
+    def test_a_copy_is_left_to_the_server_s_own_tools(self, database: Database, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="pg_dump"):
+            back_up(database, tmp_path / "copy.db")
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestTransactions:

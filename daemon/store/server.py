@@ -38,6 +38,8 @@ _SETTINGS = (
     # A commit is durable when it returns: what the journal calls sent must be known after a power cut.
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
     "ELSE current_setting('synchronous_commit') END, false), "
+    # A plan that was made while a table was empty, and kept, walked all links for each one: 1.5 ms a row after 4,000.
+    "set_config('plan_cache_mode', 'force_custom_plan', false), "
     "set_config('default_transaction_read_only', CASE %s WHEN 'yes' THEN 'on' "
     "ELSE current_setting('default_transaction_read_only') END, false)"
 )

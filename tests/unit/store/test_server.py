@@ -94,10 +94,10 @@ class TestOpening:
     def test_commits_are_durable_and_nobody_waits_for_ever(self, postgres: Postgres) -> None:
         name = postgres.empty_database()
         postgres.sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
-        names = ("synchronous_commit", "lock_timeout", "idle_in_transaction_session_timeout", "client_encoding")
+        names = ("synchronous_commit", "lock_timeout", "idle_in_transaction_session_timeout", "plan_cache_mode")
         with open_database(postgres.url(name)) as database, database.read() as connection:
             found = [execute(connection, f"SHOW {name}").scalar() for name in names]
-        assert found == ["on", "10s", "1min", "UTF8"]
+        assert found == ["on", "10s", "1min", "force_custom_plan"]
 
     def test_two_may_make_the_tables_at_once(self, postgres: Postgres) -> None:
         address = postgres.url(postgres.empty_database())

@@ -270,6 +270,7 @@ class TestRowsThatTwoWrite:
 
 
 class TestTexts:
+    @pytest.mark.edge(19)
     def test_nul_characters_are_kept_wherever_they_stand(self, world: SqlWorld) -> None:
         odd = "a\0b\ufdd0\ufdd00\0"
         change = a_change(1, key=odd, document={odd: odd, "deep": [odd]}, contest=odd)

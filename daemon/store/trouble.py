@@ -40,7 +40,7 @@ _SERVER_CURES: tuple[tuple[str, str, str], ...] = (
     ("57P03", "is starting up or shutting down", _KEPT),
     ("57P", "was shut down while it was in use", f"see that the server is up, and {_KEPT}"),
     ("08", "cannot be reached", f"see that the server is up, and {_KEPT}"),
-    ("25P", "did not wait for this process, which stood still", "nothing was committed; run again"),
+    ("25P03", "did not wait for this process, which stood still", "nothing was committed; run again"),
     ("25006", "cannot be written: the server is read-only", "name the primary server in `state:`"),
     ("28", "refuses to let us in", "check the user and the password in `state:`"),
     ("3D000", "is not there", "make it with CREATE DATABASE, or name another one in `state:`"),

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ConfigError
+from .spec import SecretRef, resolve
+from .spec.state import NOT_HERE, holds_password
 
 SYSTEM_CONFIG = Path("/etc/crudsd/crudsd.yaml")
 
@@ -29,14 +31,24 @@ class Settings:
         folder = self.environment.get("CREDENTIALS_DIRECTORY")
         return Path(folder) if folder else None
 
-    def state_place(self, declared: str | None) -> str:
-        """Return the path or URL of the state database.
+    def state_place(self, declared: str | SecretRef | None) -> str:
+        """Return the path or URL of the state database; it may hold a password, so it is shown to nobody.
 
         In order: the command line, the file's `state:` (a path is relative to the file), `state.db` in systemd's
-        $STATE_DIRECTORY, `crudsd.db` beside the configuration.
+        $STATE_DIRECTORY, `crudsd.db` beside the configuration. Raises ConfigError when a reference leads nowhere, and
+        for a password on the command line.
         """
         if self.state:
+            if holds_password(self.state):
+                raise ConfigError(
+                    f"--state: {NOT_HERE} on the command line, which others can read; refer to the address in the "
+                    "configuration (example: state: {credential: state-url})"
+                )
             return self.state
+        if isinstance(declared, SecretRef):
+            declared = resolve(
+                declared, environment=self.environment, credentials=self.credentials, folder=self.folder
+            ).reveal()
         if declared:
             return declared if "://" in declared else str(self.folder / declared)
         directory = self.environment.get("STATE_DIRECTORY")

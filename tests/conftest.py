@@ -6,6 +6,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tests.servers.kinto import Kinto
     from tests.servers.oidc import Oidc
     from tests.servers.pocketbase import PocketBase
+    from tests.servers.postgres import Postgres
 
 # Machines are shared and slow at times; that an example takes long is no fault.
 hypothesis.settings.register_profile("crudsd", deadline=None)
@@ -108,6 +110,35 @@ def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Oidc"]:
     from tests.servers.oidc import Oidc
 
     yield from started(lambda: Oidc(tmp_path_factory.mktemp("oidc")))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Postgres"]:
+    """A running PostgreSQL; see tests/servers/postgres.py."""
+    from tests.servers.postgres import Postgres
+
+    yield from started(Postgres)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """What `state:` says: an empty state database of either kind, so that a test runs on both.
+
+    On PostgreSQL the tables are there already; `schema.upgrade` does nothing then.
+    """
+    if request.param == "sqlite":
+        return str(tmp_path / "state.db")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url(server.state_database())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def bare_state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same of a database without tables, which the test may leave as it likes."""
+    if request.param == "sqlite":
+        return str(tmp_path / "state.db")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.url(server.empty_database())
 
 
 @pytest.fixture(scope="session")

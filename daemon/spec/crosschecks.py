@@ -19,6 +19,7 @@ from .marks import Marks
 from .paging import paging_problems
 from .problems import Path_, Problem
 from .schedule import time_problems
+from .state import state_problems
 
 _RECORD = frozenset({"record"})
 _READ = frozenset({"cursor"})
@@ -74,7 +75,7 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
         _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, answer_problems, auth_problems,
-        connection_answer_problems, ignore_problems, paging_problems, replace_problems, time_problems,
+        connection_answer_problems, ignore_problems, paging_problems, replace_problems, state_problems, time_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after]

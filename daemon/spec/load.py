@@ -156,6 +156,7 @@ def _copy(source: Marks, target: Marks, path: Path_, *, only_this: bool = False)
 
 
 def _make_files_absolute(tree: dict[str, Any], folder: Path) -> None:
+    _make_absolute(tree, ("state", "file"), folder)
     connections = tree.get("connections")
     for connection in connections.values() if isinstance(connections, dict) else ():
         for pattern in _FILES:

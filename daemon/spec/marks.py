@@ -14,6 +14,9 @@ _SECRET = re.compile(
     """
 )
 _USERINFO = re.compile(r"(://)([^/\s@]+)(?=@)")
+_PASSWORD = re.compile(r"(://[^:/\s@]*:)([^\s@]+)(?=@)")
+"""Between name and host of an address; people write one that is not percent-encoded, too."""
+_PARAMETER = re.compile(r"""(?i)(password=)(?!=)([^&\s"'}]+)""")
 
 
 class Source:
@@ -37,7 +40,7 @@ class Source:
 
 
 def _starred(line: str) -> str:
-    for pattern in (_SECRET, _USERINFO):
+    for pattern in (_SECRET, _USERINFO, _PASSWORD, _PARAMETER):
         line = pattern.sub(lambda found: found[1] + "*" * len(found[2]), line)
     return line
 

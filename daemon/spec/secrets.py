@@ -71,8 +71,10 @@ def check_secrets(
 ) -> tuple[Problem, ...]:
     """Return a problem, at the reference's place in the file, for each secret that cannot be had now."""
     found = []
-    for name, connection in loaded.spec.connections.items():
-        for path, ref in _references(connection, ("connections", name)):
+    blocks: list[tuple[Path_, Any]] = [(("state",), loaded.spec.state)]
+    blocks += [(("connections", name), connection) for name, connection in loaded.spec.connections.items()]
+    for place, block in blocks:
+        for path, ref in _references(block, place):
             try:
                 resolve(ref, environment=environment, credentials=credentials, vault=vault)
             except SecretError as error:

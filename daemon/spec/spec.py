@@ -10,15 +10,17 @@ from daemon.errors import UsageError
 from .connection import Connection
 from .job import Job
 from .retention import Retention
-from .types import Name, Strict
+from .types import Name, Strict, TextOrSecret
 
 
 class Spec(Strict):
     """What all files together say."""
 
     version: Literal[1]
-    state: str | None = Field(
-        default=None, description="State database: a path or a SQLAlchemy URL. Default: crudsd.db beside this file."
+    state: TextOrSecret | None = Field(
+        default=None,
+        description="State database: a path, postgresql://user@host/name, or a reference to an address that holds "
+        "a password. Default: crudsd.db beside this file.",
     )
     retention: Retention = Retention()
     connections: dict[Name, Connection] = Field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The state database: one file for one machine, or a PostgreSQL address for many.
 
 SQLite commits are durable (WAL, `synchronous=FULL`); deleted content is overwritten; the file is its owner's only.
+On PostgreSQL the server is told to be as durable (see `server`).
 A Database may be shared by threads: each call takes a connection of its own from the pool.
 """
 
@@ -17,12 +18,12 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from daemon.errors import ConfigError, StateError
 
+from .server import open_engine
 from .statements import execute
 from .tables import metadata
 from .trouble import translated
@@ -32,6 +33,7 @@ BUSY_TIMEOUT_S = 10.0
 sqlite3 shell may hold the file for some seconds."""
 
 _BEGIN = "crudsd_begin"
+_MIGRATING = 0x6372756473  # "cruds": the number of the lock that processes which migrate one PostgreSQL database share
 
 
 class Database:
@@ -77,12 +79,15 @@ class Database:
         """Give a connection whose queries all see the same state. Nothing is kept of what it writes."""
         with translated(self.location), self._engine.connect() as connection:
             self._make_sure_of_the_file()
-            yield connection
+            # SQLite's readers keep to one state by themselves.
+            yield connection if self._writer else connection.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Give a connection in a transaction that holds the write lock from its start.
+        """Give a connection in a transaction; on SQLite it holds the write lock from its start.
 
+        On PostgreSQL others write at the same time: what depends on what was read has to lock the row first, or to
+        make sure of it in the statement that writes. Runs of one job take turns by the row of their lease.
         Committed and durable when the block ends, rolled back when it raises. Not to be nested.
         """
         with self._queued(), translated(self.location), self._engine.connect() as plain:
@@ -102,6 +107,7 @@ class Database:
             connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             if self._writer is None:
                 with connection.begin():
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
                     yield connection
                 return
             driver = connection.connection.cursor()
@@ -173,7 +179,8 @@ def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_
     """
     busy_timeout_s = BUSY_TIMEOUT_S if busy_timeout_s is None else busy_timeout_s
     if isinstance(address, str) and "://" in address and not address.startswith("sqlite:///"):
-        return _open_server(address, busy_timeout_s)
+        engine, location = open_engine(address, read_only=read_only, busy_timeout_s=busy_timeout_s)
+        return Database(engine, location, busy_timeout_s=busy_timeout_s)
     path = Path(address.removeprefix("sqlite:///") if isinstance(address, str) else address)
     if str(path) in {"", ".", ":memory:"}:
         raise ConfigError("the state must outlive the process: write the path of a file in `state:`")
@@ -202,22 +209,6 @@ def _remove(folder: Path | None) -> None:
     """Remove a scratch database's folder; None: this database stays."""
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _open_server(address: str, busy_timeout_s: float) -> Database:
-    try:
-        url = make_url(address)
-        if url.drivername in {"postgresql", "postgres"}:
-            url = url.set(drivername="postgresql+psycopg")
-        if url.get_backend_name() != "postgresql":
-            raise ConfigError(f"state: {url.drivername}:// is not supported; write a path, or postgresql://host/name")
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError, ValueError):
-        # From none of them: their text may quote the address, and with it a password.
-        raise ConfigError("state: this is not an address of a database; write postgresql://host/name") from None
-    except ModuleNotFoundError as error:
-        raise ConfigError("state: PostgreSQL needs its driver; run `pip install 'psycopg[binary]'`") from error
-    return Database(engine, url.render_as_string(hide_password=True), busy_timeout_s=busy_timeout_s)
 
 
 def _prepare(path: Path, *, read_only: bool) -> None:

@@ -15,7 +15,7 @@ from daemon.errors import LeaseLostError, LockedError
 from .columns import moment_text
 from .database import Database
 from .owner import Owner
-from .statements import execute
+from .statements import execute, is_sqlite
 
 TTL_S = 30.0
 """How long a lease lives without renewal: three heartbeats of 10 s. Long enough for a slow disk, short enough that a
@@ -73,9 +73,9 @@ class Leases:
         """Take a lease that is free. Raises LockedError, which names the holder, when it is not; does not wait."""
         me = self._owner
         with self._database.write() as connection:
-            now = self._clock()
-            until = now + timedelta(seconds=ttl_s)
             held = _find(connection, name, for_update=True)
+            now = self._clock()  # after the lock, which may have been waited for
+            until = now + timedelta(seconds=ttl_s)
             if held is not None and not held.is_free(now, me):
                 raise LockedError(f"{name}: held by {held}", owner=str(held))
             fence = 1 if held is None else held.fence + 1
@@ -141,11 +141,21 @@ def hold(connection: Connection, lease: Lease, now: datetime) -> Lease:
     return Lease(lease.name, lease.fence, lease.owner, until, lease.ttl_s)
 
 
+def wait_for_turn(connection: Connection, job: str) -> None:
+    """Keep the runs of a job from committing until this transaction is over, without being one of them.
+
+    For people who write what runs write. A run's transactions begin with the row of the lease, so whoever begins there
+    too meets them nowhere else: neither a lost update nor a deadlock. SQLite has one writer anyway.
+    """
+    if not is_sqlite(connection):
+        execute(connection, "SELECT fence FROM leases WHERE name = ? FOR UPDATE", (job_lease(job),))
+
+
 _FIND = "SELECT host, machine, pid, started, owner, fence, acquired_at, until FROM leases WHERE name = ?"
 
 
 def _find(connection: Connection, name: str, *, for_update: bool) -> _Held | None:
-    lock = " FOR UPDATE" if for_update and connection.dialect.name != "sqlite" else ""
+    lock = " FOR UPDATE" if for_update and not is_sqlite(connection) else ""
     row = execute(connection, _FIND + lock, (name,)).first()
     if row is None:
         return None

@@ -14,7 +14,7 @@ from .columns import document_of, document_text, moment_text
 from .database import Database
 from .reject_rows import has_rejects, kept_of
 from .runs import last_read
-from .statements import Stored, Values, execute, look_up, many
+from .statements import Stored, Values, execute, is_sqlite, look_up, many
 
 WRITTEN = "SELECT key FROM links WHERE job = ? AND written_at > ?"
 LEFT_OPEN = (
@@ -22,6 +22,19 @@ LEFT_OPEN = (
     "AND fate IN ('sent', 'unknown') AND (changes.updated_at > ? OR (fate = 'sent' AND runs.ended_at > ?))"
 )
 """A request that the journal knows as sent may have waited for its turn until the end of its run."""
+KEEP = (
+    "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest, written_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (job, key) DO UPDATE SET target_id = excluded.target_id, fingerprint = excluded.fingerprint, "
+    "raw = excluded.raw, version = excluded.version, owned = excluded.owned, contest = excluded.contest, "
+    "written_at = coalesce(excluded.written_at, links.written_at)"
+)
+KEEP_ON_A_SERVER = KEEP.replace("(job, ", "(id, job, ", 1).replace(
+    "VALUES (",
+    "VALUES (coalesce((SELECT id FROM links AS old WHERE old.job = ? AND old.key = ?), nextval('links_id_seq')), ",
+    1,
+)
+"""PostgreSQL would take a new id for each update, and a run needs a bit of memory for each id up to the highest."""
 
 
 class SqlLinks:
@@ -135,15 +148,10 @@ def keep_links(
     A link takes the place of the one of the same key, whose id it keeps. A document of None leaves the remembered
     one as it is, and so does a `written_at` of None with the moment of the last write.
     """
-    many(
-        connection,
-        "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest, written_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (job, key) DO UPDATE SET target_id = excluded.target_id, fingerprint = excluded.fingerprint, "
-        "raw = excluded.raw, version = excluded.version, owned = excluded.owned, contest = excluded.contest, "
-        "written_at = coalesce(excluded.written_at, links.written_at)",
-        [(job, *_values(link), written_at) for link, _ in links],
-    )
+    if is_sqlite(connection):
+        many(connection, KEEP, [(job, *_values(link), written_at) for link, _ in links])
+    else:
+        many(connection, KEEP_ON_A_SERVER, [(job, link.key, job, *_values(link), written_at) for link, _ in links])
     texts: list[Values] = [(text, job, link.key) for link, document in links if (text := document_text(document))]
     many(
         connection,

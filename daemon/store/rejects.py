@@ -13,6 +13,7 @@ from daemon.sync.change import Kind, Reject, Retry
 from daemon.sync.retry import REST, TRIES
 
 from .database import Database
+from .leases import wait_for_turn
 from .statements import execute, many
 from .tables import rejects
 
@@ -102,6 +103,7 @@ class Rejects:
         A create that waits for a person is given up with that, and is sent again as a new one.
         """
         with self._database.write() as connection:
+            wait_for_turn(connection, job)
             many(connection, _GIVE_UP_FOR_A_PERSON, [(job, key, job, key) for key in keys])
             many(connection, _MAKE_DUE, [(job, key) for key in keys])
 
@@ -109,6 +111,7 @@ class Rejects:
         """Make all rejects of a job due, except those that wait for a person, and return how many that are."""
         sql = "UPDATE rejects SET retry = 'each_run', fingerprint = NULL WHERE job = ? AND retry <> 'person'"
         with self._database.write() as connection:
+            wait_for_turn(connection, job)
             return execute(connection, sql, (job,)).rowcount
 
     def _rows(self, query: Select[Any]) -> tuple[RejectRow, ...]:
@@ -122,6 +125,7 @@ class Rejects:
         the record anew.
         """
         with self._database.write() as connection:
+            wait_for_turn(connection, job)
             execute(connection, _GIVE_UP, (job, key))
             return execute(connection, "DELETE FROM rejects WHERE job = ? AND key = ?", (job, key)).rowcount == 1
 

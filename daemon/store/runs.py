@@ -21,7 +21,7 @@ from daemon.sync.pin import Digests, as_text, from_text
 from .approvals import spend
 from .columns import moment_text
 from .database import Database
-from .leases import Lease, Leases, hold, job_lease
+from .leases import Lease, Leases, hold, job_lease, wait_for_turn
 from .reject_rows import forget_old, forget_settled
 from .run_id import new_run_id
 from .statements import execute
@@ -145,6 +145,8 @@ class RunStore:
             "resume_at": self._resume_at(result),
         }
         with self._database.write() as connection:
+            job = connection.execute(select(runs.c.job).where(runs.c.id == run)).scalar()
+            wait_for_turn(connection, str(job))
             if connection.execute(update(runs).where(*_open(run)).values(values)).rowcount != 1:
                 return False
             execute(
@@ -234,8 +236,9 @@ class RunStore:
         row |= {"phase": Phase.QUEUED, "counts": _json(Counts())} | more
         with self._database.write() as connection:
             insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-            done = connection.execute(insert(runs).values(row).on_conflict_do_nothing()).rowcount
-        return run if done == 1 else None
+            # Asked for in words: how many rows an insert made is not told by every driver.
+            made = connection.execute(insert(runs).values(row).on_conflict_do_nothing().returning(runs.c.id)).first()
+        return None if made is None else run
 
     def _rows(self, query: Any) -> tuple[RunRow, ...]:
         with self._database.read() as connection:

@@ -5,6 +5,7 @@ rows 55. Statements are written with `?`; values are bool, int, str, bytes or No
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
@@ -53,4 +54,14 @@ def batches(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
 
 
 def _dialect(connection: Connection, sql: str) -> str:
-    return sql if connection.dialect.paramstyle == "qmark" else sql.replace("?", "%s")
+    return sql if is_sqlite(connection) else _with_percent_signs(sql)
+
+
+def is_sqlite(connection: Connection) -> bool:
+    """Say whether this is SQLite, where one transaction at a time writes; on PostgreSQL several do."""
+    return connection.dialect.name == "sqlite"
+
+
+@lru_cache(maxsize=256)
+def _with_percent_signs(sql: str) -> str:
+    return sql.replace("%", "%%").replace("?", "%s")

@@ -1,7 +1,6 @@
-"""The SQL store keeps the contracts of journal, links and target index, on a real file."""
+"""The SQL store keeps the contracts of journal, links and target index, on a real file and on a real server."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from tests.unit.store.places import HandClock, SqlWorld, ready
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with ready(tmp_path / "state.db") as database:
+def database(state_url: str) -> Iterator[Database]:
+    with ready(state_url) as database:
         yield database
 
 

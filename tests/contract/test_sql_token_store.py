@@ -1,7 +1,6 @@
-"""The SQL store keeps the contract of token stores, on a real file and with a real vault."""
+"""The SQL store keeps the contract of token stores, on a real file, on a real server, and with a real vault."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,8 @@ from tests.unit.store.places import ready
 
 class TestSqlTokenStore(TokenStoreContract):
     @pytest.fixture(autouse=True)
-    def _database(self, tmp_path: Path) -> Iterator[None]:
-        with ready(tmp_path / "state.db") as database:
+    def _database(self, state_url: str) -> Iterator[None]:
+        with ready(state_url) as database:
             self.database: Database = database
             yield
 

@@ -116,7 +116,8 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     page = (ROOT / "docs/decisions/0002-dependencies.md").read_text()
 
-    declared = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = [name for extra in project["project"]["optional-dependencies"].values() for name in extra]
+    declared = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"]]
     names = [match[0] for text in declared if (match := re.match(r"[\w-]+", text))]
 
     assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", page)] == []

@@ -23,6 +23,18 @@ OIDC = INSTALLED / "oidc"
 FIU = INSTALLED / "fiu"
 FIU_PACKAGES = ("fiu-utils", "libfiu0")
 """Debian's; a few kilobytes that are unpacked and not installed, so that no root is needed."""
+POSTGRES = INSTALLED / "postgres"
+POSTGRES_PACKAGE = "postgresql"
+POSTGRES_NOT_NEEDED = (
+    "libllvm",
+    "perl",
+    "libperl",
+    "postgresql-common",
+    "postgresql-client-common",
+    "ssl-cert",
+    "locales",
+)
+"""What a server needs to be managed or to be faster, and not to run."""
 NODE_VENV = INSTALLED / "node"
 REQUIREMENTS = HERE / "requirements.txt"
 NODE_REQUIREMENTS = HERE / "requirements-node.txt"
@@ -38,6 +50,7 @@ def main() -> int:
     INSTALLED.mkdir(exist_ok=True)
     install_python_servers()
     install_fiu()
+    install_postgres()
     if find_node() is None:
         install_node()
     node = find_node()
@@ -62,17 +75,49 @@ def install_fiu() -> None:
         say("there is no apt-get with dpkg-deb: tests of a failing disk will skip")
         return
     say("unpacking fiu-utils")
-    shutil.rmtree(FIU, ignore_errors=True)
-    FIU.mkdir()
     try:
-        run(["apt-get", "download", "--quiet", *FIU_PACKAGES], cwd=FIU)
-        for package in FIU.glob("*.deb"):
-            run(["dpkg-deb", "--extract", package.name, "."], cwd=FIU)
+        unpack(FIU, FIU_PACKAGES)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         say(f"fiu-utils could not be unpacked, tests of a failing disk will skip: {error}")
         shutil.rmtree(FIU, ignore_errors=True)
         return
     stamp(FIU, digest)
+
+
+def install_postgres() -> None:
+    """PostgreSQL, if the machine has none, from the distribution's packages with the libraries that are missing."""
+    if find_postgres() is not None:
+        return
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        say("there is no PostgreSQL, and no apt-get with dpkg-deb: tests of it will skip")
+        return
+    say("unpacking PostgreSQL")
+    try:
+        told = subprocess.run(
+            ["apt-get", "--simulate", "--no-install-recommends", "install", POSTGRES_PACKAGE],
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_S,
+            check=True,
+        ).stdout
+        packages: list[str] = re.findall(r"^Inst (\S+)", told, re.MULTILINE)
+        unpack(POSTGRES, [name for name in packages if not name.startswith(POSTGRES_NOT_NEEDED)])
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        say(f"PostgreSQL could not be unpacked, tests of it will skip: {error}")
+        shutil.rmtree(POSTGRES, ignore_errors=True)
+
+
+def find_postgres() -> Path | None:
+    """The folder with the newest of the machine's own servers, or else of the one that was unpacked; None: neither."""
+    initdb = shutil.which("initdb")
+    own = Path(initdb).resolve().parent if initdb else None
+    if own is not None and (own / "postgres").exists():
+        return own
+    for root in (Path("/"), POSTGRES):
+        versions = [one for one in root.glob("usr/lib/postgresql/*/bin") if (one / "initdb").exists()]
+        if versions:
+            return max(versions, key=lambda one: int(re.sub(r"\D", "", one.parent.name) or 0))
+    return None
 
 
 def install_node() -> None:
@@ -134,6 +179,16 @@ def major_version(program: str) -> int:
     told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
     found = re.match(r"v(\d+)", told)
     return int(found[1]) if found else 0
+
+
+def unpack(folder: Path, packages: Iterable[str]) -> None:
+    """Fetch packages of the distribution and unpack them into an empty folder; nothing is installed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    run(["apt-get", "download", "--quiet", *packages], cwd=folder)
+    for package in folder.glob("*.deb"):
+        run(["dpkg-deb", "--extract", package.name, "."], cwd=folder)
+        package.unlink()
 
 
 def run(command: list[str], *, cwd: Path = ROOT) -> None:

@@ -1,4 +1,4 @@
-"""A database with its tables in a folder of the test."""
+"""A database with its tables: on SQLite in a folder of the test, and on PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +11,13 @@ from tests.unit.store.places import HandClock, SqlWorld, ready
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """Where a test of SQLite alone keeps its file."""
     return tmp_path / "state.db"
 
 
 @pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    with ready(path) as database:
+def database(state_url: str) -> Iterator[Database]:
+    with ready(state_url) as database:
         yield database
 
 

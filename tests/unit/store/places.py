@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from daemon.store import schema
@@ -24,6 +25,8 @@ from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Result
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ON_SQLITE = pytest.mark.parametrize("state_url", ["sqlite"], indirect=True)
+"""For a test of what only SQLite has, such as files."""
 
 
 class HandClock:
@@ -39,9 +42,9 @@ class HandClock:
         self.now += timedelta(seconds=seconds)
 
 
-def ready(path: Path, **options: Any) -> Database:
+def ready(place: Path | str, **options: Any) -> Database:
     """Return a database with its tables."""
-    database = open_database(path, **options)
+    database = open_database(place, **options)
     schema.upgrade(database)
     return database
 

@@ -15,7 +15,8 @@ from daemon.store.backup import back_up
 from daemon.store.database import Database, open_database
 from daemon.store.health import Finding, Verdict, check
 from daemon.store.runs import Trigger
-from tests.unit.store.places import SqlWorld
+from daemon.store.statements import execute
+from tests.unit.store.places import ON_SQLITE, SqlWorld
 
 
 def found(database: Database) -> dict[str, Finding]:
@@ -31,6 +32,7 @@ def damage_of(database: Database) -> str:
     return finding.message if finding.verdict is Verdict.FAIL else ""
 
 
+@ON_SQLITE
 def test_a_backup_holds_what_was_committed_and_stands_alone(world: SqlWorld, tmp_path: Path) -> None:
     run = world.runs.begin("people", trigger=Trigger.MANUAL, revision="r1")
 
@@ -46,6 +48,7 @@ def test_a_backup_holds_what_was_committed_and_stands_alone(world: SqlWorld, tmp
         assert connection.execute("SELECT id FROM runs").fetchall() == [(run,)]
 
 
+@ON_SQLITE
 def test_a_backup_is_of_one_moment_while_others_write(world: SqlWorld, tmp_path: Path) -> None:
     done = threading.Event()
 
@@ -70,6 +73,7 @@ def test_a_backup_is_of_one_moment_while_others_write(world: SqlWorld, tmp_path:
             assert len({count for letter, count in pairs if letter in "ab"}) <= 1, "half a transaction was copied"
 
 
+@ON_SQLITE
 def test_a_backup_never_takes_the_place_of_a_file(world: SqlWorld, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
@@ -82,6 +86,7 @@ def test_a_backup_never_takes_the_place_of_a_file(world: SqlWorld, tmp_path: Pat
     assert not (tmp_path / "elsewhere").exists()
 
 
+@ON_SQLITE
 def test_a_backup_that_cannot_be_written_leaves_nothing(world: SqlWorld, tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be written"):
         back_up(world.database, tmp_path / "no such folder" / "copy.db")
@@ -91,10 +96,11 @@ def test_a_sound_state_has_only_good_findings(world: SqlWorld) -> None:
     findings = found(world.database)
 
     assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
-    assert "every page and index is sound" in findings["file"].message
+    assert "file" not in findings or "every page and index is sound" in findings["file"].message
     assert "0 links" in findings["records"].message
 
 
+@ON_SQLITE
 def test_a_damaged_file_is_told(path: Path, world: SqlWorld) -> None:
     for _ in range(200):
         world.runs.begin("people", trigger=Trigger.MANUAL, revision="r1")
@@ -122,10 +128,8 @@ def test_a_schema_that_is_behind_is_told_with_the_cure(world: SqlWorld) -> None:
 def test_what_should_not_be_is_a_warning(world: SqlWorld) -> None:
     with world.database.write() as connection:
         for key in ("a", "b"):
-            connection.exec_driver_sql(
-                "INSERT INTO links (job, key, target_id, fingerprint, raw, owned) "
-                f"VALUES ('people', '{key}', '7', x'00', x'00', true)"
-            )
+            sql = "INSERT INTO links (job, key, target_id, fingerprint, raw, owned) VALUES (?, ?, ?, ?, ?, ?)"
+            execute(connection, sql, ("people", key, "7", b"0", b"0", True))
 
     warned = [finding for finding in check(world.database) if finding.verdict is Verdict.WARN]
 

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from daemon.errors import ConfigError, StateError
 from daemon.store.database import Database, open_database
 from daemon.store.statements import execute
 from tests.unit.store.places import ready
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    with ready(path) as database:
+        yield database
 
 
 class TestOpening:

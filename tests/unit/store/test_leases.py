@@ -2,12 +2,15 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from daemon.errors import LeaseLostError, LockedError, StateError
 from daemon.store.database import Database, open_database
@@ -192,12 +195,13 @@ class TestHeartbeat:
         assert mine.is_held("job/a", owner=lease.owner, fence=lease.fence)
         assert not lost.is_set()
 
-    def test_a_database_that_stays_locked_costs_the_lease(self, path: Path, mine: Leases, clock: HandClock) -> None:
+    def test_a_database_that_stays_locked_costs_the_lease(self, state_url: str, mine: Leases, clock: HandClock) -> None:
         lease, lost = mine.acquire("job/a", ttl_s=0.005), threading.Event()
         with (
-            open_database(path, busy_timeout_s=0.001) as impatient,
-            open_database(path) as other,
-            other.write(),
+            open_database(state_url, busy_timeout_s=0.001) as impatient,
+            open_database(state_url) as other,
+            other.write() as connection,
+            _held_back(connection, lease),
             Heartbeat(Leases(impatient, clock, Owner.here()), lease, lost=lost, every_s=0.001),
         ):
             assert lost.wait(10)
@@ -216,6 +220,13 @@ class TestHeartbeat:
         with Heartbeat(Troubled(database, clock, Owner.here()), lease, lost=lost, every_s=0.001):
             assert renewed.wait(10)
         assert not lost.is_set()
+
+
+@contextmanager
+def _held_back(connection: Connection, lease: Lease) -> Iterator[None]:
+    """Keep others from the lease's row while the block lasts; SQLite's writer keeps them from everything."""
+    execute(connection, "UPDATE leases SET until = until WHERE name = ?", (lease.name,))
+    yield
 
 
 def test_the_stored_lease_names_its_holder(database: Database, mine: Leases) -> None:

@@ -1,7 +1,4 @@
-"""Marks in a read, on a real file: how long they live, and what they cannot be read from."""
-
-from collections.abc import Iterator
-from pathlib import Path
+"""Marks in a read, on a real database: how long they live, and what they cannot be read from."""
 
 import pytest
 
@@ -10,13 +7,7 @@ from daemon.store.reads import MARK_LIFE
 from daemon.store.statements import execute
 from daemon.sync.outcome import Ending
 from tests.contract.journal import A_MARK
-from tests.unit.store.places import HandClock, SqlWorld, ready
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with ready(tmp_path / "state.db") as database:
-        yield database
+from tests.unit.store.places import HandClock, SqlWorld
 
 
 @pytest.fixture

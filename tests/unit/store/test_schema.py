@@ -1,9 +1,11 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
 
 from daemon.errors import ConfigError, StateError
 from daemon.store import schema
@@ -11,6 +13,13 @@ from daemon.store.database import Database, open_database
 from daemon.store.statements import execute
 from daemon.store.tables import metadata
 from tests.unit.store.places import ready
+
+
+@pytest.fixture
+def database(bare_state_url: str) -> Iterator[Database]:
+    """Return a database of this test's own, since its schema is what they change."""
+    with ready(bare_state_url) as database:
+        yield database
 
 
 def stamp(database: Database, revision: str) -> None:
@@ -32,8 +41,8 @@ def test_the_migrations_make_the_tables(database: Database) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_migrations_make_them_to_the_letter(database: Database) -> None:
-    with Database.scratch() as scratch:
+def test_the_migrations_make_them_to_the_letter(path: Path) -> None:
+    with ready(path) as database, Database.scratch() as scratch:
         assert definitions(database) == definitions(scratch)
 
 
@@ -46,10 +55,10 @@ def test_the_head_is_alembics_head() -> None:
     assert ScriptDirectory(str(folder)).get_heads() == [schema.head()]
 
 
-def test_a_database_without_tables_is_refused(path: Path) -> None:
-    with open_database(path) as database:
+def test_a_database_without_tables_is_refused(bare_state_url: str) -> None:
+    with open_database(bare_state_url) as database:
         assert schema.current(database) is None
-        with pytest.raises(ConfigError, match=rf"state.db: .*not there yet, {schema.head()} .*`crudsd db upgrade`"):
+        with pytest.raises(ConfigError, match=rf".*: .*not there yet, {schema.head()} .*`crudsd db upgrade`"):
             schema.check(database)
 
 
@@ -72,14 +81,15 @@ def test_a_schema_ahead_is_refused_with_both_revisions(database: Database) -> No
             attempt(database)
 
 
-def test_an_upgrade_that_breaks_off_leaves_nothing(path: Path) -> None:
-    with open_database(path) as database:
+def test_an_upgrade_that_breaks_off_leaves_nothing(bare_state_url: str) -> None:
+    with open_database(bare_state_url) as database:
         with database.write() as connection:
             connection.exec_driver_sql("CREATE TABLE tokens (mine TEXT)")
-        with pytest.raises(StateError, match="tokens already exists"):
+        with pytest.raises(StateError, match=r"tokens\"? already exists"):
             schema.upgrade(database)
         assert schema.current(database) is None
-        assert list(definitions(database)) == ["tokens"]
+        with database.read() as connection:
+            assert inspect(connection).get_table_names() == ["tokens"]
 
 
 def test_a_migration_may_rebuild_a_table_that_others_refer_to(path: Path) -> None:

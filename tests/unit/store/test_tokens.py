@@ -14,7 +14,7 @@ from daemon.store.statements import execute
 from daemon.store.tokens import SqlTokenStore
 from daemon.vault.keys import KeyRing
 from daemon.vault.vault import Vault
-from tests.unit.store.places import NOON, HandClock, other_owner
+from tests.unit.store.places import NOON, ON_SQLITE, HandClock, other_owner
 
 STATE = TokenState(
     access_token="canary-access-7f3a",
@@ -44,6 +44,7 @@ def make(database: Database, clock: HandClock) -> Make:
     return make
 
 
+@ON_SQLITE
 def test_no_token_can_be_read_in_the_files(database: Database, make: Make, path: Path) -> None:
     store = make()
     store.save("hr", STATE, expected_version=0)
@@ -71,7 +72,7 @@ def test_a_state_does_not_open_for_another_address_or_client(make: Make, other: 
     [
         "UPDATE tokens SET sealed = (SELECT sealed FROM tokens WHERE profile = 'desk') WHERE profile = 'hr'",
         "UPDATE tokens SET version = 2 WHERE profile = 'hr'",
-        "UPDATE tokens SET sealed = x'' WHERE profile = 'hr'",
+        "UPDATE tokens SET sealed = substr(sealed, 1, 0) WHERE profile = 'hr'",
         "UPDATE tokens SET sealed = substr(sealed, 1, 40) WHERE profile = 'hr'",
     ],
 )

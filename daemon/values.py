@@ -5,6 +5,8 @@ from enum import Enum
 from hmac import compare_digest
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
+from .redaction import KNOWN
+
 Json: TypeAlias = Any
 """None, bool, int, Decimal or float, str, list of Json or dict of str to Json. Numbers keep every digit: integers
 are int whatever their size, other numbers are Decimal when they come from a parser of ours."""
@@ -45,7 +47,8 @@ class Secret:
         object.__setattr__(self, "_text", text)
 
     def reveal(self) -> str:
-        """Return the text. Call this on the line that sends it."""
+        """Return the text. Call this on the line that sends it. From here on the log knows it when it meets it."""
+        KNOWN.learn(self._text)
         return self._text
 
     def __repr__(self) -> str:

@@ -195,10 +195,10 @@ def test_what_is_secret_by_its_name_is_blotted_out(name: str, value: object) -> 
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        ("sent Authorization: Bearer abc.def-123 to it", f"sent Authorization: {BLOT} to it"),
-        ("basic dXNlcjpwYXNz!", f"{BLOT}!"),
-        ("grant_type=x&client_secret=abc&n=1", f"grant_type=x&{BLOT}&n=1"),
-        ("refresh_token=abc", BLOT),
+        ("sent Authorization: Bearer abc.def-123 to it", f"sent Authorization: Bearer {BLOT} to it"),
+        ("basic dXNlcjpwYXNz!", f"basic {BLOT}!"),
+        ("grant_type=x&client_secret=abc&n=1", f"grant_type=x&client_secret={BLOT}&n=1"),
+        ("refresh_token=abc", f"refresh_token={BLOT}"),
         ('"GET /users?external_id=E7&page=2 HTTP/1.1" 200', '"GET /users?external_id=…&page=… HTTP/1.1" 200'),
         ("/users?E7", "/users?=…"),
         ("/users?a=1#b=2", "/users?a=…#b=…"),
@@ -211,7 +211,7 @@ def test_what_is_secret_by_its_name_is_blotted_out(name: str, value: object) -> 
 )  # fmt: skip
 def test_what_looks_secret_in_a_text_is_blotted_out(text: str, left: str) -> None:
     assert redact(None, "info", {"event": text})["event"] == left
-    assert redact(None, "info", {"event": "x", "facts": [text]})["facts"] == str([left])
+    assert redact(None, "info", {"event": "x", "facts": [text]})["facts"] == [left]
 
 
 def test_numbers_stay_numbers() -> None:

@@ -1,0 +1,26 @@
+"""Log events, not sentences: structlog to stderr, pretty on a terminal, JSON otherwise, secrets blotted out last.
+
+INFO tells an operator the story of a run in under ten lines; DEBUG tells a developer; WARNING means somebody should
+look this week, ERROR today.
+"""
+
+from daemon.redaction import BLOT
+
+from .chain import Format, configure, redact
+from .logger import Logger, bound, get_logger
+from .story import CONTESTED, Attempt, LogObserver, tell_attempt, tell_result
+
+__all__ = [
+    "BLOT",
+    "CONTESTED",
+    "Attempt",
+    "Format",
+    "LogObserver",
+    "Logger",
+    "bound",
+    "configure",
+    "get_logger",
+    "redact",
+    "tell_attempt",
+    "tell_result",
+]

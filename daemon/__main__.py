@@ -2,9 +2,17 @@
 
 import sys
 
-from daemon.cli import main
+from daemon import cli
+from daemon.cli.process import guard
 
 __all__ = ["main"]
+
+
+def main() -> int:
+    """Carry out the command of this process and return its exit code."""
+    guard()
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

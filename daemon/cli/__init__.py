@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from daemon.errors import CrudsdError, Exit
+from daemon.redaction import KNOWN
 
 from . import output
 from .crash import write_report
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _told(error: CrudsdError) -> int:
     """Say what is wrong in the error's own words; problems of job files come as they were rendered."""
     if getattr(error, "problems", ()):
-        click.echo(str(error), err=True)
+        click.echo(KNOWN.blot(str(error)), err=True)
         output.message("the configuration is not usable; nothing was started")
     else:
         output.message(str(error))

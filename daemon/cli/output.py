@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import click
 
+from daemon.redaction import KNOWN
+
 _COLOURS = {"+": "green", "~": "yellow", "-": "red", "!": "red", "✗": "red", "✓": "green", "=": "bright_black"}
 
 
@@ -36,9 +38,9 @@ def emit(pieces: Iterable[str | bytes]) -> None:
 
 
 def message(text: str) -> None:
-    """Tell the operator something, on stderr."""
+    """Tell the operator something, on stderr. A secret that this process has read is never a part of it."""
     with contextlib.suppress(BrokenPipeError):
-        click.echo(f"crudsd: {text}", err=True)
+        click.echo(f"crudsd: {KNOWN.blot(text)}", err=True)
 
 
 def warn(warnings: Iterable[str]) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.servers.pocketbase import PocketBase
     from tests.servers.postgres import Postgres
 
+pytest_plugins = ["tests.watch"]
+
 # Machines are shared and slow at times; that an example takes long is no fault.
 hypothesis.settings.register_profile("crudsd", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "crudsd")

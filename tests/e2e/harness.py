@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.process import until
+from tests.watch import look
 
 CRUDSD = Path(sys.executable).with_name("crudsd")
 LIMIT_S = 60.0
@@ -36,8 +37,8 @@ class Folder:
         (self.path / "crudsd.yaml").write_text(text, encoding="utf-8")
 
     def crudsd(self, *arguments: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
+        """Run a command to its end. Neither what it says nor the state that it leaves may hold a secret."""
+        done = subprocess.run(
             [*prefix, str(CRUDSD), *arguments],
             cwd=self.path,
             env=self._env(),
@@ -46,6 +47,10 @@ class Folder:
             text=True,
             timeout=LIMIT_S,
         )
+        look(done.stdout + done.stderr, where=f"crudsd {' '.join(arguments)}")
+        for file in self.path.glob(f"{self.state.name}*"):
+            look(file.read_bytes(), where=f"{file.name} after crudsd {' '.join(arguments)}")
+        return done
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
@@ -74,6 +79,7 @@ class Folder:
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a command that was started: its exit code, stdout and stderr."""
     out, err = process.communicate(timeout=LIMIT_S)
+    look(out + err, where=f"{process.args!r}")
     return process.returncode, out, err
 
 

@@ -67,8 +67,8 @@ class Scene:
         self.people = server.collection("people", paging="cursor")
         self.users = server.collection("users", paging="page")
         self.people.put(person(number) for number in range(PEOPLE))
-        server.token("good")
-        self.folder = Folder(path, spec(server.url), TOKEN="good")
+        server.token("canary-good")
+        self.folder = Folder(path, spec(server.url), TOKEN="canary-good")
 
     def crudsd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.folder.crudsd(*arguments)

@@ -34,7 +34,7 @@ def from_api(pair: Pair, api: ScriptedServer, base: str = "", **source: Any) -> 
     pair.edit(source={"connection": "hr", **source})
     spec = pair.spec()
     spec["connections"]["hr"] = {"host": api.url + base, **CONNECTION, **SECRET}
-    pair.desk.environment["TOKEN"] = "s3cret-of-hr"
+    pair.desk.environment["TOKEN"] = "canary-s3cret-of-hr"
     pair.desk.write(spec)
     return pair
 
@@ -147,14 +147,14 @@ def test_where_a_job_takes_a_short_page_for_the_end_the_total_withholds_its_dele
 def test_which_answer_means_that_the_token_is_over_can_be_said(
     server: MisbehavingServer, tmp_path: Path, body: bytes
 ) -> None:
-    url = server.oauth_client("crudsd", "s3cret")
+    url = server.oauth_client("crudsd", "canary-s3cret")
     rules = [{"status": 403, "then": "refresh_auth"}]
     pair = Pair(server, tmp_path, target={"create": {"uri": "users", "on_response": rules}})
     pair.hire(*range(5))
     spec = pair.spec()
     oauth = {"type": "oauth2", "url": url, "client_id": "crudsd", "client_secret": {"env": "SECRET"}}
     spec["connections"]["api"]["auth"] = oauth
-    pair.desk.environment["SECRET"] = "s3cret"
+    pair.desk.environment["SECRET"] = "canary-s3cret"
     pair.desk.write(spec)
     server.fault(Fault.answer(403, body), method="POST", path="^/users", nth=3)
 
@@ -323,9 +323,9 @@ def test_credentials_do_not_follow_a_read_to_another_host(
         result = pair.run()
 
         assert result.ending is Ending.DONE
-        assert api.journal[0].headers["authorization"] == "Bearer s3cret-of-hr"
+        assert api.journal[0].headers["authorization"] == "Bearer canary-s3cret-of-hr"
         assert [seen.path for seen in other.journal] == ["/elsewhere"]
-        assert "s3cret-of-hr" not in json.dumps([dict(seen.headers) for seen in other.journal])
+        assert "canary-s3cret-of-hr" not in json.dumps([dict(seen.headers) for seen in other.journal])
 
 
 @pytest.mark.fact(14)

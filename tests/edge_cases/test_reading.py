@@ -460,11 +460,11 @@ def test_a_mirror_deletes_neither_what_it_just_made_nor_what_it_never_knew(
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_to_another_host_gets_no_credentials(tmp_path: Path, status: int) -> None:
     with MisbehavingServer(seed=8) as server, serving() as elsewhere:
-        server.token("good")
+        server.token("canary-good")
         both = pair(server, tmp_path)
         spec = both.spec()
         spec["connections"]["api"]["auth"] = {"type": "bearer", "token": {"env": "TOKEN"}}
-        both.desk.environment["TOKEN"] = "good"
+        both.desk.environment["TOKEN"] = "canary-good"
         both.desk.write(spec)
         away = Fault.answer(status, headers={"Location": f"{elsewhere.url}/staff"})
         server.fault(away, method="GET", path="^/staff")

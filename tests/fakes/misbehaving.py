@@ -271,7 +271,7 @@ class MisbehavingServer:
             return _json(401, {"error": "invalid_client"}, {"WWW-Authenticate": "Basic"})
         if form.get("grant_type") != "client_credentials":
             return _json(400, {"error": "unsupported_grant_type"})
-        token = f"{self._random.getrandbits(128):032x}"
+        token = f"canary-{self._random.getrandbits(128):032x}"
         self._tokens = {*(self._tokens or ()), token}
         answer = {"access_token": token, "token_type": "Bearer", "expires_in": expires_in}
         return _json(200, answer, {"Cache-Control": "no-store"})

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from tests.e2e.harness import CRUDSD, LIMIT_S
 from tests.faults.steps import Order, as_text
+from tests.watch import look
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {"NO_COLOR": "1", "TZ": "UTC"}
@@ -66,6 +67,7 @@ class Process:
         assert "code" in answer, "it is paused"
         self._is_over = True
         out, err = (file.read_text(encoding="utf-8") for file in self._output)
+        look(out + err, where="a forked crudsd")
         return Ended(answer["code"], out, err)
 
 
@@ -161,6 +163,7 @@ def fresh(
         text=True,
         timeout=LIMIT_S,
     )
+    look(done.stdout + done.stderr, where=f"crudsd {' '.join(arguments)}")
     return Ended(done.returncode, done.stdout, done.stderr)
 
 

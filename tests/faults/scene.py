@@ -38,7 +38,7 @@ LACKING = "E41"
 FOREIGN = "F1"
 """Stands in the target and is nobody's business."""
 SLICE = 3
-OTHER_SECRET = "s3cret-of-a-client"
+OTHER_SECRET = "canary-s3cret-of-a-client"
 
 
 class Way(StrEnum):

@@ -1,13 +1,11 @@
 """A real job over a real configuration file, state file and vault, run in this process."""
 
-import io
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from daemon import logs
 from daemon.app import generate_key, open_app
 from daemon.runtime.worker import Finished
 from daemon.settings import Settings
@@ -17,6 +15,7 @@ from daemon.sync.counts import Counts
 from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Result
+from tests.watch import over_logs
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -27,8 +26,7 @@ class Desk:
     def __init__(
         self, folder: Path, spec: Mapping[str, Any] | str, *, secrets: Mapping[str, str] | None = None
     ) -> None:
-        # Anew for each: another test of this process may have set logging up otherwise.
-        logs.configure(format="json", level="warning", stream=io.StringIO())
+        over_logs()  # nobody reads them here, but no secret may be in them
         self.folder = folder
         self.environment = dict(secrets or {})
         self.write(spec)

@@ -72,8 +72,8 @@ class Scene:
         self.people = server.collection("people", paging="cursor")
         self.users = server.collection("users", paging="page")
         self.people.put(person(number) for number in range(350))
-        self.desk = Desk(folder, spec(server.url, **changes), secrets={"TOKEN": "good"})
-        server.token("good")
+        self.desk = Desk(folder, spec(server.url, **changes), secrets={"TOKEN": "canary-good"})
+        server.token("canary-good")
 
     def is_in_step(self) -> bool:
         names = ("external_id", "name", "email")
@@ -92,7 +92,7 @@ def test_a_wrong_host_is_unavailable_and_named(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    desk = Desk(tmp_path, spec(f"http://127.0.0.1:{port}"), secrets={"TOKEN": "good"})
+    desk = Desk(tmp_path, spec(f"http://127.0.0.1:{port}"), secrets={"TOKEN": "canary-good"})
 
     result = desk.run().result
 

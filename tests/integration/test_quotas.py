@@ -32,7 +32,7 @@ class Scene:
         self.people = server.collection("people", paging="cursor")
         self.users = self.target.collection("users", paging="page")
         self.put(PEOPLE)
-        self.desk = Desk(folder, self.spec(), secrets={"TOKEN": "good"})
+        self.desk = Desk(folder, self.spec(), secrets={"TOKEN": "canary-good"})
 
     def put(self, number: int) -> None:
         names = (f"E{one:04}" for one in range(number))

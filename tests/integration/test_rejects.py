@@ -27,7 +27,7 @@ def blind(server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in ("lookup", "match"):
         del bare["jobs"]["people"]["target"][name]
     scene.desk.write(bare)
-    monkeypatch.setenv("TOKEN", "good")
+    monkeypatch.setenv("TOKEN", "canary-good")
     scene.server.fault(Fault.close_after(), method="POST", path="^/users", nth=5, times=1)
     scene.desk.run()
     return scene
@@ -94,7 +94,7 @@ def test_a_create_for_a_person_is_sent_again_only_when_the_person_is_sure(
 @pytest.fixture
 def scene(server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """Give a job whose target refuses one record."""
-    monkeypatch.setenv("TOKEN", "good")
+    monkeypatch.setenv("TOKEN", "canary-good")
     scene = Scene(server, tmp_path)
     scene.users.reject("E7", 422)
     return scene

@@ -22,14 +22,14 @@ LIST = {"uri": "users", "records": "users", "paginate": {"type": "page", "param"
 @pytest.fixture
 def server() -> Iterator[MisbehavingServer]:
     with MisbehavingServer(seed=1) as one:
-        one.token("good")
+        one.token("canary-good")
         yield one
 
 
 def desk(server: MisbehavingServer, folder: Path, *records: bytes, source: dict[str, Any] | None = None) -> Desk:
     """A job whose source gives these very bytes."""
     answers(server, *records)
-    return Desk(folder, spec(server.url, source=READ_ALL | (source or {})), secrets={"TOKEN": "good"})
+    return Desk(folder, spec(server.url, source=READ_ALL | (source or {})), secrets={"TOKEN": "canary-good"})
 
 
 def answers(server: MisbehavingServer, *records: bytes) -> None:

@@ -12,7 +12,7 @@ from tests.servers.install import VENV
 from tests.servers.process import free_port, require, running
 
 USER = "alice"
-PASSWORD = "s3cret"  # the server dies with the test run
+PASSWORD = "canary-s3cret"  # the server dies with the test run
 BUCKET = "crm"
 PAGE = 250
 BATCH = 100

@@ -54,22 +54,22 @@ CLIENTS = {
     client.id: client
     for client in (
         # No letter outside ASCII: RFC 6749 allows none in a secret, and this server refuses them.
-        OAuthClient("cc-basic", "s:e%c+r t&=/~"),
-        OAuthClient("cc-post", "plain-but-long-enough", POST),
-        OAuthClient("cc-5s", "short-lived", lives_s=5),
-        OAuthClient("cc-33s", "middling-lived", lives_s=33),
-        OAuthClient("cc-600s", "long-lived"),
+        OAuthClient("cc-basic", "canary-s:e%c+r t&=/~"),
+        OAuthClient("cc-post", "canary-plain-but-long-enough", POST),
+        OAuthClient("cc-5s", "canary-short-lived", lives_s=5),
+        OAuthClient("cc-33s", "canary-middling-lived", lives_s=33),
+        OAuthClient("cc-600s", "canary-long-lived"),
         OAuthClient("cc-rs256", "", JWT, alg="RS256"),
         OAuthClient("cc-es256", "", JWT, alg="ES256"),
         OAuthClient("cc-eddsa", "", JWT, alg="EdDSA"),
-        OAuthClient("person", "p:e%r+son", grants=PERSON),
-        OAuthClient("person-5s", "in-a-hurry", lives_s=5, grants=PERSON),
+        OAuthClient("person", "canary-p:e%r+son", grants=PERSON),
+        OAuthClient("person-5s", "canary-in-a-hurry", lives_s=5, grants=PERSON),
         OAuthClient("person-public", "", PUBLIC, grants=PERSON),
-        OAuthClient("person-once", "never-renewed", grants=PERSON[:1]),
-        OAuthClient("person-fixed", "not-rotated", grants=PERSON, rotates=False),
+        OAuthClient("person-once", "canary-never-renewed", grants=PERSON[:1]),
+        OAuthClient("person-fixed", "canary-not-rotated", grants=PERSON, rotates=False),
         OAuthClient("device", "", PUBLIC, grants=DEVICE),
         OAuthClient("device-brief", "", PUBLIC, grants=DEVICE, code_lives_s=2),
-        OAuthClient("gate", "introspects"),
+        OAuthClient("gate", "canary-introspects"),
     )
 }
 

@@ -16,7 +16,7 @@ from tests.servers.process import free_port, require, running
 ROOT_USER = "root@example.test"
 SYNC_ROOT = "sync-root@example.test"
 USER = "sync@example.test"
-PASSWORD = "s3cretpass1"  # the server dies with the test run
+PASSWORD = "canary-s3cretpass1"  # the server dies with the test run
 AUTH_COLLECTION = "users"
 SHORTEST_TOKEN_S = 10
 """PocketBase takes no less for `authToken.duration`."""

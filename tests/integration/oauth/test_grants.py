@@ -87,7 +87,7 @@ def test_a_secret_sent_raw_on_purpose_is_what_this_server_refuses(world: World) 
 def test_a_grant_that_the_server_does_not_speak_is_an_error_of_configuration(world: World) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        auth = world.auth("cc-basic", username="ada", password="s3cret")
+        auth = world.auth("cc-basic", username="ada", password="canary-s3cret")
 
     with pytest.raises(OAuthAccessTokenError) as caught:
         auth.access_token()

@@ -19,7 +19,11 @@ from daemon.sync.change import Change, Kind
 from daemon.values import Secret
 
 QUICK = {"attempts": 1, "backoff": 0.01, "max_wait": "1s"}
-SECRETS = {"TOKEN": "t0k3n-of-the-job-file", "PASSWORD": "pa55 word&more", "KEY": "k3y-in-a-header"}
+SECRETS = {
+    "TOKEN": "canary-t0k3n-of-the-job-file",
+    "PASSWORD": "canary-pa55 word&more",
+    "KEY": "canary-k3y-in-a-header",
+}
 
 
 def exchange(

@@ -362,7 +362,11 @@ AUTHS = {
 
 @pytest.mark.parametrize("kind", AUTHS)
 def test_a_body_that_echoes_a_secret_does_not_show_it(server: MisbehavingServer, kind: str) -> None:
-    forms = [*SECRETS.values(), base64.b64encode(f"me:{SECRETS['PASSWORD']}".encode()).decode(), "pa55+word%26more"]
+    forms = [
+        *SECRETS.values(),
+        base64.b64encode(f"me:{SECRETS['PASSWORD']}".encode()).decode(),
+        "canary-pa55+word%26more",
+    ]
     body = " ".join(f'{{"message": "I do not know {form}"}}' for form in forms)
     server.fault(Fault.answer(400, body))
 
@@ -376,7 +380,7 @@ def test_a_body_that_echoes_a_secret_does_not_show_it(server: MisbehavingServer,
 
 def test_an_issued_token_that_is_echoed_is_blotted_out() -> None:
     with serving() as server:
-        token = "issued-" + "x" * 20
+        token = "canary-issued-" + "x" * 20
         server.route("/oauth/token", json_reply({"access_token": token, "token_type": "Bearer", "expires_in": 60}))
         server.route("/people", Reply(500, {}, f"<p>bad {token} and {SECRETS['TOKEN']}</p>".encode()))
 

@@ -191,7 +191,7 @@ def test_an_answer_with_a_rule_is_not_repeated_for_its_status(server: Misbehavin
 
 
 def test_refresh_auth_fetches_another_token_once(server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = server.oauth_client("me", "pa55 word&more")
+    url = server.oauth_client("me", "canary-pa55 word&more")
     auth = {"type": "oauth2", "url": url, "client_id": "me", "client_secret": {"env": "PASSWORD"}}
     rule = {"status": 403, "when": "response.body.code == 'expired'", "then": "refresh_auth"}
     expired = Fault.answer(403, '{"code": "expired"}')

@@ -6,7 +6,7 @@ a secret by the name in front of it.
 """
 
 from daemon.redaction import KNOWN, KnownSecrets
-from daemon.redaction.looks import blot_looks
+from daemon.redaction.looks import blot_looks, without_queries
 
 _MARK = "…"
 
@@ -44,6 +44,6 @@ class Blotter:
         return blot_looks(self._own.blot(text, _MARK), _MARK)
 
     def excerpt(self, body: bytes) -> str:
-        """Return the beginning of a body as one line of text, with what is secret blotted out."""
+        """Return the beginning of a body as one line of text, without secrets and the values of addresses' queries."""
         text = " ".join(body[:_READ_BYTES].decode("utf-8", "ignore").split())
-        return self(text)[:EXCERPT_CHARACTERS]
+        return self(without_queries(text))[:EXCERPT_CHARACTERS]

@@ -13,7 +13,7 @@ _SECRET = re.compile(
     ([^\s,}\#][^,}\#]*)
     """
 )
-_USERINFO = re.compile(r"(://)([^/\s@]+)(?=@)")
+_USERINFO = re.compile(r"(://)([^/@\"'<>]+)(?=@)")
 _PASSWORD = re.compile(r"(://[^:/\s@]*:)([^\s@]+)(?=@)")
 """Between name and host of an address; people write one that is not percent-encoded, too."""
 _PARAMETER = re.compile(r"""(?i)(password=)(?!=)([^&\s"'}]+)""")

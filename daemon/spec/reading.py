@@ -250,13 +250,16 @@ def _hide(node: yaml.Node, source: Source, seen: set[tuple[int, bool]], *, insid
     seen.add((id(node), inside_auth))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
+            if inside_auth and isinstance(item, yaml.ScalarNode):
+                _hide_text(item, source)
             _hide(item, source, seen, inside_auth=inside_auth)
         return
     for key, value in node.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else ""
-        if inside_auth and name not in _HARMLESS and isinstance(value, yaml.ScalarNode):
+        is_auth = inside_auth or name == "auth"
+        if is_auth and name not in _HARMLESS and isinstance(value, yaml.ScalarNode):
             _hide_text(value, source)
-        _hide(value, source, seen, inside_auth=inside_auth or name == "auth")
+        _hide(value, source, seen, inside_auth=is_auth)
 
 
 def _hide_text(node: yaml.ScalarNode, source: Source) -> None:

@@ -32,7 +32,7 @@ class Blotter:
     def learn_as(self, name: str, secret: str) -> None:
         """Remember a secret that may be rotated, under its name; the one of that name before is remembered for long."""
         self._own.learn_as(name, secret)
-        KNOWN.learn_passing(secret)
+        KNOWN.learn_as(f"{id(self)} {name}", secret)
 
     def learn_token(self, token: str) -> None:
         """Remember a token that was issued; the oldest ones are forgotten."""

@@ -15,6 +15,7 @@ from daemon.errors import ConfigError
 from daemon.spec import Connection, OAuth2Auth
 
 from .blot import Blotter
+from .noted_tokens import NotedTokens
 from .rotation import Held, Papers, Tell
 from .surroundings import EndOfWaits, Surroundings, tls_options
 from .watching import watched
@@ -159,7 +160,7 @@ def _session(
         if client_secret is not None:
             blot.learn_as("client", f"{quote_plus(client_id)}:{quote_plus(client_secret)}")
         if client_id not in stores:
-            stores[client_id] = around.token_store(name, auth, client_id)
+            stores[client_id] = NotedTokens(around.token_store(name, auth, client_id), blot)
         with _QUIETLY, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the password grant: `validate` warns of it
             return NotedOAuth2(

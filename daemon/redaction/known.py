@@ -5,7 +5,7 @@ from collections import OrderedDict
 from itertools import chain
 from typing import TypeAlias
 
-from .forms import forms
+from .forms import SHORTEST, forms
 from .looks import BLOT
 
 _LASTING = 1024
@@ -29,6 +29,7 @@ class KnownSecrets:
         self._lock = threading.Lock()
         self._lasting: _Shelf = OrderedDict()
         self._tokens: _Shelf = OrderedDict()
+        self._named: dict[str, str] = {}
         self._learned = 0
         # Replaced as a whole, never changed: who takes secrets out of a text takes no lock. None: out of date.
         self._index: _Index | None = ()
@@ -42,6 +43,12 @@ class KnownSecrets:
         """Remember a secret that an operator gave."""
         self._learn(self._lasting, secret, _LASTING)
 
+    def learn_as(self, name: str, secret: str) -> None:
+        """Remember a secret that may be rotated: the one that has this name now always, those before as the others."""
+        self.learn(secret)
+        with self._lock:
+            self._named[name] = secret
+
     def learn_token(self, token: str) -> None:
         """Remember a token that was issued; the oldest ones are forgotten."""
         self._learn(self._tokens, token, _TOKENS)
@@ -51,6 +58,7 @@ class KnownSecrets:
         with self._lock:
             self._lasting.clear()
             self._tokens.clear()
+            self._named.clear()
             self._learned += 1
             self._index = ()
 
@@ -66,6 +74,8 @@ class KnownSecrets:
         return text
 
     def _learn(self, shelf: _Shelf, secret: str, most: int) -> None:
+        if len(secret) < SHORTEST:
+            return
         with self._lock:
             if secret in shelf:
                 shelf.move_to_end(secret)
@@ -82,7 +92,8 @@ class KnownSecrets:
         index = self._index
         if index is None:
             with self._lock:
-                known = chain.from_iterable((*self._lasting.values(), *self._tokens.values()))
+                held = (forms(secret) for secret in self._named.values() if secret not in self._lasting)
+                known = chain.from_iterable((*self._lasting.values(), *self._tokens.values(), *held))
                 index = self._index = _indexed(set(known))
         return index
 

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 
 from daemon.errors import ConfigError
+from daemon.redaction import KNOWN
 
 KEY_BYTES = 32
 """A key is so many random bytes. No passphrase: what people think up is guessed, and what is guessed opens all."""
@@ -80,6 +81,7 @@ def _parse_line(line: str, place: str) -> tuple[str, bytes]:
     name, colon, encoded = line.partition(":")
     if not colon or not _NAME.fullmatch(name):
         raise ConfigError(f"{place}: is not `name:base64 of {KEY_BYTES} bytes`; {CURE}")
+    KNOWN.learn(encoded.strip())
     try:
         key = base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
@@ -18,11 +19,18 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cruds.oauth2.store import TokenState
 from daemon import cli
 from daemon.app import generate_key
+from daemon.clock import utc_clock
 from daemon.redaction import KNOWN
 from daemon.store import schema
 from daemon.store.database import open_database
+from daemon.store.leases import Leases
+from daemon.store.owner import Owner
+from daemon.store.tokens import SqlTokenStore
+from daemon.vault.keys import find_key_ring
+from daemon.vault.vault import Vault
 from tests.canaries import seen_in, shown
 from tests.fakes.scripted import Reply, ScriptedServer, Seen, json_reply
 
@@ -133,21 +141,21 @@ class Hostile(ScriptedServer):
 
 
 def echo(seen: Seen) -> str:
-    """Return a request as a careless system tells of it."""
+    """Return a request as a careless system tells of it: first what was secret, without a name, then all of it."""
+    sent = [value for name in ("authorization", "x-api-key") if (value := seen.headers.get(name))]
+    bare = " ".join(value.partition(" ")[2] or value for value in sent) + _opened(seen)
     headers = "\n".join(f"{name}: {value}" for name, value in seen.headers.items())
     body = seen.body.decode(errors="replace")
-    sent = " ".join(value.partition(" ")[2] or value for value in seen.headers.values())
     plain = unquote_plus(f"{seen.target} {body}")
-    return (
-        f"You sent {seen.method} {seen.target}\n{headers}\n\n{body}\nthat is {plain} and {sent}, and\n{_opened(seen)}"
-    )
+    return f"What is {bare}? {plain[-120:]}\nYou sent {seen.method} {seen.target}\n{headers}\n\n{body}\n{plain}"
 
 
 def _opened(seen: Seen) -> str:
     scheme, _, value = seen.headers.get("authorization", "").partition(" ")
-    return (
-        base64.b64decode(value).decode() + unquote_plus(base64.b64decode(value).decode()) if scheme == "Basic" else ""
-    )
+    if scheme != "Basic":
+        return ""
+    pair = base64.b64decode(value).decode()
+    return f" or {pair.partition(':')[2]} or {unquote_plus(pair)}"
 
 
 @dataclass(frozen=True)
@@ -202,6 +210,17 @@ class Desk:
     def text(self, text: str) -> None:
         """Write a configuration as it stands."""
         (self.folder / "crudsd.yaml").write_text(text, encoding="utf-8")
+
+    def log_in(self, token_url: str) -> None:
+        """Keep a session that a person made, whose access token is over."""
+        key, _ = find_key_ring({}, None, self.folder / "crudsd.key")
+        assert key is not None
+        long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+        state = TokenState(ISSUED, REFRESH, "Bearer", long_ago, long_ago, None, "authorization_code")
+        with open_database(str(self.folder / "crudsd.db")) as database:
+            leases = Leases(database, utc_clock, Owner.here())
+            store = SqlTokenStore(database, Vault(key), leases, clock=utc_clock, issuer=token_url, client_id="me")
+            assert store.save("api", state, expected_version=0)
 
     def crudsd(self, *arguments: str) -> Said:
         """Carry out a command at the debug level. It may fail, and may not be a defect."""

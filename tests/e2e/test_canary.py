@@ -175,16 +175,23 @@ def test_when_the_token_endpoint_throws_it_back(
 
 
 def test_when_a_renewal_is_refused_with_the_tokens_in_the_answer(desk: Desk, server: Hostile) -> None:
+    login = {
+        "grant": "authorization_code",
+        "authorization_url": f"{server.url}/login",
+        "redirect_uri": f"{server.url}/",
+    }
     desk.write(server.url, "oauth2")
-    desk.crudsd("plan", "people")
-    server.throws["/people"] = WRONG["401"]
-    server.throws["/oauth/token"] = lambda seen: json_reply(
-        {"error": "invalid_grant", "error_description": f"{echo(seen)} {ISSUED} {REFRESH}"}, 400
-    )
+    config = json.loads((desk.folder / "crudsd.yaml").read_text(encoding="utf-8"))
+    config["connections"]["api"]["auth"] |= login
+    desk.text(json.dumps(config))
+    desk.log_in(f"{server.url}/oauth/token")
+    said = f"{REFRESH} is no good, and {ISSUED} not either"
+    server.throws["/oauth/token"] = lambda seen: json_reply({"error": "invalid_grant", "error_description": said}, 400)
 
     run = desk.crudsd("run", "people")
 
     assert run.code
+    assert [seen.path for seen in server.journal] == ["/oauth/token"]
     assert desk.shows() == []
 
 

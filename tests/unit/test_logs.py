@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ import structlog
 from daemon.app import open_app
 from daemon.clock import utc_clock
 from daemon.logs import BLOT, LogObserver, bound, configure, get_logger, redact
+from daemon.store import schema
+from daemon.store.database import open_database
 from daemon.sync.contest import Contested
 from daemon.sync.events import FieldContested
+from daemon.values import Secret
 from tests.fakes.misbehaving import Fault, MisbehavingServer
 from tests.integration.harness import Desk
 from tests.integration.test_bad_input import Scene, person
@@ -289,3 +293,51 @@ def test_a_run_told_to_developers_holds_no_record_and_no_query(scene: Scene, out
     assert "external_id=E" not in told
     assert "Bearer" not in told
     assert {line["event"] for line in lines(out)} >= {"request.attempted", "page.done", "change.settled"}
+
+
+# ---- other libraries ----
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_goes_to_the_log_and_loses_its_secrets(out: io.StringIO) -> None:
+    Secret("of-no-special-form").reveal()
+    configure(format="json", stream=out)
+
+    warnings.warn("it said of-no-special-form", UserWarning, stacklevel=1)
+
+    (line,) = lines(out)
+    assert line["level"] == "warning"
+    assert f"UserWarning: it said {BLOT}" in line["event"]
+
+
+def test_a_traceback_shows_no_local_variables(out: io.StringIO) -> None:
+    configure(format="console", stream=out)
+    try:
+        local = "of-a-local-variable".upper()
+        raise ValueError(len(local))
+    except ValueError:
+        get_logger().error("run.crashed", exc_info=True)
+
+    assert "Traceback" in out.getvalue()
+    assert "OF-A-LOCAL-VARIABLE" not in out.getvalue()
+
+
+def test_the_statements_of_the_database_library_show_no_secret(out: io.StringIO, tmp_path: Path) -> None:
+    Secret("of-no-special-form").reveal()
+    configure(format="json", level="debug", stream=out)
+
+    with open_database(str(tmp_path / "crudsd.db")) as database:
+        schema.upgrade(database)
+        database.put_fact("of-no-special-form", b"of-no-special-form")
+    for name in (
+        "sqlalchemy.engine.Engine",
+        "alembic.runtime.migration",
+        "urllib3.util.retry",
+        "apscheduler.scheduler",
+        "asyncio",
+    ):
+        logging.getLogger(name).info("[generated in 0.1s] %r", (b"of-no-special-form", {"a": "of-no-special-form"}))
+
+    told = lines(out)
+    assert len([line for line in told if BLOT in line["event"]]) >= 5
+    assert "of-no-special-form" not in out.getvalue()

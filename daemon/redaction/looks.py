@@ -22,7 +22,7 @@ _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
         (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?s:.)*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", "{mark}"),
-        (r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)*", "{mark}"),
+        (r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)*", "{mark}"),
         (r"(?<=://)[^\s/@\"'<>]+@", "{mark}@"),
         # "name": "value", a dict's or a pair's, also where its quotes were escaped once more.
         (rf"(\\*[\"'](?:{_NAME})\\*[\"']\s*[:=,]\s*(\\*[\"']){_SCHEME})(?:(?!\2)(?s:\\.|.))*", r"\1{mark}"),

@@ -29,7 +29,7 @@ from daemon.store.database import open_database
 from daemon.store.leases import Leases
 from daemon.store.owner import Owner
 from daemon.store.tokens import SqlTokenStore
-from daemon.vault.keys import find_key_ring
+from daemon.vault.key_file import read_key_file
 from daemon.vault.vault import Vault
 from tests.canaries import seen_in, shown
 from tests.fakes.scripted import Reply, ScriptedServer, Seen, json_reply
@@ -213,8 +213,7 @@ class Desk:
 
     def log_in(self, token_url: str) -> None:
         """Keep a session that a person made, whose access token is over."""
-        key, _ = find_key_ring({}, None, self.folder / "crudsd.key")
-        assert key is not None
+        key = read_key_file(self.folder / "crudsd.key")
         long_ago = datetime(2026, 1, 1, tzinfo=UTC)
         state = TokenState(ISSUED, REFRESH, "Bearer", long_ago, long_ago, None, "authorization_code")
         with open_database(str(self.folder / "crudsd.db")) as database:

@@ -143,6 +143,7 @@ class Hostile(ScriptedServer):
 def echo(seen: Seen) -> str:
     """Return a request as a careless system tells of it: first what was secret, without a name, then all of it."""
     sent = [value for name in ("authorization", "x-api-key") if (value := seen.headers.get(name))]
+    sent += [value for name, value in seen.query if name == "api_key"]
     bare = " ".join(value.partition(" ")[2] or value for value in sent) + _opened(seen)
     headers = "\n".join(f"{name}: {value}" for name, value in seen.headers.items())
     body = seen.body.decode(errors="replace")

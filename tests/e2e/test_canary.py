@@ -352,6 +352,20 @@ def test_what_a_record_calls_a_secret_is_in_no_log(desk: Desk, server: Hostile) 
     assert RECORD not in plan.err + run.out + run.err
 
 
+@pytest.mark.parametrize(("auth", "own"), [("bearer", BEARER), ("basic", PASSWORD), ("oauth2", ISSUED)])
+def test_an_explanation_shows_no_secret_of_its_connection_that_a_record_quotes(
+    desk: Desk, server: Hostile, auth: str, own: str
+) -> None:
+    desk.write(server.url, auth)
+    server.route("/people", json_reply({"people": [{"no": "E1", "note": f"sent with {own}"}]}))
+    server.route("/users", json_reply({"users": [{"id": "u1", "no": "E1", "note": own}]}))
+
+    told = [desk.crudsd("explain", "people", "E1"), desk.crudsd("explain", "people", "E1", "--json")]
+
+    assert "sent with …" in told[0].out
+    assert desk.shows() == []
+
+
 @pytest.mark.parametrize("secret", [BEARER, PASSWORD, CLIENT, OWNER, IN_QUERY, ISSUED, REFRESH, SEALED])
 def test_a_canary_would_be_found(desk: Desk, secret: str) -> None:
     for where in ("said", "file"):

@@ -306,7 +306,7 @@ EXPIRED = {
 def test_a_connection_says_what_an_expired_token_looks_like_for_all_its_requests(
     server: MisbehavingServer, fault: Fault
 ) -> None:
-    url = server.oauth_client("me", "pa55 word&more")
+    url = server.oauth_client("me", "canary-pa55 word&more")
     auth = {"type": "oauth2", "url": url, "client_id": "me", "client_secret": {"env": "PASSWORD"}}
     rules = [
         {"status": [200, 403], "when": "response.body.code == 'expired'", "then": "refresh_auth"},
@@ -357,7 +357,7 @@ def test_a_rule_of_a_connection_that_cannot_be_asked_says_whose_it_is(server: Mi
 
 def test_a_token_of_too_little_scope_ends_the_run_and_is_not_fetched_again(server: MisbehavingServer) -> None:
     """RFC 6750 section 3.1: every other record would be refused alike, and another token has the same scope."""
-    url = server.oauth_client("me", "pa55 word&more")
+    url = server.oauth_client("me", "canary-pa55 word&more")
     auth = {"type": "oauth2", "url": url, "client_id": "me", "client_secret": {"env": "PASSWORD"}}
     challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="people.write"'}
     server.fault(Fault.answer(403, "", headers=challenge), path="users")

@@ -234,7 +234,8 @@ def test_a_bad_answer_to_a_renewal_does_not_cost_the_session(world: World) -> No
     with pytest.raises(OAuthAccessTokenError):
         auth.renew(auth.access_token())
 
-    assert world.kept() == kept
+    assert world.kept().renewing_since is not None  # nobody can say whether the server has used it up
+    assert replace(world.kept(), version=kept.version, renewing_since=None) == kept
     assert world.reads(auth)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -495,8 +496,8 @@ def test_a_holder_who_never_finishes_is_not_waited_for_without_end(
     auth_of: Callable[..., OAuth2], time: Time, waits: Waits
 ) -> None:
     """O16."""
-    leased = Leased(-1, "")
-    auth = auth_of(store=leased, timeout=0.0)
+    ticks = itertools.count(0.0, 0.01)
+    auth = auth_of(store=Leased(-1, ""), timeout=1.0, monotonic=lambda: next(ticks))
     with pytest.raises(OAuthAccessTokenError, match="another process") as caught:
         auth.access_token()
     assert caught.value.kind is OAuthErrorKind.TEMPORARY

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import logs
 from .clock import Clock, utc_clock
-from .errors import Exit, LeaseLostError, LockedError
+from .errors import ConfigError, Exit, LeaseLostError, LockedError, LoginNeededError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
 from .runtime.calendar import Ahead
@@ -160,7 +160,11 @@ class App:
 
     @contextmanager
     def plan(self, job: str, *, observe: Observe) -> Iterator[Planned]:
-        """Compute what a run would do now. The plan can be read while the block lasts."""
+        """Compute what a run would do now. The plan can be read while the block lasts.
+
+        Raises LoginNeededError when a person has to log in first.
+        """
+        self.connections.check_logins(self.job(job))
         with self._worker.plan(job, self.job(job), observe=observe) as planned:
             yield planned
 
@@ -176,8 +180,10 @@ class App:
     ) -> Finished:
         """Do one run of a job, or the queued one whose id is given; with `saved`, that plan or nothing.
 
-        Raises LockedError when another run of the job is under way, StateError when the state cannot be written.
+        Raises LockedError when another run of the job is under way, StateError when the state cannot be written,
+        LoginNeededError when a person has to log in first.
         """
+        self.connections.check_logins(self.job(job))
         return self._worker.run(
             job,
             self.job(job),
@@ -278,7 +284,7 @@ class App:
             self._log.info("run.began")
             try:
                 finished = self.run(job, run=run, observe=logs.LogObserver(self._log))
-            except LockedError as error:
+            except (LockedError, LoginNeededError) as error:
                 self._worker.end(run, Ending.SKIPPED, str(error))
                 self._log.warning("run.skipped", reason=str(error))
                 return Ending.SKIPPED
@@ -291,6 +297,16 @@ class App:
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs as far as they still exist."""
         return tuple(dict.fromkeys(row.job for row in self._worker.cut_off() if row.job in self.spec.jobs))
+
+    def login_needed(self, job: str) -> str:
+        """Return what a person has to do before this job can run, empty when nothing."""
+        try:
+            self.connections.check_logins(self.job(job))
+        except LoginNeededError as error:
+            return str(error)
+        except ConfigError:  # such as a secret that is not there: the run itself says it, in its row
+            return ""
+        return ""
 
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of a job goes on whose last run is waiting; None where it is not."""

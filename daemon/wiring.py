@@ -4,7 +4,9 @@ import threading
 import time
 from functools import partial
 
+from cruds.exception import TokenStateError
 from cruds.oauth2.store import MemoryTokenStore, TokenStore
+from cruds.oauth2.token import login_needed
 
 from . import logs
 from .clock import Clock
@@ -15,7 +17,7 @@ from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
 from .endpoints.rotation import UNCHANGING, Look, file_stamp
 from .endpoints.surroundings import Surroundings
-from .errors import CrudsdError
+from .errors import CrudsdError, LoginNeededError
 from .runtime.worker import Endpoints
 from .sealing import lookup, open_vault
 from .settings import Settings
@@ -83,6 +85,29 @@ class Connections:
                 self._exchanges[name] = connect(name, self._spec.connections[name], around)
             return self._exchanges[name]
 
+    def check_logins(self, job: Job) -> None:
+        """Raise LoginNeededError, before anybody is asked anything, when a person has to log in for this job first."""
+        for name in dict.fromkeys((job.source.connection, job.target.connection)):
+            reason = self.login_needed(name)
+            if reason is not None:
+                raise LoginNeededError(f"connection {name} needs a login: {reason}; run `crudsd auth login {name}`")
+
+    def login_needed(self, name: str) -> str | None:
+        """Return why a connection can do nothing before a person logs in; None when it can, or needs no person.
+
+        A read of the state database, and nothing more. Raises ConfigError for a secret that is not there.
+        """
+        auth = self._spec.connections[name].auth
+        if not isinstance(auth, OAuth2Auth) or not auth.is_personal:
+            return None
+        if self._vault is None:
+            return f"there is no key to keep one with; `crudsd key generate {self._settings.key_file}` makes one"
+        client_id = auth.client_id if isinstance(auth.client_id, str) else self._secret(auth.client_id).reveal()
+        try:
+            return login_needed(self._token_store(name, auth, client_id).load(name), self._clock())
+        except TokenStateError as error:
+            return str(error)
+
     def _secret(self, ref: SecretRef) -> Secret:
         settings = self._settings
         return resolve(
@@ -110,7 +135,13 @@ class Connections:
         if self._vault is None:
             return MemoryTokenStore()
         return SqlTokenStore(
-            self._database, self._vault, self._leases, clock=self._clock, issuer=auth.server, client_id=client_id
+            self._database,
+            self._vault,
+            self._leases,
+            clock=self._clock,
+            issuer=auth.server,
+            client_id=client_id,
+            drops_unreadable=not auth.is_personal,
         )
 
 

@@ -1,16 +1,10 @@
 """Refresh tokens that may be used once: the server ends the whole session when it sees one twice."""
 
-import time
-from concurrent.futures import ProcessPoolExecutor, wait
-from multiprocessing import get_context
-from pathlib import Path
-
 import pytest
 
 from cruds.exception import ReauthorizationRequiredError
 from cruds.oauth2.store import TokenState
-from tests.integration.oauth.process import Place, read_until, sealed_store
-from tests.integration.oauth.world import CROSSING_S, THREADS, World, together
+from tests.integration.oauth.world import THREADS, World, together
 from tests.servers.rewriting_proxy import lost, members, status
 
 pytestmark = pytest.mark.servers
@@ -42,25 +36,6 @@ def test_four_clients_that_share_a_store_never_use_a_refresh_token_twice(world: 
 
     used = [asked.form["refresh_token"] for asked in world.token_requests("refresh_token")]
     assert len(used) == len(set(used)) == ROUNDS
-    assert world.oidc.families_revoked() == families
-
-
-def test_three_processes_that_share_the_daemons_store_never_use_a_refresh_token_twice(
-    world: World, tmp_path: Path
-) -> None:
-    token_url, families = f"{world.proxy.url}/token", world.oidc.families_revoked()
-    registered = world.oidc.clients["person-5s"]
-    place = Place(tmp_path / "state.db", token_url, world.gate.url, registered.id, registered.secret)
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
-        wait([pool.submit(time.sleep, 0.1) for _ in range(3)])  # they are up before the token is made
-        with sealed_store(place.database, token_url, registered.id) as store:
-            world.logged_in(registered.id, store=store)
-        end = time.time() + CROSSING_S
-        counts = list(pool.map(read_until, [place] * 3, [end] * 3))
-
-    assert min(counts) > 20
-    assert world.gate.journal.by_status() == {200: sum(counts)}
-    assert [asked.status for asked in world.token_requests("refresh_token")] == [200]
     assert world.oidc.families_revoked() == families
 
 

@@ -131,7 +131,7 @@ class Renewals:
 
     def _begin_anew(self, known: TokenState | None, version: int, right: Right) -> Renewed | None:
         if self._registration.is_interactive:
-            reason = login_needed(known, self._clock()) or "it was refused, and there is no refresh token"
+            reason = login_needed(known, self._clock()) or "the token is not taken, and no refresh token was given"
             raise Reauthorize(f"there is no session that could be renewed: log in first ({reason})")
         within = right.answer_by - self._monotonic()
         if within < 0:

@@ -46,6 +46,22 @@ def test_a_run_by_hand_says_in_one_line_that_nobody_has_logged_in_and_asks_nobod
     assert desk.runs() == []
 
 
+def test_a_login_that_cannot_be_read_or_kept_is_told_in_one_line_too(desk_of: Callable[[str], Desk]) -> None:
+    desk = desk_of("person")
+    desk.log_in()
+    desk.write(token_url="http://127.0.0.1:9/token")
+    moved = desk.folder.crudsd("run", JOB)
+    (desk.folder.path / "crudsd.key").unlink()
+    keyless = desk.folder.crudsd("run", JOB)
+
+    assert (moved.returncode, keyless.returncode) == (Exit.ERROR, Exit.ERROR)
+    assert "needs a login: the stored token of api cannot be opened: " in moved.stderr
+    assert moved.stderr.endswith("run `crudsd auth login api`\n")
+    assert "there is no key to keep one with; `crudsd key generate " in keyless.stderr
+    assert desk.server.requests == ()
+
+
+@pytest.mark.edge(48)
 def test_a_run_in_whose_middle_the_session_ends_fails_with_the_cause_and_the_cure_and_the_next_one_asks_nobody(
     desk_of: Callable[[str], Desk],
 ) -> None:
@@ -96,6 +112,7 @@ def test_a_service_skips_what_needs_a_login_says_so_once_and_goes_on_by_itself_a
     assert [line["reason"] for line in warned] == [NEEDED]
 
 
+@pytest.mark.suffering(14)
 def test_a_token_endpoint_that_is_down_in_mid_run_is_waited_for(desk_of: Callable[[str], Desk], long: bool) -> None:
     desk = desk_of("cc-basic")
     outage = Outage(desk, seconds=60.0 if long else 2.5)

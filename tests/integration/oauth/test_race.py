@@ -98,6 +98,8 @@ def hasty(world: World, tmp_path: Path) -> Desk:
     return Desk(world, tmp_path, "person-5s")
 
 
+@pytest.mark.edge(48)
+@pytest.mark.suffering(15)
 def test_six_processes_over_one_token_of_five_seconds_never_use_a_refresh_token_twice(hasty: Desk, long: bool) -> None:
     hasty.log_in(evict=False)
     end = time.monotonic() + (30.0 if long else 8.0)
@@ -115,6 +117,7 @@ def test_six_processes_over_one_token_of_five_seconds_never_use_a_refresh_token_
     assert hasty.is_whole()
 
 
+@pytest.mark.edge(48)
 @pytest.mark.parametrize("has_grace", [False, True], ids=["strict", "with a grace time"])
 def test_a_process_that_is_killed_at_any_step_of_a_renewal_is_made_good_or_named_as_the_cause_of_a_login(
     world: World, tmp_path: Path, has_grace: bool, long: bool

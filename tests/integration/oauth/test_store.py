@@ -197,6 +197,7 @@ def test_a_login_that_could_not_be_saved_is_no_login(world: World, watched: Watc
     assert watched.load("") is None
 
 
+@pytest.mark.edge(48)
 @pytest.mark.parametrize("is_beaten", [True, False], ids=["beaten", "alone"])
 def test_a_refused_refresh_token_is_looked_up_again_before_the_person_is_asked(world: World, is_beaten: bool) -> None:
     auth = session(world, "person")
@@ -221,6 +222,7 @@ def test_a_refused_refresh_token_is_looked_up_again_before_the_person_is_asked(w
     assert world.kept().is_over is not is_beaten
 
 
+@pytest.mark.edge(48)
 def test_a_session_that_is_over_is_over_for_every_process_and_every_restart_until_somebody_logs_in(
     world: World,
 ) -> None:

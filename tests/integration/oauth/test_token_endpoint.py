@@ -172,6 +172,7 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(world: World) -> None:
     assert world.gate.journal.entries == ()
 
 
+@pytest.mark.edge(47)
 @pytest.mark.parametrize(
     "life", ["600", 600.0, None, ..., "soon", True, [], -1], ids=["text", "float", "null", "absent", *"abcd"]
 )

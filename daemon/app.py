@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import logs
 from .clock import Clock, utc_clock
-from .errors import ConfigError, Exit, LeaseLostError, LockedError, LoginNeededError
+from .errors import Exit, LeaseLostError, LockedError, LoginNeededError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
 from .runtime.calendar import Ahead
@@ -160,10 +160,7 @@ class App:
 
     @contextmanager
     def plan(self, job: str, *, observe: Observe) -> Iterator[Planned]:
-        """Compute what a run would do now. The plan can be read while the block lasts.
-
-        Raises LoginNeededError when a person has to log in first.
-        """
+        """Compute what a run would do now. The plan can be read while the block lasts. Raises LoginNeededError."""
         self.connections.check_logins(self.job(job))
         with self._worker.plan(job, self.job(job), observe=observe) as planned:
             yield planned
@@ -300,13 +297,7 @@ class App:
 
     def login_needed(self, job: str) -> str:
         """Return what a person has to do before this job can run, empty when nothing."""
-        try:
-            self.connections.check_logins(self.job(job))
-        except LoginNeededError as error:
-            return str(error)
-        except ConfigError:  # such as a secret that is not there: the run itself says it, in its row
-            return ""
-        return ""
+        return self.connections.login_obstacle(self.job(job))
 
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of a job goes on whose last run is waiting; None where it is not."""

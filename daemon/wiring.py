@@ -17,7 +17,7 @@ from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
 from .endpoints.rotation import UNCHANGING, Look, file_stamp
 from .endpoints.surroundings import Surroundings
-from .errors import CrudsdError, LoginNeededError
+from .errors import ConfigError, CrudsdError, LoginNeededError
 from .runtime.worker import Endpoints
 from .sealing import lookup, open_vault
 from .settings import Settings
@@ -87,10 +87,20 @@ class Connections:
 
     def check_logins(self, job: Job) -> None:
         """Raise LoginNeededError, before anybody is asked anything, when a person has to log in for this job first."""
+        obstacle = self.login_obstacle(job)
+        if obstacle:
+            raise LoginNeededError(obstacle)
+
+    def login_obstacle(self, job: Job) -> str:
+        """Return which connection of a job needs a login, why, and the cure; empty when none does."""
         for name in dict.fromkeys((job.source.connection, job.target.connection)):
-            reason = self.login_needed(name)
+            try:
+                reason = self.login_needed(name)
+            except ConfigError:  # such as a secret that is not there: the run itself says it, in its row
+                continue
             if reason is not None:
-                raise LoginNeededError(f"connection {name} needs a login: {reason}; run `crudsd auth login {name}`")
+                return f"connection {name} needs a login: {reason}; run `crudsd auth login {name}`"
+        return ""
 
     def login_needed(self, name: str) -> str | None:
         """Return why a connection can do nothing before a person logs in; None when it can, or needs no person.

@@ -131,7 +131,7 @@ def test_a_token_endpoint_that_stays_down_ends_the_run_as_unavailable_and_reject
     desk_of: Callable[[str], Desk],
 ) -> None:
     desk = desk_of("cc-basic")
-    desk.write(total="3s")
+    desk.write(total="2s")
 
     def fail() -> None:
         desk.world.proxy.next("/token", status(503), times=99)

@@ -80,7 +80,7 @@ class Connections:
                     on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
                     watch=self._watch,
                     on_secret=self._tell_secret,
-                    warn=lambda name, message: self._log.warning("response.rule", connection=name, message=message),
+                    warn=self._warn,
                 )
                 self._exchanges[name] = connect(name, self._spec.connections[name], around)
             return self._exchanges[name]
@@ -135,6 +135,9 @@ class Connections:
         if ref.vault is not None:
             return lambda: (int(time.monotonic() / _VAULT_S), 0)
         return lambda: UNCHANGING
+
+    def _warn(self, connection: str, message: str) -> None:
+        self._log.warning("connection.warning", connection=connection, message=message)
 
     def _tell_secret(self, connection: str, event: str, message: str) -> None:
         log = self._log.info if event == "secret.reread" else self._log.warning

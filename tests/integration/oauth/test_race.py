@@ -258,7 +258,7 @@ def test_a_clock_that_is_set_while_a_renewal_is_under_way_costs_no_session_and_n
     clock = ClockFile(desk.path / "clock")
     tasks = [desk.task(str(number)) for number in range(3)]
     times = 9 if long else 2
-    with ready_to_go(tasks, environment=faketime.environment(clock), end_s=1.5 * times + 0.5) as go:
+    with ready_to_go(tasks, environment=faketime.environment(clock), end_s=2.0 * times + 1.0) as go:
         desk.log_in(evict=True)
         desk.world.proxy.next("/token", *(set_meanwhile(clock, hours) for hours in (3, -3, 0)), times=times)
         evicting = threading.Thread(target=evict_again, args=(desk, times))

@@ -161,8 +161,7 @@ class App:
     @contextmanager
     def plan(self, job: str, *, observe: Observe) -> Iterator[Planned]:
         """Compute what a run would do now. The plan can be read while the block lasts. Raises LoginNeededError."""
-        self.connections.check_logins(self.job(job))
-        with self._worker.plan(job, self.job(job), observe=observe) as planned:
+        with self._worker.plan(job, self.connections.logged_in(self.job(job)), observe=observe) as planned:
             yield planned
 
     def run(
@@ -177,13 +176,11 @@ class App:
     ) -> Finished:
         """Do one run of a job, or the queued one whose id is given; with `saved`, that plan or nothing.
 
-        Raises LockedError when another run of the job is under way, StateError when the state cannot be written,
-        LoginNeededError when a person has to log in first.
+        Raises LockedError when another run of the job is under way, LoginNeededError, or StateError.
         """
-        self.connections.check_logins(self.job(job))
         return self._worker.run(
             job,
-            self.job(job),
+            self.connections.logged_in(self.job(job)),
             observe=observe,
             trigger=Trigger(trigger),
             run=run,

@@ -85,11 +85,12 @@ class Connections:
                 self._exchanges[name] = connect(name, self._spec.connections[name], around)
             return self._exchanges[name]
 
-    def check_logins(self, job: Job) -> None:
-        """Raise LoginNeededError, before anybody is asked anything, when a person has to log in for this job first."""
+    def logged_in(self, job: Job) -> Job:
+        """Return the job. Raises LoginNeededError, before anybody is asked, if a person has to log in for it first."""
         obstacle = self.login_obstacle(job)
         if obstacle:
             raise LoginNeededError(obstacle)
+        return job
 
     def login_obstacle(self, job: Job) -> str:
         """Return which connection of a job needs a login, why, and the cure; empty when none does."""

@@ -12,7 +12,7 @@ from daemon.clock import utc_clock
 from daemon.store.leases import Leases
 from daemon.store.owner import Owner
 from daemon.store.tokens import SqlTokenStore
-from daemon.vault.keys import read_key_file
+from daemon.vault.key_file import read_key_file
 from daemon.vault.vault import Vault
 from tests.e2e.harness import Folder
 from tests.fakes.misbehaving import MisbehavingServer, Moment, Seen

@@ -118,9 +118,12 @@ def test_six_processes_over_one_token_of_five_seconds_never_use_a_refresh_token_
     reads = [result.reads for result in results if result is not None and not result.error]
     assert len(reads) == PROCESSES, results
     assert min(reads) > 20
-    assert hasty.world.gate.journal.by_status() == {200: sum(reads)}
+    statuses = hasty.world.gate.journal.by_status()
+    # Servers count whole seconds, so a token may be over in its last one; then it is renewed and the read repeated.
+    assert statuses[200] == sum(reads)
+    assert set(statuses) <= {200, 401}
     assert set(hasty.renewals()) == {200}
-    assert len(hasty.renewals()) <= (9 if long else 3)  # one for each four seconds, whoever makes it
+    assert len(hasty.renewals()) <= (10 if long else 4)  # one for each four seconds, whoever makes it
     assert hasty.is_whole()
 
 

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := cruds daemon migrations tests bench
 
-.PHONY: demo test faults check fmt lint types layers cover lock wheel servers bench-client bench-memory clean help
+.PHONY: demo test faults check fmt lint types layers cover lock wheel servers bench-client bench-memory bench-race clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -71,6 +71,9 @@ bench-client: $(VENV)/.run ## measure the client beside bare urllib3, requests, 
 
 bench-memory: $(VENV)/.run ## measure the memory of a run over 10,000 and over 1,000,000 records
 	$(BIN)/python bench/memory.py --write
+
+bench-race: $(VENV)/.dev servers ## race processes over one rotating token, each for itself and with one refresher
+	$(BIN)/python -m bench.token_race --write
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .servers dist build .coverage*

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 from .credentials import AuthABC
-from .exception import ClientStoppedError
+from .exception import ClientStoppedError, OAuthAccessTokenError
 from .exchange import utc_now
 from .oauth2.authorization import PendingLogins, authorization_address, read_redirect
 from .oauth2.client_auth import Signer
@@ -50,7 +50,8 @@ class OAuth2(AuthABC):
     `scope` may be None, a text or a list. `authorization_details` is an object or a list (RFC 9396). `audience`,
     `resource` and `extra_params` go along with every token request. `on_narrowed` is told when less was granted than
     was asked. `default_expires_in` is the life in seconds of tokens that do not say theirs; None: until a server
-    rejects them. `timeout` bounds one renewal in seconds, its retries included.
+    rejects them. `timeout` bounds one renewal in seconds, its retries included. `patience`: how many seconds a session
+    that has had a token waits for a server that is down; `on_wait` is told of each wait, in seconds, and why.
 
     `encryption_key` seals what the built-in in-memory store keeps: 32 bytes in base64, or a passphrase. None: it is
     not encrypted. The token in use and all secrets given here are in plain memory either way.
@@ -89,6 +90,8 @@ class OAuth2(AuthABC):
         store: TokenStore | None = None,
         profile: str = "",
         timeout: float = 30.0,
+        patience: float = 0.0,
+        on_wait: Callable[[float, OAuthAccessTokenError], None] | None = None,
         default_expires_in: float | None = None,
         ca_file: str | None = None,
         verify_ssl: Any = True,
@@ -133,7 +136,7 @@ class OAuth2(AuthABC):
         registration = client.identified(
             client_auth, has_certificate=client_cert is not None, may_have_one=may_have_one
         )
-        timing = Timing(timeout, default_expires_in, clock, monotonic, stop or threading.Event())
+        timing = Timing(timeout, default_expires_in, clock, monotonic, stop or threading.Event(), patience, on_wait)
         reach = Reach(known, not url, settings, allow_insecure, _METADATA if metadata_cache is None else metadata_cache)
         self._registration, self._redirect_uri, self._timing = registration, redirect_uri, timing
         self._server = AuthorizationServer(registration, reach, timing)
@@ -159,8 +162,6 @@ class OAuth2(AuthABC):
         It is asked at the first need. Endpoints among the options hold, whatever it says.
         """
         return cls("", client_id, client_secret, scope, issuer=issuer, **options)
-
-    # ---- tokens ----
 
     def access_token(self) -> str:
         """Return a token that is good now, getting or renewing it first if that is needed.
@@ -268,8 +269,6 @@ class OAuth2(AuthABC):
         left = (login.expires_at - timing.clock()).total_seconds()
         polling = Polling(login, left=left, monotonic=timing.monotonic)
         return self._session.begin(wait_for_person(polling, partial(self._server.poll, login), wait=wait))
-
-    # ---- what is known ----
 
     def server_metadata(self) -> ServerMetadata:
         """Return what is known of the server; one that is to be discovered may be asked."""

@@ -20,6 +20,7 @@
     │   └── ReauthorizationRequiredError   a person has to log in again
     ├── OAuthStateError            also RuntimeError; an authorization answer is to no login of ours
     └── TokenStateError            a stored token state cannot be opened; never a silent new login
+        └── TokenNotSavedError     a session was renewed, and its new tokens could not be saved
 
 Facts are attributes, and every error can be pickled. Texts hold no query string, body or credential.
 """
@@ -255,3 +256,11 @@ class OAuthStateError(CrudsError, RuntimeError):
 
 class TokenStateError(CrudsError):
     """A stored token state is there and cannot be opened: wrong key, damaged, moved. The old state is kept."""
+
+
+class TokenNotSavedError(TokenStateError):
+    """A person's session was renewed and its new tokens could not be saved, so they are not used.
+
+    They stay in memory, and each use of the session tries to save them first. If the process ends before that works,
+    they are lost, and the refresh token in the store is used up: a person has to log in again.
+    """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -62,8 +63,8 @@ class Reach:
 class AuthorizationServer:
     """One client's view of an authorization server. Safe to share between threads.
 
-    Redirects of its endpoints are not followed (RFC 9700 section 4.12). Each call has `timing.timeout` in all. Every
-    method raises `OAuthAccessTokenError` or `ClientStoppedError`.
+    Redirects of its endpoints are not followed (RFC 9700 section 4.12). Each call has `timing.timeout` in all, or
+    `within` seconds if that is less. Every method raises `OAuthAccessTokenError` or `ClientStoppedError`.
     """
 
     def __init__(self, registration: Registration, reach: Reach, timing: Timing) -> None:
@@ -85,13 +86,13 @@ class AuthorizationServer:
         """Return what is known of the server, asking it first if need be."""
         return self._metadata(self._deadline())
 
-    def login(self) -> Granted:
+    def login(self, *, within: float = math.inf) -> Granted:
         """Make a new session without a person."""
-        return self._ask(Registration.login)
+        return self._ask(Registration.login, within=within)
 
-    def refresh(self, state: TokenState) -> Granted:
+    def refresh(self, state: TokenState, *, within: float = math.inf) -> Granted:
         """Renew a session. After a lost answer the old refresh token is all there is, and it is tried again."""
-        return self._ask(lambda client: client.refresh(state))
+        return self._ask(lambda client: client.refresh(state), within=within)
 
     def exchange(self, code: str, *, verifier: str, redirect_uri: str) -> Granted:
         """Give a code for a token."""
@@ -118,7 +119,7 @@ class AuthorizationServer:
             response = self._post("revocation_endpoint", write)
             check_revoked(response.status, response.headers, response.body, retry_after=_wanted(response))
 
-    def _ask(self, write: Write, policy: RetryPolicy = _POLICY) -> Granted:
+    def _ask(self, write: Write, policy: RetryPolicy = _POLICY, *, within: float = math.inf) -> Granted:
         began, asked_at, grants = monotonic(), self._timing.clock(), list[str]()
 
         def noting(client: Registration) -> TokenRequest:
@@ -126,12 +127,14 @@ class AuthorizationServer:
             grants.append(str(request.grant))
             return request
 
-        response = self._post("token_endpoint", noting, policy)
+        response = self._post("token_endpoint", noting, policy, within=within)
         answer = read_answer(response.status, response.headers, response.body, retry_after=_wanted(response))
         return Granted(answer, grants[-1], asked_at, monotonic() - began)
 
-    def _post(self, endpoint: str, write: Write, policy: RetryPolicy = _POLICY) -> Response:
-        ends_at = self._deadline()
+    def _post(
+        self, endpoint: str, write: Write, policy: RetryPolicy = _POLICY, *, within: float = math.inf
+    ) -> Response:
+        ends_at = min(self._deadline(), monotonic() + within)
         server = self._metadata(ends_at)
         url = getattr(server, endpoint)
         if url is None:

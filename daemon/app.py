@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import logs
 from .clock import Clock, utc_clock
-from .errors import Exit, LeaseLostError, LockedError
+from .errors import Exit, LeaseLostError, LockedError, LoginNeededError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
 from .runtime.calendar import Ahead
@@ -160,8 +160,8 @@ class App:
 
     @contextmanager
     def plan(self, job: str, *, observe: Observe) -> Iterator[Planned]:
-        """Compute what a run would do now. The plan can be read while the block lasts."""
-        with self._worker.plan(job, self.job(job), observe=observe) as planned:
+        """Compute what a run would do now. The plan can be read while the block lasts. Raises LoginNeededError."""
+        with self._worker.plan(job, self.connections.logged_in(self.job(job)), observe=observe) as planned:
             yield planned
 
     def run(
@@ -176,11 +176,11 @@ class App:
     ) -> Finished:
         """Do one run of a job, or the queued one whose id is given; with `saved`, that plan or nothing.
 
-        Raises LockedError when another run of the job is under way, StateError when the state cannot be written.
+        Raises LockedError when another run of the job is under way, LoginNeededError, or StateError.
         """
         return self._worker.run(
             job,
-            self.job(job),
+            self.connections.logged_in(self.job(job)),
             observe=observe,
             trigger=Trigger(trigger),
             run=run,
@@ -278,7 +278,7 @@ class App:
             self._log.info("run.began")
             try:
                 finished = self.run(job, run=run, observe=logs.LogObserver(self._log))
-            except LockedError as error:
+            except (LockedError, LoginNeededError) as error:
                 self._worker.end(run, Ending.SKIPPED, str(error))
                 self._log.warning("run.skipped", reason=str(error))
                 return Ending.SKIPPED
@@ -291,6 +291,10 @@ class App:
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs as far as they still exist."""
         return tuple(dict.fromkeys(row.job for row in self._worker.cut_off() if row.job in self.spec.jobs))
+
+    def login_needed(self, job: str) -> str:
+        """Return what a person has to do before this job can run, empty when nothing."""
+        return self.connections.login_obstacle(self.job(job))
 
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of a job goes on whose last run is waiting; None where it is not."""

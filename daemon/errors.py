@@ -9,6 +9,7 @@
     └── EndpointError          the other system's
         ├── UnavailableError   asking later may help: connection, 5xx, 429, time-outs                    exit 6
         ├── AuthError          credentials are refused; a person must look                               exit 1
+        │   └── LoginNeededError   a person has to log in, with `crudsd auth login`                  exit 1
         ├── TrustError         the system's certificate is not trusted; a person must look           exit 1
         ├── RefusedError       the system will never accept this request (4xx)
         ├── StaleError         the target record moved on (409, 412, 428); read again, the change may be made
@@ -125,6 +126,10 @@ class UnavailableError(EndpointError):
 
 class AuthError(EndpointError):
     """The credentials are refused, or no token could be had for a reason that waiting does not mend."""
+
+
+class LoginNeededError(AuthError):
+    """The session of a person is over, or was never made. Nothing but `crudsd auth login` helps."""
 
 
 class TrustError(EndpointError):

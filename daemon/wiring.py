@@ -4,7 +4,9 @@ import threading
 import time
 from functools import partial
 
+from cruds.exception import TokenStateError
 from cruds.oauth2.store import MemoryTokenStore, TokenStore
+from cruds.oauth2.token import login_needed
 
 from . import logs
 from .clock import Clock
@@ -15,7 +17,7 @@ from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
 from .endpoints.rotation import UNCHANGING, Look, file_stamp
 from .endpoints.surroundings import Surroundings
-from .errors import CrudsdError
+from .errors import ConfigError, CrudsdError, LoginNeededError
 from .runtime.worker import Endpoints
 from .sealing import lookup, open_vault
 from .settings import Settings
@@ -78,10 +80,44 @@ class Connections:
                     on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
                     watch=self._watch,
                     on_secret=self._tell_secret,
-                    warn=lambda name, message: self._log.warning("response.rule", connection=name, message=message),
+                    warn=self._warn,
                 )
                 self._exchanges[name] = connect(name, self._spec.connections[name], around)
             return self._exchanges[name]
+
+    def logged_in(self, job: Job) -> Job:
+        """Return the job. Raises LoginNeededError, before anybody is asked, if a person has to log in for it first."""
+        obstacle = self.login_obstacle(job)
+        if obstacle:
+            raise LoginNeededError(obstacle)
+        return job
+
+    def login_obstacle(self, job: Job) -> str:
+        """Return which connection of a job needs a login, why, and the cure; empty when none does."""
+        for name in dict.fromkeys((job.source.connection, job.target.connection)):
+            try:
+                reason = self.login_needed(name)
+            except ConfigError:  # such as a secret that is not there: the run itself says it, in its row
+                continue
+            if reason is not None:
+                return f"connection {name} needs a login: {reason}; run `crudsd auth login {name}`"
+        return ""
+
+    def login_needed(self, name: str) -> str | None:
+        """Return why a connection can do nothing before a person logs in; None when it can, or needs no person.
+
+        A read of the state database, and nothing more. Raises ConfigError for a secret that is not there.
+        """
+        auth = self._spec.connections[name].auth
+        if not isinstance(auth, OAuth2Auth) or not auth.is_personal:
+            return None
+        if self._vault is None:
+            return f"there is no key to keep one with; `crudsd key generate {self._settings.key_file}` makes one"
+        client_id = auth.client_id if isinstance(auth.client_id, str) else self._secret(auth.client_id).reveal()
+        try:
+            return login_needed(self._token_store(name, auth, client_id).load(name), self._clock())
+        except TokenStateError as error:
+            return str(error)
 
     def _secret(self, ref: SecretRef) -> Secret:
         settings = self._settings
@@ -101,6 +137,9 @@ class Connections:
             return lambda: (int(time.monotonic() / _VAULT_S), 0)
         return lambda: UNCHANGING
 
+    def _warn(self, connection: str, message: str) -> None:
+        self._log.warning("connection.warning", connection=connection, message=message)
+
     def _tell_secret(self, connection: str, event: str, message: str) -> None:
         log = self._log.info if event == "secret.reread" else self._log.warning
         log(event, connection=connection, message=message)
@@ -110,7 +149,13 @@ class Connections:
         if self._vault is None:
             return MemoryTokenStore()
         return SqlTokenStore(
-            self._database, self._vault, self._leases, clock=self._clock, issuer=auth.server, client_id=client_id
+            self._database,
+            self._vault,
+            self._leases,
+            clock=self._clock,
+            issuer=auth.server,
+            client_id=client_id,
+            drops_unreadable=not auth.is_personal,
         )
 
 

@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from tests.servers.faketime import Faketime
     from tests.servers.fiu import Fiu
     from tests.servers.kinto import Kinto
     from tests.servers.oidc import Oidc
@@ -149,6 +150,14 @@ def fiu() -> Iterator["Fiu"]:
     from tests.servers.fiu import Fiu
 
     yield from started(lambda: contextlib.nullcontext(Fiu()))
+
+
+@pytest.fixture(scope="session")
+def faketime() -> Iterator["Faketime"]:
+    """What sets the clock of a program; see tests/servers/faketime.py."""
+    from tests.servers.faketime import Faketime
+
+    yield from started(lambda: contextlib.nullcontext(Faketime()))
 
 
 def started(make: Callable[[], Any]) -> Iterator[Any]:

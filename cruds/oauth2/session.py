@@ -12,37 +12,29 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Protocol
 
-from cruds.exception import ClientStoppedError, OAuthAccessTokenError, OAuthErrorKind
+from cruds.exception import (
+    ClientStoppedError,
+    OAuthAccessTokenError,
+    OAuthErrorKind,
+    TokenNotSavedError,
+    TokenStateError,
+)
 from cruds.exception import ReauthorizationRequiredError as Reauthorize
 
 from .answer import Granted
-from .grants import Grant
 from .narrowing import Narrowed, narrowed
+from .patience import Patience
 from .registration import Registration
+from .renewal import Renewals, Renewed, Right, Server
 from .single_flight import SingleFlight
 from .store import TokenStore
-from .token import Live, TokenState
+from .token import Live, TokenState, login_needed
 
 _PAUSE_S = 5.0
 """After a failed renewal, how long a token that is still good is used before the next try."""
-
-
-class Server(Protocol):
-    """Who gives tokens. Safe to share between threads; each call bounds its own time."""
-
-    @property
-    def url(self) -> str:
-        """The server's address as it may be shown."""
-
-    def login(self) -> Granted:
-        """Make a new session without a person. Raises `OAuthAccessTokenError` or `ClientStoppedError`."""
-
-    def refresh(self, state: TokenState) -> Granted:
-        """Renew a session. Raises the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +48,15 @@ class Timing:
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
     stop: threading.Event
+    patience: float = 0.0
+    """How long a session that has had a token waits for a server that gives none for now."""
+    on_wait: Callable[[float, OAuthAccessTokenError], None] | None = None
+    """Told the seconds of each such wait before it begins, and why."""
+
+    @property
+    def lease(self) -> float:
+        """How long the right to renew lasts: a renewal is over in less than half of it."""
+        return 2 * self.timeout + 1.0
 
 
 class Session:
@@ -75,9 +76,21 @@ class Session:
         self._timing, self._on_narrowed = timing, on_narrowed
         self._clock, self._monotonic, self._stop = timing.clock, timing.monotonic, timing.stop
         self._flight = SingleFlight[str]()
+        self._renewals = Renewals(
+            registration,
+            server,
+            store,
+            profile,
+            default_expires_in=timing.default_expires_in,
+            clock=timing.clock,
+            monotonic=timing.monotonic,
+            stop=timing.stop,
+        )
+        self._patience = Patience(
+            timing.patience, server.url, monotonic=timing.monotonic, stop=timing.stop, on_wait=timing.on_wait
+        )
         self._live: Live | None = None
         self._state: TokenState | None = None
-        self._refused_refresh: str | None = None
 
     @property
     def state(self) -> TokenState | None:
@@ -100,7 +113,7 @@ class Session:
         live = self._live
         if live is not None and self._monotonic() < live.renew_at:
             return live.token
-        return self._flight.run(partial(self._obtain, None))
+        return self._flight.run(partial(self._wait_for_one, None))
 
     def is_valid(self) -> bool:
         """Return whether a token is at hand and has not expired. Reads the store, asks nobody else."""
@@ -111,46 +124,56 @@ class Session:
     def renew(self, rejected: str) -> str:
         """Return a token other than the rejected one; the same one if there is no other."""
         for _ in range(2):  # the first may have joined a renewal that began before the rejection was known
-            token = self._flight.run(partial(self._obtain, rejected))
+            token = self._flight.run(partial(self._wait_for_one, rejected))
             if token != rejected:
                 break
         return token
 
     def begin(self, granted: Granted) -> str:
         """Replace whatever session there is by one that a person has made, and return its token."""
+        answered = self._renewals.answered(granted, None, replaces=0)
+        new = answered.state
         with self._leased():
             for _ in range(10):
-                before = self._store.load(self._profile)
-                new = self._new_state(granted, None)
+                before = self._replaceable()
                 if self._store.save(self._profile, new, expected_version=0 if before is None else before.version):
-                    self._use(new, granted)
+                    self._use(answered)
                     return new.access_token
         raise OAuthAccessTokenError("the store does not take the new session", kind=OAuthErrorKind.TEMPORARY)
 
     def clear(self) -> None:
         """Forget the session, here and in the store."""
         self._store.clear(self._profile)
-        self._live = self._state = self._refused_refresh = None
+        self._live = self._state = None
+        self._renewals.forget()
 
     def end(self, give_back: Callable[[TokenState], None]) -> None:
         """Let `give_back` revoke the tokens of a session that is ours, then forget it. An error keeps it."""
         with self._leased():
             state = self._store.load(self._profile)
-            if state is not None and self._registration.owns(state):
+            if state is not None and not state.is_over and self._registration.owns(state):
                 give_back(state)
             self.clear()
 
     # ---- below: one thread at a time ----
 
+    def _wait_for_one(self, rejected: str | None) -> str:
+        """Return a token; wait for a server that is down, if we are in the middle of our work and not at its start."""
+        work = partial(self._obtain, rejected)
+        return work() if self._live is None else self._patience.run(work)
+
     def _obtain(self, rejected: str | None) -> str:
         """Return a token other than the rejected one: from this process, from the store, or renewed."""
-        give_up = self._monotonic() + self._timing.timeout
+        # A holder that is paused may be waited for to the end of its lease, and the next one to the end of its work.
+        give_up = self._monotonic() + self._timing.lease + self._timing.timeout
         while True:
-            if self._is_fresh(rejected) or self._adopt(self._store.load(self._profile), rejected):
+            if self._is_fresh(rejected) or self._adopt_kept(rejected):
                 return self._current()
+            began = self._monotonic()
             # A renewal must be over well before its lease is: the next holder would use up the same refresh token.
             with self._lease() as is_ours:
-                if is_ours and self._renew_under_lease(rejected):
+                right = Right(began + self._timing.timeout, began + self._timing.lease)
+                if is_ours and self._renew_under_lease(rejected, right):
                     return self._current()
             if self._is_alive(rejected):
                 return self._current()
@@ -161,75 +184,49 @@ class Session:
                 )
             self._pause()
 
-    def _renew_under_lease(self, rejected: str | None) -> bool:
+    def _renew_under_lease(self, rejected: str | None, right: Right) -> bool:
         """Ask for a token and save it; False if somebody else saved one meanwhile."""
         state = self._store.load(self._profile)
         if self._adopt(state, rejected):
             return True
-        known = state if state is not None and self._registration.owns(state) else None
         try:
-            granted = self._ask(known)
-        except OAuthAccessTokenError as error:
-            if error.kind is not OAuthErrorKind.TEMPORARY or not self._is_alive(rejected):
+            renewed = self._renewals.carry_out(state, right)
+        except (OAuthAccessTokenError, TokenNotSavedError) as error:
+            is_passing = isinstance(error, TokenNotSavedError) or error.kind is OAuthErrorKind.TEMPORARY
+            if not is_passing or not self._is_alive(rejected):
                 raise
             self._live = self._live and self._live.postponed(self._monotonic() + _PAUSE_S)
             return True
-        if granted is None:
-            return False
-        new = self._new_state(granted, known if granted.grant == Grant.REFRESH_TOKEN else None)
-        if not self._store.save(self._profile, new, expected_version=0 if state is None else state.version):
-            return False
-        self._use(new, granted)
-        return True
+        if renewed is not None:
+            self._use(renewed)
+        return renewed is not None
 
-    def _ask(self, state: TokenState | None) -> Granted | None:
-        """Renew a session, or make one if that is ours to make; None if the store has moved on meanwhile."""
-        if state is not None and state.refresh_token and state.refresh_token != self._refused_refresh:
-            try:
-                return self._server.refresh(state)
-            except OAuthAccessTokenError as error:
-                if error.kind is not OAuthErrorKind.REAUTHORIZE:
-                    raise
-                now_kept = self._store.load(self._profile)
-                if now_kept is None or now_kept.version != state.version:
-                    return None
-                self._refused_refresh = state.refresh_token
-                if self._registration.is_interactive:
-                    raise Reauthorize(
-                        "the session is over: log in again", error=error.error, status=error.status
-                    ) from error
-        if self._registration.is_interactive:
-            raise Reauthorize("there is no session that could be renewed: log in first")
-        return self._server.login()
+    def _replaceable(self) -> TokenState | None:
+        """Return what a login replaces. What cannot be opened is cleared: whoever logs in has no use for it."""
+        try:
+            return self._store.load(self._profile)
+        except TokenStateError:
+            self._store.clear(self._profile)
+            return None
 
-    def _new_state(self, granted: Granted, before: TokenState | None) -> TokenState:
-        """Return the state after a grant; `before` is the session that was renewed, None for a new one."""
-        answer, client = granted.answer, self._registration
-        life = answer.expires_in if answer.expires_in is not None else self._timing.default_expires_in
-        return TokenState(
-            access_token=answer.access_token,
-            refresh_token=answer.refresh_token or (before.refresh_token if before else None),
-            token_type=answer.token_type,
-            expires_at=None if life is None else granted.asked_at + timedelta(seconds=life),
-            obtained_at=granted.asked_at,
-            scope=answer.scope or (before.scope if before else None),
-            grant=before.grant if before else str(granted.grant),
-            authorization_details=answer.authorization_details or (before.authorization_details if before else None),
-            issuer=client.issuer,
-            client_id=client.client_id,
-            subject=client.principal,
-        )
-
-    def _use(self, new: TokenState, granted: Granted) -> None:
-        self._live = Live.granted(new, now=self._monotonic(), took_s=granted.took_s)
-        self._state = new
+    def _use(self, renewed: Renewed) -> None:
+        self._live = Live.granted(renewed.state, now=renewed.answered_at, took_s=renewed.granted.took_s)
+        self._state = renewed.state
         less = self.narrowed
         if less and self._on_narrowed is not None:
             self._on_narrowed(less)
 
+    def _adopt_kept(self, rejected: str | None) -> bool:
+        """Take over what the store has now. Raises `ReauthorizationRequiredError` if that says that it is over."""
+        state = self._store.load(self._profile)
+        is_over = state is not None and state.is_over and self._registration.owns(state)
+        if is_over and self._registration.is_interactive:
+            raise Reauthorize(f"{login_needed(state, self._clock())}; log in again")
+        return self._adopt(state, rejected)
+
     def _adopt(self, state: TokenState | None, rejected: str | None) -> bool:
         """Take over what the store has, if it is ours and lives; True if it need not be renewed yet."""
-        if state is None or state.access_token == rejected or not self._registration.owns(state):
+        if state is None or state.is_over or state.access_token == rejected or not self._registration.owns(state):
             return False
         if self._live is None or self._live.token != state.access_token:
             found = Live.found(state, now=self._monotonic(), wall=self._clock())
@@ -250,7 +247,7 @@ class Session:
             self._pause()
 
     def _lease(self) -> AbstractContextManager[bool]:
-        return self._store.lease(self._profile, seconds=2 * self._timing.timeout + _PAUSE_S)
+        return self._store.lease(self._profile, seconds=self._timing.lease)
 
     def _pause(self) -> None:
         if self._stop.wait(random.uniform(0.02, 0.08)):  # noqa: S311  spreads the waiting, hides nothing

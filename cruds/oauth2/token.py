@@ -37,11 +37,25 @@ class TokenState:
     """To whom it was given; None as above."""
     subject: str | None = None
     """The user name of a password session, the subject of a jwt-bearer one; None: it was not named."""
+    began_at: datetime | None = None
+    """Aware, UTC: when the session was made; renewals do not change it. None: a state of before this was kept."""
+    renewing_since: datetime | None = None
+    """Aware, UTC: a renewal began then whose outcome was not saved. It is under way, or it was cut off. Only of
+    sessions that a person made."""
+    over_since: datetime | None = None
+    """Aware, UTC: since when only a login helps; such a state holds no tokens. None: the session is not over."""
+    over_because: str = ""
+    """Why, for people; empty if it is not over."""
 
     @property
     def life(self) -> float | None:
         """The seconds it was good when it was obtained; None if unknown."""
         return None if self.expires_at is None else (self.expires_at - self.obtained_at).total_seconds()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server has said that the session cannot be renewed any more."""
+        return self.over_since is not None
 
     def life_left(self, now: datetime) -> float | None:
         """Return the seconds this token is still good, by a wall clock that may have been set; None if unknown.
@@ -54,6 +68,28 @@ class TokenState:
         if self.obtained_at - now > _CLOCKS_APART:
             return 0.0
         return min(self.expires_at - now, self.expires_at - self.obtained_at).total_seconds()
+
+
+def login_needed(state: TokenState | None, now: datetime) -> str | None:
+    """Return why a session that a person makes needs a login, for people; None: it can be used, or renewed.
+
+    Asks nobody: a session that the server has ended meanwhile is not known to be over until it is used.
+    """
+    if state is None:
+        return "nobody has logged in yet"
+    if state.over_since is not None:
+        return f"the session is over since {shown_moment(state.over_since)}: {state.over_because}"
+    left = state.life_left(now)
+    if state.refresh_token is None and left is not None and left <= 0:
+        return (
+            f"the session ended with its token at {shown_moment(state.expires_at or now)}; no refresh token was given"
+        )
+    return None
+
+
+def shown_moment(moment: datetime) -> str:
+    """Return a moment as messages tell it."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

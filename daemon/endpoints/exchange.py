@@ -21,6 +21,7 @@ from daemon.errors import (
     EndpointError,
     FatalError,
     GoneError,
+    LoginNeededError,
     MalformedError,
     RefusedError,
     SkippedError,
@@ -257,10 +258,8 @@ class Exchange:
             case http.TLSError():
                 cure = "check the certificate, or name its authority in tls.ca_file"
                 return TrustError(f"{said}; {cure}")
-            case http.OAuthAccessTokenError(kind=http.OAuthErrorKind.TEMPORARY):
-                return UnavailableError(said, retry_after_s=_believed(error.retry_after))
             case http.OAuthAccessTokenError() | http.TokenStateError():
-                return AuthError(said)
+                return _without_token(said, error, f"run `crudsd auth login {self.name}`")
             case http.AnswerLostError() | http.DeadlineError() | http.GateClosedError() if lost:
                 return UnknownError(f"{said}; it may have been carried out")
             case http.AnswerLostError() | http.DeadlineError() | http.ConnectError() | http.GateClosedError():
@@ -269,6 +268,16 @@ class Exchange:
                 return MalformedError(said)
             case _:
                 return RefusedError(said)
+
+
+def _without_token(said: str, error: http.OAuthAccessTokenError | http.TokenStateError, cure: str) -> EndpointError:
+    match error:
+        case http.OAuthAccessTokenError(kind=http.OAuthErrorKind.TEMPORARY):
+            return UnavailableError(said, retry_after_s=_believed(error.retry_after))
+        case http.ReauthorizationRequiredError():
+            return LoginNeededError(f"{said}; {cure}")
+        case _:
+            return AuthError(said)
 
 
 def _believed(wait_s: float | None) -> float | None:

@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from cruds import AuthABC
+from cruds.address import bare
 from cruds.auth import OAuth2
+from cruds.events import EventKind, RequestEvent
 from cruds.exception import CrudsError, OAuthAccessTokenError, OAuthErrorKind
 from cruds.oauth2.store import TokenStore
 from daemon.errors import ConfigError
@@ -154,6 +156,10 @@ def _session(
     stores: dict[str, TokenStore] = {}
     options = {**_options(connection, auth), "profile": name, "stop": EndOfWaits(around.stop)}
     options |= tls_options(connection, around.folder)
+    options |= {
+        "patience": connection.timeout.total.total_seconds(),
+        "on_wait": partial(_tell_wait, name, auth, around),
+    }
 
     def build(values: Mapping[str, str]) -> OAuth2:
         client_id, client_secret = values["client_id"], values.get("client_secret")
@@ -177,6 +183,11 @@ def _session(
             )
 
     return build
+
+
+def _tell_wait(name: str, auth: OAuth2Auth, around: Surroundings, wait_s: float, error: OAuthAccessTokenError) -> None:
+    around.on_event(name, RequestEvent(EventKind.RETRY, "POST", bare(auth.server), error.status, 1, wait_s))
+    around.warn(name, f"no token for now, asked again in {wait_s:.0f} s: {error}")
 
 
 _QUIETLY = threading.Lock()

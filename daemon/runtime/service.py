@@ -2,7 +2,8 @@
 
 APScheduler computes when and wakes us up; the state database decides whether: a fire is one row, unique by job and
 fire time, and whoever writes it runs it. One run per job at a time; a fire that meets a running job, or one whose
-system asked to be left alone, is recorded as skipped, with its reason. When that time is over, the work goes on.
+system asked to be left alone or needs a login, is recorded as skipped, with its reason. When that is over, the work
+goes on.
 """
 
 import threading
@@ -42,6 +43,9 @@ class Work(Protocol):
 
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of a job goes on whose last run is waiting; None where it is not."""
+
+    def login_needed(self, job: str) -> str:
+        """Return what a person has to do before this job can run, empty when nothing. Cheap; asks no system."""
 
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs, whose work is to be taken up now."""
@@ -92,6 +96,8 @@ class Service:
         self._busy: dict[str, Future[None]] = {}
         self._again: dict[str, threading.Timer] = {}
         """Fires that the database could not take, by job."""
+        self._paused: dict[str, str] = {}
+        """Why a job is paused until somebody logs in, as it was told: not again with each fire."""
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="run")
         # The scheduler itself runs in UTC: a clock change then never lengthens its sleep.
@@ -124,11 +130,12 @@ class Service:
             self._scheduler.add_job(_nothing, trigger, id=job, args=(job,), coalesce=True, max_instances=1_000)
 
     def _look(self) -> None:
-        """Take up the work of the jobs whose system asked for a wait that is over now."""
+        """Take up the work of the jobs whose system asked for a wait that is over now, or somebody logged in to."""
         for job in self._schedules:
             try:
+                self._look_for_login(job)
                 until = self._work.waits_until(job)
-            except StateError as error:
+            except CrudsdError as error:
                 self._log.error("look.failed", job=job, error=str(error))
                 return
             with self._lock:
@@ -136,6 +143,12 @@ class Service:
             if until is not None and is_due:
                 # The moment is the fire time, so it is taken up once, however often and by whomever it is seen.
                 self._start(job, fire_time=until, trigger="resume")
+
+    def _look_for_login(self, job: str) -> None:
+        """Make up for the fires that were skipped for want of a login, once there is one."""
+        if job in self._paused and not self._work.login_needed(job):
+            self._log.info("job.unpaused", job=job)
+            self._start(job, fire_time=self._clock(), trigger="resume")
 
     def _fired(self, job: str, woken_for: datetime) -> None:
         """Take a wake-up: on the scheduler's thread, so do no more than write the row.
@@ -175,10 +188,17 @@ class Service:
         with self._lock:
             if self._stop.is_set():
                 return
-            reason = self._obstacle(job)
+            login = self._work.login_needed(job)
+            reason = self._obstacle(job) or login
             if reason:
                 self._work.skip(job, fire_time=fire_time, trigger=trigger, reason=reason)
-                self._log.warning("run.skipped", job=job, reason=reason)
+                tell = self._log.debug if self._paused.get(job) == reason else self._log.warning
+                tell("run.skipped", job=job, reason=reason)
+            if login:
+                self._paused[job] = login
+            else:
+                self._paused.pop(job, None)
+            if reason:
                 return
             run = self._work.fire(job, fire_time=fire_time, trigger=trigger)
             if run is not None:

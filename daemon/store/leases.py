@@ -2,9 +2,14 @@
 
 The fence decides, not the clock: every taking raises it, and whoever writes checks in the same transaction that the
 fence is still his own. So a process that slept through the end of its lease can commit nothing once it is taken.
+
+What cannot be fenced, such as a token request under way, needs the end of a lease to be true. Between processes of one
+machine it is counted by the clock that nobody sets; between machines by the time of day.
 """
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -39,6 +44,8 @@ class Lease:
     ttl_s: float
     before: datetime | None = None
     """Until when the holder before may have been at work; None when there was none, or this lease was renewed."""
+    monotonic: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
+    """The clock that nobody sets, in seconds, by which its end is counted once more when it is renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +56,16 @@ class _Held:
     fence: int
     acquired_at: datetime
     until: datetime
+    until_ticks: int | None
+    """None: taken by a release that did not keep it."""
 
-    def is_free(self, now: datetime, me: Owner) -> bool:
+    def is_free(self, now: datetime, ticks: int, me: Owner) -> bool:
         """Whether another may take it: released, run out, or its holder is gone."""
-        return not self.owner.nonce or self.until <= now or self.owner.is_surely_dead(me)
+        if not self.owner.nonce or self.owner.is_surely_dead(me):
+            return True
+        if self.until_ticks is not None and self.owner.machine and self.owner.machine == me.machine:
+            return self.until_ticks <= ticks
+        return self.until <= now
 
     def __str__(self) -> str:
         return (
@@ -64,10 +77,13 @@ class _Held:
 class Leases:
     """Takes, renews and gives back leases for one owner. Safe to share between threads."""
 
-    def __init__(self, database: Database, clock: Clock, owner: Owner) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, owner: Owner, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = database
         self._clock = clock
         self._owner = owner
+        self._monotonic = monotonic
 
     def acquire(self, name: str, *, ttl_s: float = TTL_S) -> Lease:
         """Take a lease that is free. Raises LockedError, which names the holder, when it is not; does not wait."""
@@ -76,24 +92,27 @@ class Leases:
             held = _find(connection, name, for_update=True)
             now = self._clock()  # after the lock, which may have been waited for
             until = now + timedelta(seconds=ttl_s)
-            if held is not None and not held.is_free(now, me):
+            ticks = _ticks(self._monotonic())
+            if held is not None and not held.is_free(now, ticks, me):
                 raise LockedError(f"{name}: held by {held}", owner=str(held))
             fence = 1 if held is None else held.fence + 1
             taken = execute(
                 connection,
-                "INSERT INTO leases (name, owner, fence, acquired_at, until, host, machine, pid, started) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, "
+                "INSERT INTO leases (name, owner, fence, acquired_at, until, host, machine, pid, started, until_ticks) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, "
                 "fence = excluded.fence, acquired_at = excluded.acquired_at, until = excluded.until, "
-                "host = excluded.host, machine = excluded.machine, pid = excluded.pid, started = excluded.started "
+                "host = excluded.host, machine = excluded.machine, pid = excluded.pid, started = excluded.started, "
+                "until_ticks = excluded.until_ticks "
                 "WHERE leases.fence < excluded.fence",
                 (
                     *(name, me.nonce, fence, moment_text(now), moment_text(until)),
-                    *(me.host, me.machine, me.pid, me.started),
+                    *(me.host, me.machine, me.pid, me.started, ticks + _ticks(ttl_s)),
                 ),
             ).rowcount
             if taken != 1:  # two servers met on a new name; SQLite's write lock keeps that from happening
                 raise LockedError(f"{name}: taken by another process in this moment", owner="another process")
-        return Lease(name, fence, me.nonce, until, ttl_s, before=min(held.until, now) if held else None)
+        before = min(held.until, now) if held else None
+        return Lease(name, fence, me.nonce, until, ttl_s, before=before, monotonic=self._monotonic)
 
     def renew(self, lease: Lease) -> Lease:
         """Return the lease with a new life. Raises LeaseLostError when somebody else took it meanwhile."""
@@ -121,7 +140,7 @@ class Leases:
             held = _find(connection, name, for_update=False)
         if held is None or held.owner.nonce != owner or held.fence != fence:
             return False
-        return not held.is_free(self._clock(), self._owner)
+        return not held.is_free(self._clock(), _ticks(self._monotonic()), self._owner)
 
 
 def hold(connection: Connection, lease: Lease, now: datetime) -> Lease:
@@ -131,14 +150,15 @@ def hold(connection: Connection, lease: Lease, now: datetime) -> Lease:
     taking the lease before we commit, and what is sent after the commit starts with a whole life.
     """
     until = now + timedelta(seconds=lease.ttl_s)
+    until_ticks = _ticks(lease.monotonic() + lease.ttl_s)
     kept = execute(
         connection,
-        "UPDATE leases SET until = ? WHERE name = ? AND fence = ? AND owner = ?",
-        (moment_text(until), lease.name, lease.fence, lease.owner),
+        "UPDATE leases SET until = ?, until_ticks = ? WHERE name = ? AND fence = ? AND owner = ?",
+        (moment_text(until), until_ticks, lease.name, lease.fence, lease.owner),
     ).rowcount
     if kept != 1:
         raise LeaseLostError(f"{lease.name}: another process took over; nothing was committed")
-    return Lease(lease.name, lease.fence, lease.owner, until, lease.ttl_s)
+    return replace(lease, until=until, before=None)
 
 
 def wait_for_turn(connection: Connection, job: str) -> None:
@@ -151,7 +171,11 @@ def wait_for_turn(connection: Connection, job: str) -> None:
         execute(connection, "SELECT fence FROM leases WHERE name = ? FOR UPDATE", (job_lease(job),))
 
 
-_FIND = "SELECT host, machine, pid, started, owner, fence, acquired_at, until FROM leases WHERE name = ?"
+def _ticks(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+_FIND = "SELECT host, machine, pid, started, owner, fence, acquired_at, until, until_ticks FROM leases WHERE name = ?"
 
 
 def _find(connection: Connection, name: str, *, for_update: bool) -> _Held | None:
@@ -159,10 +183,11 @@ def _find(connection: Connection, name: str, *, for_update: bool) -> _Held | Non
     row = execute(connection, _FIND + lock, (name,)).first()
     if row is None:
         return None
-    host, machine, pid, started, nonce, fence, acquired_at, until = row
+    host, machine, pid, started, nonce, fence, acquired_at, until, until_ticks = row
     return _Held(
         Owner(host, machine, pid, started, nonce),
         fence,
         datetime.fromisoformat(acquired_at),
         datetime.fromisoformat(until),
+        until_ticks,
     )

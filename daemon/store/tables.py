@@ -194,6 +194,7 @@ leases = Table(
     Column("machine", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("started", Text, nullable=False),
+    Column("until_ticks", BigInteger),  # the end once more, in ms of the machine's monotonic clock, which nobody sets
     PrimaryKeyConstraint("name"),
 )
 

@@ -34,10 +34,22 @@ class Sealer(Protocol):
 
 
 class SqlTokenStore:
-    """The library's port `TokenStore`, for the profiles of one client at one issuer. Threads may share it."""
+    """The library's port `TokenStore`, for the profiles of one client at one issuer. Threads may share it.
+
+    `drops_unreadable`: a state that cannot be opened is deleted, since another one costs nobody anything: for grants
+    that need no person.
+    """
 
     def __init__(
-        self, database: Database, sealer: Sealer, leases: Leases, *, clock: Clock, issuer: str, client_id: str
+        self,
+        database: Database,
+        sealer: Sealer,
+        leases: Leases,
+        *,
+        clock: Clock,
+        issuer: str,
+        client_id: str,
+        drops_unreadable: bool = False,
     ) -> None:
         self._database = database
         self._sealer = sealer
@@ -45,6 +57,7 @@ class SqlTokenStore:
         self._clock = clock
         self._issuer = issuer
         self._client_id = client_id
+        self._drops_unreadable = drops_unreadable
 
     def load(self, profile: str) -> TokenState | None:
         """Return what was last saved, or None. Raises TokenStateError when it cannot be opened."""
@@ -54,17 +67,30 @@ class SqlTokenStore:
             return None
         version, sealed = row
         try:
-            plain = self._sealer.open(bytes(sealed), purpose=TOKEN_PURPOSE, context=self._context(profile, version))
+            return self._opened(profile, version, bytes(sealed))
+        except TokenStateError:
+            if not self._drops_unreadable:
+                raise
+            self._drop(profile, version)
+            return None
+
+    def _opened(self, profile: str, version: int, sealed: bytes) -> TokenState:
+        try:
+            plain = self._sealer.open(sealed, purpose=TOKEN_PURPOSE, context=self._context(profile, version))
             state = msgspec.json.decode(plain, type=TokenState)
         except (CrudsdError, msgspec.MsgspecError) as error:
             # Not the decoder's own words: they may quote what it read.
             reason = str(error) if isinstance(error, CrudsdError) else "it is not a token state of this version"
             raise TokenStateError(
                 f"the stored token of {profile} cannot be opened: {reason}. Put back the key that sealed it, and the "
-                "connection's token address and client_id as they were; if they are meant to be others, delete this "
-                "profile's row in the table tokens and log in again"
+                "connection's token address and client_id as they were; if they are meant to be others, log in again"
             ) from error
         return replace(state, version=version)
+
+    def _drop(self, profile: str, version: int) -> None:
+        """Delete a state, unless another one is there by now."""
+        with self._database.write() as connection:
+            execute(connection, "DELETE FROM tokens WHERE profile = ? AND version = ?", (profile, version))
 
     def save(self, profile: str, state: TokenState, *, expected_version: int) -> bool:
         """Replace the state if its version is still the expected one, durably, and say whether it was."""

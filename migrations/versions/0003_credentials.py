@@ -1,4 +1,4 @@
-"""Secrets that people keep in the state database, sealed.
+"""Secrets that people keep in the state database, sealed; leases that a clock which is set does not end.
 
 Revision 0003, after 0002.
 """
@@ -21,3 +21,4 @@ def upgrade() -> None:
         sa.Column("saved_at", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_secrets"),
     )
+    op.add_column("leases", sa.Column("until_ticks", sa.BigInteger(), nullable=True))

@@ -21,6 +21,10 @@ STATE = TokenState(
     issuer="https://login.example",
     client_id="id",
     subject="ada",
+    began_at=datetime(2026, 2, 1, 8, 30, tzinfo=UTC),
+    renewing_since=datetime(2026, 3, 1, 12, 59, 59, 123456, tzinfo=UTC),
+    over_since=datetime(2026, 3, 1, 13, 0, 1, tzinfo=UTC),
+    over_because="the token endpoint answered with status code 400 and invalid_grant",
 )
 UNSAID = TokenState("access-1", None, "Bearer", None, OBTAINED, None, "client_credentials")
 

@@ -154,7 +154,7 @@ def watch(order: Order) -> None:
         _always(app, "open_database", busy_timeout_s=order.busy_s)
     for owner, names in stores():
         for name in names:
-            setattr(owner, name, _watched(steps, f"{owner.__name__}.{name}", getattr(owner, name)))
+            setattr(owner, name, watched(steps, f"{owner.__name__}.{name}", getattr(owner, name)))
     # By its name, as from outside: the worker looks it up in the module each time.
     vars(engine)["run"] = _watched_run(steps, order, engine.run)
 
@@ -170,7 +170,7 @@ def _always(owner: Any, name: str, **more: float) -> None:
     setattr(owner, name, call)
 
 
-def _watched(steps: Steps, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def watched(steps: Steps, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(*arguments: Any, **more: Any) -> Any:
         return steps.call(what, function, *arguments, **more)

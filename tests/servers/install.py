@@ -1,4 +1,4 @@
-"""Install the real servers that the integration tests talk to, and libfiu, into `.servers/` at the project's root.
+"""Install the real servers that the tests talk to, libfiu and libfaketime, into `.servers/` at the project's root.
 
 Run by `make servers`. Repeating it costs nothing: each part leaves a stamp with the digest of what it was
 made from. Where there is no Node.js, or one that is too old, it comes from a wheel. Where that fails, it is said
@@ -21,8 +21,12 @@ INSTALLED = ROOT / ".servers"
 VENV = INSTALLED / "venv"
 OIDC = INSTALLED / "oidc"
 FIU = INSTALLED / "fiu"
-FIU_PACKAGES = ("fiu-utils", "libfiu0")
-"""Debian's; a few kilobytes that are unpacked and not installed, so that no root is needed."""
+FAKETIME = INSTALLED / "faketime"
+PRELOADED = {
+    FIU: (("fiu-utils", "libfiu0"), "a failing disk"),
+    FAKETIME: (("libfaketime",), "a clock that is set"),
+}
+"""Debian's, and the tests that need them; some kilobytes that are unpacked and not installed, so no root is needed."""
 POSTGRES = INSTALLED / "postgres"
 POSTGRES_PACKAGE = "postgresql"
 POSTGRES_NOT_NEEDED = (
@@ -49,7 +53,8 @@ def main() -> int:
     """Install what is missing; 0 unless an installer of what must work everywhere failed."""
     INSTALLED.mkdir(exist_ok=True)
     install_python_servers()
-    install_fiu()
+    for folder, (packages, tests) in PRELOADED.items():
+        install_preloaded(folder, packages, tests)
     install_postgres()
     if find_node() is None:
         install_node()
@@ -66,22 +71,22 @@ def install_python_servers() -> None:
     install_venv(VENV, REQUIREMENTS, "Kinto and PocketBase")
 
 
-def install_fiu() -> None:
-    """libfiu, which lets system calls fail, from the distribution's own packages."""
-    digest = digest_of([], " ".join(FIU_PACKAGES))
-    if is_stamped(FIU, digest):
+def install_preloaded(folder: Path, packages: tuple[str, ...], tests: str) -> None:
+    """Libraries that change what a program is told by the system, from the distribution's own packages."""
+    digest = digest_of([], " ".join(packages))
+    if is_stamped(folder, digest):
         return
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        say("there is no apt-get with dpkg-deb: tests of a failing disk will skip")
+        say(f"there is no apt-get with dpkg-deb: tests of {tests} will skip")
         return
-    say("unpacking fiu-utils")
+    say(f"unpacking {packages[0]}")
     try:
-        unpack(FIU, FIU_PACKAGES)
+        unpack(folder, packages)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        say(f"fiu-utils could not be unpacked, tests of a failing disk will skip: {error}")
-        shutil.rmtree(FIU, ignore_errors=True)
+        say(f"{packages[0]} could not be unpacked, tests of {tests} will skip: {error}")
+        shutil.rmtree(folder, ignore_errors=True)
         return
-    stamp(FIU, digest)
+    stamp(folder, digest)
 
 
 def install_postgres() -> None:

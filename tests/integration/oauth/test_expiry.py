@@ -23,6 +23,8 @@ def read_on(world: World, auth: OAuth2, seconds: float) -> int:
     return count
 
 
+@pytest.mark.edge(47)
+@pytest.mark.suffering(14)
 def test_a_loop_of_reads_crosses_the_end_of_a_token_and_none_of_them_fails(world: World) -> None:
     count = read_on(world, world.auth("cc-5s"), CROSSING_S)
 
@@ -82,6 +84,7 @@ def test_once_the_token_is_over_a_renewal_that_fails_is_an_error(world: World) -
     assert world.reads(auth)
 
 
+@pytest.mark.edge(47)
 def test_a_token_that_says_it_lives_longer_than_it_does_is_renewed_when_it_is_refused(world: World) -> None:
     auth = world.auth("cc-5s")
     world.proxy.next("/token", members(expires_in=3600))

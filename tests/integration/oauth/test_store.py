@@ -9,15 +9,22 @@ from typing import Any
 import pytest
 
 from cruds import OAuth2
-from cruds.exception import OAuthAccessTokenError, OAuthErrorKind, ReauthorizationRequiredError, TokenStateError
+from cruds.exception import (
+    OAuthAccessTokenError,
+    OAuthErrorKind,
+    ReauthorizationRequiredError,
+    TokenNotSavedError,
+    TokenStateError,
+)
 from cruds.oauth2.store import MemoryTokenStore, TokenState
 from tests.integration.oauth.process import sealed_store
-from tests.integration.oauth.world import World
+from tests.integration.oauth.world import World, log_in_to
 from tests.servers.exchange import Answer
-from tests.servers.rewriting_proxy import Forward, error
+from tests.servers.rewriting_proxy import Forward, error, lost, status
 
 pytestmark = pytest.mark.servers
 
+LONG_AGO = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CLIENTS = pytest.mark.parametrize("client_id", ["cc-basic", "person"])
 
 
@@ -63,7 +70,7 @@ def test_after_a_restart_with_a_wrong_secret_the_session_waits_for_the_right_one
         world.reads(again(world, "person", client_secret="wrong"))
 
     assert caught.value.kind is OAuthErrorKind.CONFIGURATION
-    assert world.kept() == kept
+    assert replace(world.kept(), version=kept.version) == kept
     assert world.reads(again(world, "person"))
 
 
@@ -119,20 +126,45 @@ def watched() -> Watched:
     return Watched()
 
 
-@CLIENTS
-def test_a_new_token_that_could_not_be_saved_is_never_used(world: World, watched: Watched, client_id: str) -> None:
-    auth = session(world, client_id, store=watched)
+def test_a_new_token_that_could_not_be_saved_is_never_used(world: World, watched: Watched) -> None:
+    auth = session(world, "cc-basic", store=watched)
     world.oidc.evict(auth.access_token())
     watched.before = full
 
-    with pytest.raises(TokenStateError):
-        world.reads(auth)
-    # The refresh token is used up and its successor lost: for a person the session is over.
-    with pytest.raises(TokenStateError if client_id == "cc-basic" else ReauthorizationRequiredError):
-        world.reads(auth)
+    for _ in range(2):
+        with pytest.raises(TokenStateError, match="no space left"):
+            world.reads(auth)
 
     assert world.gate.journal.by_status() == {401: 2}
     assert world.api.journal == []
+
+
+def test_a_persons_new_token_is_saved_as_soon_as_the_store_works_again_and_not_used_before(
+    world: World, watched: Watched
+) -> None:
+    auth = session(world, "person", store=watched, stop=world.hurried)
+    world.oidc.evict(auth.access_token())
+    saves: list[int] = []
+
+    def fills_up() -> None:
+        saves.append(1)
+        if len(saves) > 1:  # the first says that a renewal begins
+            full()
+
+    watched.before = fills_up
+    for tries in (15, 1):  # as long as the lease lasts; then once, whenever the session is to be used
+        before = len(saves)
+        with pytest.raises(TokenNotSavedError, match=r"no space left on the device\. They are not used, and stay"):
+            world.reads(auth)
+        assert len(saves) - before in {tries, tries + 1}
+    assert world.gate.journal.by_status() == {401: 2}
+    assert len(world.token_requests("refresh_token")) == 1
+
+    watched.before = bool
+
+    assert world.reads(auth)
+    assert len(world.token_requests("refresh_token")) == 1
+    assert world.reads(again(world, "person", store=watched))
 
 
 def test_a_token_is_not_in_use_before_the_store_has_it(world: World, watched: Watched) -> None:
@@ -165,6 +197,7 @@ def test_a_login_that_could_not_be_saved_is_no_login(world: World, watched: Watc
     assert watched.load("") is None
 
 
+@pytest.mark.edge(48)
 @pytest.mark.parametrize("is_beaten", [True, False], ids=["beaten", "alone"])
 def test_a_refused_refresh_token_is_looked_up_again_before_the_person_is_asked(world: World, is_beaten: bool) -> None:
     auth = session(world, "person")
@@ -174,7 +207,7 @@ def test_a_refused_refresh_token_is_looked_up_again_before_the_person_is_asked(w
         if is_beaten:  # another process has used the token and saved its successor, and this one comes too late
             new = world.oidc.refresh(world.refresh_token(), "person").json()
             successor = replace(before, access_token=new["access_token"], refresh_token=new["refresh_token"])
-            assert world.store.save("", successor, expected_version=before.version)
+            assert world.store.save("", successor, expected_version=world.kept().version)
         return error("invalid_grant")(forward) or pytest.fail("no answer")
 
     world.proxy.next("/token", refuse)
@@ -186,7 +219,118 @@ def test_a_refused_refresh_token_is_looked_up_again_before_the_person_is_asked(w
         with pytest.raises(ReauthorizationRequiredError):
             world.reads(auth)
     assert len(world.token_requests("refresh_token")) == 1
-    assert world.kept().version == before.version + is_beaten
+    assert world.kept().is_over is not is_beaten
+
+
+@pytest.mark.edge(48)
+def test_a_session_that_is_over_is_over_for_every_process_and_every_restart_until_somebody_logs_in(
+    world: World,
+) -> None:
+    auth = session(world, "person")
+    before = world.kept()
+    world.end_family()
+    with pytest.raises(ReauthorizationRequiredError, match="invalid_grant"):
+        world.reads(auth)
+
+    over = world.kept()
+    assert (over.access_token, over.refresh_token, over.scope) == ("", None, before.scope)
+    assert (over.began_at, over.obtained_at) == (before.began_at, before.obtained_at)
+    assert over.over_since is not None
+    said = rf"over since {over.over_since:%Y-%m-%d %H:%M:%S} UTC: the token endpoint answered .*; log in again"
+    for other in (auth, again(world, "person"), again(world, "person")):
+        with pytest.raises(ReauthorizationRequiredError, match=said):
+            world.reads(other)
+    assert not again(world, "person").is_valid()
+    assert len(world.token_requests("refresh_token")) == 1
+
+    fresh = again(world, "person")
+    log_in_to(fresh)
+
+    assert world.reads(auth)
+    assert not world.kept().is_over
+
+
+def test_a_session_that_is_over_can_be_given_up(world: World) -> None:
+    auth = session(world, "person", revocation_url=f"{world.proxy.url}/token/revocation")
+    world.end_family()
+    with pytest.raises(ReauthorizationRequiredError):
+        world.reads(auth)
+
+    auth.revoke()
+
+    assert world.proxy.asked("/token/revocation") == []
+    assert world.store.load("") is None
+
+
+def test_a_renewal_that_was_cut_off_is_tried_once_with_the_old_refresh_token(world: World) -> None:
+    """As a server with a grace time takes it: the request never arrived, or the answer may be asked for again."""
+    auth = session(world, "person")
+    world.store.save("", replace(world.kept(), renewing_since=LONG_AGO), expected_version=world.kept().version)
+    world.oidc.evict(auth.access_token())
+
+    assert world.reads(again(world, "person"))
+
+    assert world.kept().renewing_since is None
+    assert len(world.token_requests("refresh_token")) == 1
+
+
+def test_a_renewal_that_was_cut_off_after_its_answer_is_named_as_the_cause_of_the_login(world: World) -> None:
+    session(world, "person")
+    world.oidc.refresh(world.refresh_token(), "person").expect(200)
+    world.store.save(
+        "",
+        replace(world.kept(), renewing_since=LONG_AGO, expires_at=LONG_AGO),
+        expected_version=world.kept().version,
+    )
+
+    for _ in range(2):
+        with pytest.raises(
+            ReauthorizationRequiredError, match=r"refresh was interrupted at 2026-03-01 12:00:00 UTC, .*invalid_grant"
+        ):
+            world.reads(again(world, "person"))
+
+    assert len(world.token_requests("refresh_token")) == 1
+
+
+def test_a_renewal_that_surely_did_not_happen_leaves_no_doubt_behind(world: World) -> None:
+    auth = session(world, "person", stop=world.hurried)
+    world.oidc.evict(auth.access_token())
+    world.proxy.next("/token", status(503), times=4)
+    with pytest.raises(OAuthAccessTokenError):
+        world.reads(auth)
+    assert world.kept().renewing_since is None
+
+    world.proxy.next("/token", lost, times=4)
+    with pytest.raises(OAuthAccessTokenError):
+        world.reads(auth)
+    assert world.kept().renewing_since is not None
+
+
+def test_a_machine_logs_in_again_by_itself_and_its_session_is_never_over(world: World) -> None:
+    auth = session(world, "cc-basic")
+    world.store.save(
+        "", replace(world.kept(), refresh_token="gone", expires_at=LONG_AGO), expected_version=world.kept().version
+    )
+    world.proxy.next("/token", error("invalid_grant"))
+
+    assert world.reads(again(world, "cc-basic"))
+
+    assert not world.kept().is_over
+    assert world.reads(auth)
+
+
+def test_a_login_takes_the_place_of_a_state_that_cannot_be_opened(world: World, tmp_path: Path) -> None:
+    token_url = f"{world.proxy.url}/token"
+    with sealed_store(tmp_path / "state.db", "https://elsewhere.example", "person") as store:
+        session(world, "person", store=store)
+    with sealed_store(tmp_path / "state.db", token_url, "person") as store:
+        auth = again(world, "person", store=store)
+        with pytest.raises(TokenStateError):
+            auth.access_token()
+
+        log_in_to(auth)
+
+        assert world.reads(again(world, "person", store=store))
 
 
 def test_a_renewal_waits_for_the_one_that_holds_the_lease_and_takes_what_it_brought(world: World) -> None:

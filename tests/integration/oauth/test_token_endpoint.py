@@ -172,6 +172,7 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(world: World) -> None:
     assert world.gate.journal.entries == ()
 
 
+@pytest.mark.edge(47)
 @pytest.mark.parametrize(
     "life", ["600", 600.0, None, ..., "soon", True, [], -1], ids=["text", "float", "null", "absent", *"abcd"]
 )
@@ -234,7 +235,8 @@ def test_a_bad_answer_to_a_renewal_does_not_cost_the_session(world: World) -> No
     with pytest.raises(OAuthAccessTokenError):
         auth.renew(auth.access_token())
 
-    assert world.kept() == kept
+    assert world.kept().renewing_since is not None  # nobody can say whether the server has used it up
+    assert replace(world.kept(), version=kept.version, renewing_since=None) == kept
     assert world.reads(auth)
 
 

@@ -43,6 +43,7 @@ ERRORS = [
     ex.ReauthorizationRequiredError("log in"),
     ex.OAuthStateError("old"),
     ex.TokenStateError("damaged"),
+    ex.TokenNotSavedError("the disk is full"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from cruds.exception import (
     TokenStateError,
 )
 from cruds.oauth2.store import MemoryTokenStore, TokenState
+from cruds.oauth2.token import login_needed
 from tests.fakes.scripted import Reply, ScriptedServer, json_reply
 
 from .conftest import Waits
@@ -495,8 +497,8 @@ def test_a_holder_who_never_finishes_is_not_waited_for_without_end(
     auth_of: Callable[..., OAuth2], time: Time, waits: Waits
 ) -> None:
     """O16."""
-    leased = Leased(-1, "")
-    auth = auth_of(store=leased, timeout=0.0)
+    ticks = itertools.count(0.0, 0.01)
+    auth = auth_of(store=Leased(-1, ""), timeout=1.0, monotonic=lambda: next(ticks))
     with pytest.raises(OAuthAccessTokenError, match="another process") as caught:
         auth.access_token()
     assert caught.value.kind is OAuthErrorKind.TEMPORARY
@@ -688,3 +690,92 @@ def test_a_valid_token_costs_next_to_nothing(server: ScriptedServer) -> None:
     for _ in range(5000):
         auth.access_token()
     assert (perf_counter() - began) / 5000 < 50e-6
+
+
+# ---- a server that is down ----
+
+DOWN = Reply(503)
+TRIES = 4
+"""What one renewal asks before it gives up."""
+
+
+def test_a_server_that_is_down_in_the_middle_is_waited_for(
+    server: ScriptedServer, auth_of: Callable[..., OAuth2], time: Time, waits: Waits
+) -> None:
+    told: list[tuple[float, int | None]] = []
+    auth = auth_of(patience=300.0, on_wait=lambda wait, error: told.append((wait, error.status)))
+    server.script(grant("one"), *[DOWN] * (2 * TRIES), grant("two"))
+    auth.access_token()
+    time.pass_by(3600)
+    assert auth.access_token() == "two"
+    assert [status for _, status in told] == [503, 503]
+    assert 0.5 <= told[0][0] <= 1.0 <= told[1][0] <= 2.0
+    assert all(wait in waits.waits for wait, _ in told)
+
+
+def test_a_server_that_is_down_at_the_start_is_told_at_once(
+    server: ScriptedServer, auth_of: Callable[..., OAuth2]
+) -> None:
+    server.script(*[DOWN] * TRIES)
+    with pytest.raises(OAuthAccessTokenError):
+        auth_of(patience=300.0).access_token()
+    assert len(server.journal) == TRIES
+
+
+def test_patience_has_an_end(server: ScriptedServer, auth_of: Callable[..., OAuth2], time: Time) -> None:
+    def wait(seconds: float, error: OAuthAccessTokenError) -> None:
+        time.pass_by(seconds)
+
+    auth = auth_of(patience=4.0, on_wait=wait)
+    server.script(grant("one"), *[DOWN] * 99)
+    auth.access_token()
+    time.pass_by(3600)
+    before = time.ticks
+    with pytest.raises(OAuthAccessTokenError) as caught:
+        auth.access_token()
+    assert caught.value.kind is OAuthErrorKind.TEMPORARY
+    assert 0.5 <= time.ticks - before < 4.0
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(429, {"Retry-After": "301"}), refusal("invalid_client", 401)],
+    ids=["it wants to be left alone for longer", "waiting does not help"],
+)
+def test_what_patience_does_not_help_is_told_at_once(
+    server: ScriptedServer, auth_of: Callable[..., OAuth2], time: Time, reply: Reply
+) -> None:
+    auth = auth_of(patience=300.0)
+    server.script(grant("one"), reply)
+    auth.access_token()
+    time.pass_by(3600)
+    with pytest.raises(OAuthAccessTokenError):
+        auth.access_token()
+    assert len(server.journal) == 2
+
+
+def test_patience_ends_with_a_stop(
+    server: ScriptedServer, auth_of: Callable[..., OAuth2], time: Time, waits: Waits
+) -> None:
+    auth = auth_of(patience=300.0, on_wait=lambda _, __: setattr(waits, "stops_after", 0))
+    server.script(grant("one"), *[DOWN] * TRIES)
+    auth.access_token()
+    time.pass_by(3600)
+    with pytest.raises(ClientStoppedError, match="while the token endpoint was down"):
+        auth.access_token()
+
+
+# ---- what is known without asking ----
+
+
+def test_whether_a_login_is_needed_is_told_by_the_kept_state_alone(time: Time) -> None:
+    before = time.wall - timedelta(hours=1)
+    good = TokenState("one", "r1", "Bearer", time.wall, before, None, "authorization_code")
+    over = replace(good, over_since=time.wall, over_because="invalid_grant")
+    assert login_needed(None, time.wall) == "nobody has logged in yet"
+    assert login_needed(good, time.wall + timedelta(days=900)) is None
+    assert login_needed(replace(good, refresh_token=None), time.wall - timedelta(seconds=1)) is None
+    assert login_needed(replace(good, refresh_token=None, expires_at=None), time.wall) is None
+    ended = login_needed(replace(good, refresh_token=None), time.wall)
+    assert ended == "the session ended with its token at 2026-03-01 12:00:00 UTC; no refresh token was given"
+    assert login_needed(over, time.wall) == "the session is over since 2026-03-01 12:00:00 UTC: invalid_grant"

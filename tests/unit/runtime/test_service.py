@@ -60,6 +60,7 @@ class MemoryWork:
         self.does: defaultdict[str, Callable[[], Ending]] = defaultdict(lambda: lambda: Ending.DONE)
         self.locked = 0
         self.waits: dict[str, datetime] = {}
+        self.logins: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def fire(self, job: str, *, fire_time: datetime, trigger: str) -> str | None:
@@ -74,6 +75,9 @@ class MemoryWork:
 
     def skip(self, job: str, *, fire_time: datetime, trigger: str, reason: str) -> None:
         self.skipped.append((job, fire_time, reason))
+
+    def login_needed(self, job: str) -> str:
+        return self.logins.get(job, "")
 
     def carry_out(self, job: str, run: str) -> Ending:
         self.ran.append(job)
@@ -428,3 +432,48 @@ def test_systemd_hears_when_the_service_is_ready_and_when_it_stops(tmp_path: Pat
             assert systemd.recv(4096) == b"READY=1\nSTATUS=1 jobs scheduled"
 
         assert systemd.recv(4096) == b"STOPPING=1\nSTATUS=draining"
+
+
+def test_a_job_that_needs_a_login_is_skipped_and_said_once_and_goes_on_by_itself_after_it() -> None:
+    scene = Scene(people=YEARLY, others=YEARLY)
+    scene.clock = HandClock()
+    scene.story.debug = lambda event, **facts: scene.story.tell(f"quietly {event}", **facts)  # type: ignore[method-assign]
+    cure = "connection hr needs a login: nobody has logged in yet; run `crudsd auth login hr`"
+    scene.work.logins["people"] = cure
+
+    with scene.serving() as service:
+        for at in (T0, T1):
+            scene.fire(service, "people", at)
+        scene.story.wait_for("quietly run.skipped", job="people", reason=cure)
+        scene.fire(service, "others", T1)
+        scene.story.wait_for("test.ended", job="others")
+        assert scene.work.ran == ["others"]
+        scene.work.logins["people"] = ""
+        scene.story.wait_for("test.ended", job="people")
+        idle(service)
+        scene.work.logins["people"] = cure
+        scene.fire(service, "people", T1.replace(minute=30))
+        scene.story.wait_for("run.skipped", times=2, job="people", reason=cure)
+
+    assert scene.work.skipped == [("people", at, cure) for at in (T0, T1, T1.replace(minute=30))]
+    assert scene.work.fired["people", T0] == "resume"
+    assert scene.work.ran == ["others", "people"]
+
+
+def test_a_login_that_cannot_be_looked_up_is_looked_up_again() -> None:
+    scene = Scene(people=YEARLY)
+    broken = [1]
+
+    def login_needed(job: str) -> str:
+        if broken:
+            broken.pop()
+            raise StateError("the database is locked")
+        return ""
+
+    scene.work.login_needed = login_needed  # type: ignore[method-assign]
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("fire.failed", job="people")
+        scene.story.wait_for("test.ended", job="people")
+
+    assert scene.work.ran == ["people"]

@@ -38,6 +38,10 @@ class HandClock:
     def __call__(self) -> datetime:
         return self.now
 
+    def ticks(self) -> float:
+        """The same as the monotonic clock says it."""
+        return self.now.timestamp()
+
     def move(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
@@ -62,7 +66,7 @@ class SqlWorld:
         self.database = database
         self.clock = clock
         self.job = job
-        self.leases = Leases(database, clock, Owner.here())
+        self.leases = Leases(database, clock, Owner.here(), monotonic=clock.ticks)
         self.lease = self.leases.acquire(job_lease(job))
         self.runs = RunStore(database, clock)
 

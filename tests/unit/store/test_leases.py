@@ -106,6 +106,38 @@ class TestTaking:
         assert len(won) == 1
 
 
+class TestClocksThatAreSet:
+    @pytest.mark.parametrize("hours", [-9, 9], ids=["back", "forward"])
+    def test_the_lease_of_a_living_process_of_this_machine_ends_by_the_clock_that_nobody_sets(
+        self, database: Database, clock: HandClock, hours: int
+    ) -> None:
+        ticks = [1000.0]
+        mine, another = (Leases(database, clock, Owner.here(), monotonic=lambda: ticks[0]) for _ in range(2))
+        lease = mine.acquire("token/hr", ttl_s=20)
+        clock.move(hours * 3600)
+        ticks[0] += 19
+        with pytest.raises(LockedError):
+            another.acquire("token/hr")
+        lease = mine.renew(lease)
+        clock.move(hours * 3600)
+        ticks[0] += 19
+        assert another.is_held("token/hr", owner=lease.owner, fence=lease.fence)
+        ticks[0] += 1
+        assert another.acquire("token/hr").fence == lease.fence + 1
+
+    def test_the_lease_of_another_machine_ends_by_the_time_of_day(
+        self, database: Database, clock: HandClock, theirs: Leases
+    ) -> None:
+        ticks = [1000.0]
+        mine = Leases(database, clock, Owner.here(), monotonic=lambda: ticks[0])
+        theirs.acquire("token/hr", ttl_s=20)
+        ticks[0] = 1e9
+        with pytest.raises(LockedError):
+            mine.acquire("token/hr")
+        clock.move(20)
+        mine.acquire("token/hr")
+
+
 class TestTheDead:
     @pytest.fixture
     def gone(self) -> Owner:

@@ -36,7 +36,7 @@ def runs(database: Database, clock: HandClock) -> RunStore:
 
 @pytest.fixture
 def leases(database: Database, clock: HandClock) -> Leases:
-    return Leases(database, clock, Owner.here())
+    return Leases(database, clock, Owner.here(), monotonic=clock.ticks)
 
 
 def begun(runs: RunStore, leases: Leases, job: str = "people") -> str:

@@ -95,6 +95,26 @@ def test_a_lost_key_is_named_and_the_state_is_kept(make: Make) -> None:
     assert make(OLD).load("hr") == replace(STATE, version=1)
 
 
+def test_a_state_that_another_one_takes_the_place_of_for_nothing_is_dropped_when_it_cannot_be_opened(
+    database: Database, clock: HandClock, make: Make
+) -> None:
+    make(OLD).save("hr", STATE, expected_version=0)
+    make(OLD).save("desk", STATE, expected_version=0)
+    store = SqlTokenStore(
+        database,
+        Vault(KeyRing((NEW,))),
+        Leases(database, clock, Owner.here()),
+        clock=clock,
+        issuer="https://login.example.com",
+        client_id="me",
+        drops_unreadable=True,
+    )
+    assert store.load("hr") is None
+    assert store.save("hr", STATE, expected_version=0)
+    assert store.load("hr") == replace(STATE, version=1)
+    assert make(OLD).load("desk") == replace(STATE, version=1)
+
+
 def test_a_new_key_seals_at_the_next_save(make: Make) -> None:
     make(OLD).save("hr", STATE, expected_version=0)
     both = make(NEW, OLD)

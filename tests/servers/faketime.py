@@ -1,0 +1,39 @@
+"""libfaketime: sets the clock of a program, also while it runs. Debian's, unpacked by `make servers`."""
+
+from pathlib import Path
+
+from tests.servers.install import FAKETIME
+from tests.servers.process import NotInstalledError
+
+
+class Faketime:
+    """The installed libfaketime; NotInstalledError where it is not."""
+
+    def __init__(self, folder: Path = FAKETIME) -> None:
+        found = sorted(folder.glob("usr/lib/*/faketime/libfaketimeMT.so.1"))
+        if not found:
+            raise NotInstalledError("libfaketime is not installed: run `make servers`")
+        self._library = found[0]
+
+    def environment(self, clock: "ClockFile") -> dict[str, str]:
+        """What a program is started with so that its time of day is that of the file. Waits and time-outs are real."""
+        return {
+            "LD_PRELOAD": str(self._library),
+            "FAKETIME_TIMESTAMP_FILE": str(clock.path),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+
+class ClockFile:
+    """A clock that several programs share and that can be set."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.set(0)
+
+    def set(self, seconds: int) -> None:
+        """Let it be so many seconds later than it is, or earlier; for all of them in the same moment."""
+        new = self.path.with_suffix(".new")
+        new.write_text(f"{seconds:+d}s\n", encoding="ascii")
+        new.replace(self.path)

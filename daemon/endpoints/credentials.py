@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from cruds.auth import OAuth2
+from daemon.errors import ConfigError
 from daemon.spec import BasicAuth, BearerAuth, Connection, HeaderAuth, OAuth2Auth, SecretRef
 
 from .blot import Blotter
@@ -43,12 +44,22 @@ def credentials(name: str, connection: Connection, around: Surroundings, blot: B
         case HeaderAuth():
             return {auth.name: _secret(auth.value, around, blot)}
         case OAuth2Auth():
-            return _oauth2(name, connection, auth, around, blot)
+            return oauth2_of(name, connection, around, blot)
         case _:
             return None
 
 
-def _oauth2(name: str, connection: Connection, auth: OAuth2Auth, around: Surroundings, blot: Blotter) -> OAuth2:
+def oauth2_of(name: str, connection: Connection, around: Surroundings, blot: Blotter) -> OAuth2:
+    """Return the OAuth2 session of a connection, also one that a person has to begin. Nothing goes to the network.
+
+    Its secrets and tokens are learned by the blotter. Raises ConfigError for a connection with another kind of
+    credentials, SecretError for a secret that cannot be had, and ValueError, OSError or CrudsError for settings that
+    cannot be used.
+    """
+    auth = connection.auth
+    if not isinstance(auth, OAuth2Auth):
+        raise ConfigError(f"connection {name} has no OAuth 2.0 session; its auth is of type {auth.type}")
+
     def secret(ref: SecretRef | None) -> str | None:
         return None if ref is None else _secret(ref, around, blot)
 

@@ -1,0 +1,116 @@
+"""How the connections' credentials stand, as a table, as one paragraph, and as JSON.
+
+Pure: values in, lines out. Nothing of a token is in them.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from . import shown
+from .auth_subjects import Status
+
+_HEAD = ("CONNECTION", "AUTH", "WHO", "EXPIRES", "LAST REFRESH (UTC)", "STATE")
+
+STANDINGS = {
+    "valid": "valid",
+    "expired": "expired, will be renewed",
+    "needs_login": "needs login",
+    "not_used": "not yet used",
+    "static": "static",
+    "unreadable": "cannot be opened",
+}
+"""Each standing in words."""
+
+
+def table(rows: Sequence[Status], now: datetime) -> Iterator[str]:
+    """Yield a table of connections in the order given; below a row what is amiss with it, and what helps."""
+    if not rows:
+        yield "No connections."
+        return
+    cells = [_HEAD, *(_cells(row, now) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for number, line in enumerate(cells):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        if number:
+            yield from (f"    {note}" for note in _notes(rows[number - 1]))
+
+
+def paragraph(row: Status, now: datetime) -> Iterator[str]:
+    """Yield all that is known of one connection's session, a fact a line."""
+    facts = [
+        ("who", _text(row.who)),
+        ("scope", " ".join(row.scope_granted or row.scope_asked)),
+        ("expires", _expires(row, now, at_length=True)),
+        ("state", STANDINGS[row.standing]),
+    ]
+    for name, fact in facts:
+        if fact:
+            yield f"  {name:<9}{shown.plain(fact)}"
+    yield from (f"  {note}" for note in _notes(row))
+
+
+def as_json(rows: Sequence[Status]) -> dict[str, Any]:
+    """Return the same as one JSON value."""
+    return {"connections": [_object(row) for row in rows]}
+
+
+def _cells(row: Status, now: datetime) -> tuple[str, ...]:
+    return (
+        row.connection,
+        row.kind,
+        shown.cut(shown.plain(_text(row.who)), 40),
+        _expires(row, now),
+        f"{row.obtained_at:%Y-%m-%d %H:%M:%S}" if row.obtained_at else "-",
+        STANDINGS[row.standing],
+    )
+
+
+def _notes(row: Status) -> Iterator[str]:
+    """Yield what a person should know of a connection, and do."""
+    if row.standing == "needs_login":
+        since = f", since {_moment(row.since)}" if row.since else ""
+        yield f"✗ {shown.plain(row.reason)}{since}: crudsd auth login {row.connection}"
+    elif row.standing == "unreadable":
+        yield f"✗ {shown.plain(row.reason)}"
+    elif row.renews is False:
+        until = f"at {_moment(row.expires_at)}" if row.expires_at else "when the token runs out"
+        yield f"! it cannot be renewed: the server gave no refresh token, so a login is needed again {until}"
+    if row.scope_missing:
+        granted = " ".join(row.scope_granted or ()) or "nothing"
+        yield f"! granted: {shown.plain(granted)}; not granted: {shown.plain(' '.join(row.scope_missing))}"
+
+
+def _expires(row: Status, now: datetime, *, at_length: bool = False) -> str:
+    if row.expires_at is None:
+        return "-" if row.obtained_at is None else "when it is refused"
+    left_s = (row.expires_at - now).total_seconds()
+    told = f"in {shown.duration(left_s)}" if left_s > 0 else f"{shown.duration(-left_s)} ago"
+    renewed = "; it is renewed by itself" if at_length and row.renews else ""
+    return f"{told} ({_moment(row.expires_at)}){renewed}"
+
+
+def _object(row: Status) -> dict[str, Any]:
+    return {
+        "connection": row.connection,
+        "auth": row.kind,
+        "who": row.who,
+        "server": row.server,
+        "state": row.standing,
+        "reason": row.reason,
+        "since": row.since,
+        "scope_asked": row.scope_asked,
+        "scope_granted": row.scope_granted,
+        "scope_missing": row.scope_missing,
+        "expires_at": row.expires_at,
+        "obtained_at": row.obtained_at,
+        "renews": row.renews,
+    }
+
+
+def _moment(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "-"
+
+
+def _text(text: str | None) -> str:
+    return text or "-"

@@ -16,7 +16,8 @@ from .blot import Blotter
 from .credentials import oauth2_of
 from .surroundings import Surroundings
 
-_KEPT = "what was kept before is as it was"
+KEPT = "what was kept before is as it was"
+"""What a person may be sure of, whatever became of their login."""
 
 
 class LoginError(CrudsdError):
@@ -122,25 +123,25 @@ class AuthSession:
         """Translate what the library raises into what a person can act on."""
         try:
             yield
+        except http.ClientStoppedError as error:
+            raise StoppedError(f"{what} of {self.name}: interrupted; {KEPT}") from error
         except (http.CrudsError, RuntimeError, ValueError) as error:
             said = f"{what} of {self.name}: {self._blot(str(error))}"
             raise self._error(said, error) from error
 
     def _error(self, said: str, error: Exception) -> CrudsdError:
         match error:
-            case http.ClientStoppedError():
-                return StoppedError(f"{said}; {_KEPT}")
             case http.OAuthAccessTokenError(kind=http.OAuthErrorKind.TEMPORARY):
-                return UnavailableError(f"{said}; {_KEPT}, try again later", retry_after_s=error.retry_after)
+                return UnavailableError(f"{said}; {KEPT}, try again later", retry_after_s=error.retry_after)
             case http.OAuthAccessTokenError(error=code) if code in _CURES:
                 kind = RefusedLoginError if code == "access_denied" else LoginError
-                return kind(f"{said}; {_KEPT}. {_CURES[code].format(name=self.name)}")
+                return kind(f"{said}; {KEPT}. {_CURES[code].format(name=self.name)}")
             case http.OAuthAccessTokenError(__cause__=http.TLSError()):
-                return TrustError(f"{said}; {_KEPT}. Check the certificate, or name its authority in tls.ca_file")
+                return TrustError(f"{said}; {KEPT}. Check the certificate, or name its authority in tls.ca_file")
             case http.OAuthAccessTokenError():
-                return LoginError(f"{said}; {_KEPT}. Look at connections.{self.name}.auth")
+                return LoginError(f"{said}; {KEPT}. Look at connections.{self.name}.auth")
             case http.CrudsError():
-                return LoginError(f"{said}; {_KEPT}")
+                return LoginError(f"{said}; {KEPT}")
             case _:
                 return ConfigError(f"connections.{self.name}.auth: {self._blot(str(error))}")
 

@@ -96,7 +96,8 @@ def logged_in(status: Status, now: datetime) -> Iterator[str]:
 def tried_out(status: Status, now: datetime) -> Iterator[str]:
     """Yield what there is to say to somebody who would log in where no person is needed."""
     if status.standing == "static":
-        yield f"{status.connection} needs no login: what it sends ({status.kind}) is not got from a login server."
+        sends = "it sends no credentials" if status.kind == "none" else f"its credentials ({status.kind}) stay the same"
+        yield f"{status.connection} needs no login: {sends}."
         return
     yield f"{status.connection} needs no login: with {status.kind}, crudsd gets its tokens by itself. It got one now:"
     yield from paragraph(status, now)

@@ -42,7 +42,6 @@ def paragraph(row: Status, now: datetime) -> Iterator[str]:
         ("who", _text(row.who)),
         ("scope", " ".join(row.scope_granted or row.scope_asked)),
         ("expires", _expires(row, now, at_length=True)),
-        ("state", STANDINGS[row.standing]),
     ]
     for name, fact in facts:
         if fact:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from time import monotonic
 from typing import Protocol, TypeAlias
 
-from daemon.endpoints.login import AuthSession, DeviceCode, LoginError, RefusedLoginError, StrayAnswerError
+from daemon.endpoints.login import KEPT, AuthSession, DeviceCode, LoginError, RefusedLoginError, StrayAnswerError
 from daemon.endpoints.standing import AuthStatus, Standing
 from daemon.errors import ConfigError, CrudsdError, StoppedError, UsageError
 from daemon.spec import Connection, OAuth2Auth
@@ -116,6 +116,7 @@ class AuthDesk:
         if not isinstance(auth, OAuth2Auth) or not auth.is_personal:
             raise UsageError(f"{name} needs no login: no person makes its session")
         self.sessions.check_sealed()
+        self._check_readable(name)
         if auth.grant == "device_code":
             self.sessions.auth_session(name).run_on_device(lambda code: tell(DeviceLogin(name, code)))
         else:
@@ -131,11 +132,21 @@ class AuthDesk:
             raise UsageError(f"{name} has no session that could be ended: its credentials stand in the job file")
         status = self.sessions.auth_status(name)
         is_kept = status.obtained_at is not None or status.standing is Standing.UNREADABLE
-        if is_kept and local:
+        if local:
             self.sessions.forget_token(name)
         elif is_kept:
+            self._check_readable(name)
             self.sessions.auth_session(name).revoke()
         return is_kept
+
+    def _check_readable(self, name: str) -> None:
+        """Raise LoginError when something is kept that cannot be opened: it is neither replaced nor given back."""
+        status = self.sessions.auth_status(name)
+        if status.standing is Standing.UNREADABLE:
+            raise LoginError(
+                f"{name}: what is kept of its session cannot be opened: {status.reason}. To go on without it: "
+                f"crudsd auth logout {name} --local"
+            )
 
     def _in_browser(
         self,
@@ -184,11 +195,10 @@ class AuthDesk:
                 return
 
     def _unanswered(self, name: str, *, in_time: bool) -> CrudsdError:
-        kept = "what was kept before is as it was"
         if self.stop.is_set():
-            return StoppedError(f"login of {name}: interrupted; {kept}")
+            return StoppedError(f"login of {name}: interrupted; {KEPT}")
         why = "no address was pasted" if in_time else "nobody answered in time"
-        return LoginError(f"login of {name}: {why}; {kept}. `crudsd auth login {name}` begins again")
+        return LoginError(f"login of {name}: {why}; {KEPT}. `crudsd auth login {name}` begins again")
 
     def _connection(self, name: str) -> Connection:
         if name not in self.connections:

@@ -74,7 +74,7 @@ class LoginListener:
         try:
             self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listening.bind((LOOPBACK, parts.port or 0))
-            self._listening.listen(_MOST_CONNECTIONS)
+            self._listening.listen()
         except OSError as error:
             self._listening.close()
             raise LoginError(

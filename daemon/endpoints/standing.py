@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cruds.oauth2.token import TokenState
-from daemon.spec import BasicAuth, BearerAuth, Connection, HeaderAuth, OAuth2Auth
+from daemon.spec import BasicAuth, Connection, OAuth2Auth
 
 
 class Standing(StrEnum):
@@ -65,16 +65,9 @@ class AuthStatus:
 
 def static_status(name: str, connection: Connection) -> AuthStatus:
     """Return how a connection without OAuth2 stands."""
-    match connection.auth:
-        case BasicAuth() as auth:
-            who = auth.username if isinstance(auth.username, str) else None
-        case HeaderAuth() as auth:
-            who = f"header {auth.name}"
-        case BearerAuth():
-            who = "header Authorization"
-        case _:
-            who = None
-    return AuthStatus(name, connection.auth.type, who, Standing.STATIC)
+    auth = connection.auth
+    who = auth.username if isinstance(auth, BasicAuth) and isinstance(auth.username, str) else None
+    return AuthStatus(name, auth.type, who, Standing.STATIC)
 
 
 def unreadable_status(name: str, auth: OAuth2Auth, client_id: str | None, reason: str) -> AuthStatus:

@@ -10,7 +10,7 @@ from typing import Any
 from . import shown
 from .auth_subjects import Status
 
-_HEAD = ("CONNECTION", "AUTH", "WHO", "EXPIRES", "LAST REFRESH (UTC)", "STATE")
+_HEAD = ("CONNECTION", "AUTH", "WHO", "EXPIRES (UTC)", "LAST REFRESH (UTC)", "STATE")
 
 STANDINGS = {
     "valid": "valid",
@@ -41,7 +41,7 @@ def paragraph(row: Status, now: datetime) -> Iterator[str]:
     facts = [
         ("who", _text(row.who)),
         ("scope", " ".join(row.scope_granted or row.scope_asked)),
-        ("expires", _expires(row, now, at_length=True)),
+        ("expires", _expires(row, now) + _then(row)),
     ]
     for name, fact in facts:
         if fact:
@@ -80,13 +80,24 @@ def _notes(row: Status) -> Iterator[str]:
         yield f"! granted: {shown.plain(granted)}; not granted: {shown.plain(' '.join(row.scope_missing))}"
 
 
-def _expires(row: Status, now: datetime, *, at_length: bool = False) -> str:
+def _expires(row: Status, now: datetime) -> str:
     if row.expires_at is None:
         return "-" if row.obtained_at is None else "when it is refused"
     left_s = (row.expires_at - now).total_seconds()
-    told = f"in {shown.duration(left_s)}" if left_s > 0 else f"{shown.duration(-left_s)} ago"
-    renewed = "; it is renewed by itself" if at_length and row.renews else ""
-    return f"{told} ({_moment(row.expires_at)}){renewed}"
+    told = f"in {_about(left_s)}" if left_s > 0 else f"{_about(-left_s)} ago"
+    return f"{told} ({row.expires_at:%Y-%m-%d %H:%M:%S})"
+
+
+def _then(row: Status) -> str:
+    zone = " UTC" if row.expires_at else ""
+    return f"{zone}; it is renewed by itself" if row.renews else zone
+
+
+def _about(seconds: float) -> str:
+    """Return a length of time as exactly as it matters here: `40 s`, `52 min`, `3 h 05 min`, `3 d 04 h`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3570 else shown.duration(seconds)
 
 
 def _object(row: Status) -> dict[str, Any]:

@@ -97,7 +97,8 @@ def _about(seconds: float) -> str:
     """Return a length of time as exactly as it matters here: `40 s`, `52 min`, `3 h 05 min`, `3 d 04 h`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 3570 else shown.duration(seconds)
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else shown.duration(60 * minutes)
 
 
 def _object(row: Status) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from . import shown
-from .auth_status import paragraph
+from .auth_status import about, paragraph
 from .auth_subjects import Status
 
 
@@ -82,7 +82,7 @@ def device(connection: str, code: Code, now: datetime) -> Iterator[str]:
         yield ""
         yield f"Or open it with the code in it: {shown.plain(code.address_with_code)}"
     yield ""
-    left = shown.duration((code.expires_at - now).total_seconds())
+    left = about((code.expires_at - now).total_seconds())
     yield f"The code is good for {left}; this command waits for you (Ctrl-C ends it)."
 
 

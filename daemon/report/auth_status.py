@@ -84,7 +84,7 @@ def _expires(row: Status, now: datetime) -> str:
     if row.expires_at is None:
         return "-" if row.obtained_at is None else "when it is refused"
     left_s = (row.expires_at - now).total_seconds()
-    told = f"in {_about(left_s)}" if left_s > 0 else f"{_about(-left_s)} ago"
+    told = f"in {about(left_s)}" if left_s > 0 else f"{about(-left_s)} ago"
     return f"{told} ({row.expires_at:%Y-%m-%d %H:%M:%S})"
 
 
@@ -93,7 +93,7 @@ def _then(row: Status) -> str:
     return f"{zone}; it is renewed by itself" if row.renews else zone
 
 
-def _about(seconds: float) -> str:
+def about(seconds: float) -> str:
     """Return a length of time as exactly as it matters here: `40 s`, `52 min`, `3 h 05 min`, `3 d 04 h`."""
     if seconds < 60:
         return f"{seconds:.0f} s"

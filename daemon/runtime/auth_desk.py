@@ -166,14 +166,17 @@ class AuthDesk:
             )
         may_listen = can_listen(redirect)
         listener = LoginListener(redirect) if listens and may_listen else None
-        if listener is None and pasted is None:
-            raise UsageError(f"{name}: nobody could answer: its browser does not come back here, and nothing is pasted")
+        may_paste = pasted is not None and not pasted.is_over
+        if listener is None and not may_paste:
+            raise UsageError(
+                f"{name}: nobody could answer: nothing is listened on, and there is no terminal to paste to"
+            )
         if may_listen:
             redirect = with_port(redirect) if listener is None else listener.redirect_uri
         with Answers(listener, pasted) as answers:
             session = self.sessions.auth_session(name, redirect_uri=redirect)
             address = session.begin_in_browser()
-            tell(BrowserLogin(name, address, redirect, listener is not None, pasted is not None))
+            tell(BrowserLogin(name, address, redirect, listener is not None, may_paste))
             self._wait(session, answers, tell, ends_at=monotonic() + wait_s)
 
     def _wait(self, session: AuthSession, answers: Answers, tell: Callable[[Told], None], *, ends_at: float) -> None:

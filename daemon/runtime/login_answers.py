@@ -23,17 +23,13 @@ class Pasted:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._got = b""
-        self.is_over = False
+        self.is_over = not _can_be_watched(descriptor)
         """Nobody can paste any more."""
 
     def watch(self, selector: selectors.BaseSelector) -> None:
         """Have a selector watch it, if more can come."""
-        if self.is_over:
-            return
-        try:
+        if not self.is_over:
             selector.register(self._descriptor, selectors.EVENT_READ, self._read)
-        except (OSError, ValueError):  # a file, /dev/null or nothing: no person is there
-            self.is_over = True
 
     def lines(self) -> Iterator[str]:
         """Yield the whole lines that have come, without blanks around them; empty ones are left out."""
@@ -90,6 +86,16 @@ class Answers:
                 if arrived is not None:
                     return arrived  # what else has come is still there at the next look
         return None
+
+
+def _can_be_watched(descriptor: int) -> bool:
+    """Whether a person may be there: not at a file, at /dev/null, or at nothing."""
+    with selectors.DefaultSelector() as selector:
+        try:
+            selector.register(descriptor, selectors.EVENT_READ)
+        except (OSError, ValueError):
+            return False
+    return True
 
 
 def _no_browser(page: Page) -> None:

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.servers
 
 ADDRESS = re.compile(r"^(http\S+/auth\?\S+)$", re.MULTILINE)
 CODE = re.compile(r"^  (http\S+)\n\nand enter the code  (\S+)$", re.MULTILINE)
-READY = re.compile(r"Ctrl-C ends it")
-PASTE = re.compile(r"paste it here:$", re.MULTILINE)
+READY = re.compile(r"(paste it here:|waits for you \(Ctrl-C ends it\)\.)$", re.MULTILINE)
+"""The last line before the person acts."""
 
 
 @dataclass
@@ -189,7 +189,7 @@ def test_after_a_login_in_a_browser_the_job_runs_and_after_the_logout_it_needs_a
 
 def test_over_ssh_the_address_is_pasted(scene: Scene) -> None:
     with scene.talking("hr", "--paste") as dialogue:
-        address, _ = dialogue.until(ADDRESS, PASTE)
+        address, _ = dialogue.until(ADDRESS, READY)
         dialogue.say(log_in(address[1]))
         code = dialogue.end()
 
@@ -198,7 +198,7 @@ def test_over_ssh_the_address_is_pasted(scene: Scene) -> None:
 
 def test_a_listening_login_takes_a_pasted_address_too(scene: Scene) -> None:
     with scene.talking("hr") as dialogue:
-        address, _ = dialogue.until(ADDRESS, PASTE)
+        address, _ = dialogue.until(ADDRESS, READY)
         dialogue.say("what should I paste?")
         dialogue.say(log_in(address[1]))
         code = dialogue.end()

@@ -3,17 +3,20 @@
 Only names and addresses are others: those of a certified server on this machine, where a person does as the page says.
 """
 
+import logging
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from daemon.app import generate_key
+from daemon.cli import main
 from tests.e2e.harness import Folder, ended
 from tests.integration.harness import DOCS, yaml_of
 from tests.integration.oauth.person import enter, log_in
@@ -44,6 +47,7 @@ class Page:
     folder: Folder
     names: dict[str, str]
     """What the page calls things, and what they are here."""
+    capture: pytest.CaptureFixture[str]
 
     def commands(self) -> list[tuple[str, str]]:
         """Each command that the page shows with what it prints."""
@@ -53,21 +57,27 @@ class Page:
     def follow(self, person: Callable[[str], None] | None = None) -> None:
         """Carry out the next command of the page, with a person who acts on what it shows, and compare."""
         command, expected = self._left.pop(0)
-        with self.folder.started(*command.split(), stdin=subprocess.PIPE) as process:
-            said = ""
-            if person is not None:
-                assert process.stdout is not None
-                while not SAID.search(said):  # what comes with the line is lost to who reads on later
-                    line = process.stdout.readline()
-                    assert line, ended(process)
-                    said += line
-                person(said)
-            code, out, err = ended(process)
-        self.ended.append(code)
-        found = said + out + err
+        if person is None:
+            self.ended.append(main(command.split()))
+            found = "".join(self.capture.readouterr())
+        else:
+            found = self._talk(command, person)
         for theirs, ours in self.names.items():
             found = re.sub(rf"(client |client_id=|\b(?=http)){re.escape(ours)}\b", rf"\1{theirs}", found)
         assert re.search(rf"(^|\n){pattern_of(expected)}\Z", alike(found)), f"{command} says\n{found}"
+
+    def _talk(self, command: str, person: Callable[[str], None]) -> str:
+        with self.folder.started(*command.split(), stdin=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            said = ""
+            while not SAID.search(said):  # what comes with the line is lost to who reads on later
+                line = process.stdout.readline()
+                assert line, ended(process)
+                said += line
+            person(said)
+            code, out, err = ended(process)
+        self.ended.append(code)
+        return said + out + err
 
     def __post_init__(self) -> None:
         self._left = self.commands()
@@ -92,16 +102,23 @@ def pattern_of(expected: str) -> str:
 
 
 @pytest.fixture
-def page(oidc: Oidc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Page]:
+def page(
+    oidc: Oidc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Page]]:
+    monkeypatch.chdir(tmp_path)
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
     def made(name: str, client_id: str, *, login: str = oidc.issuer) -> Page:
         names = {"https://login.example.com": login, "desk-sync": client_id}
-        return Page(f"how-to/{name}.md", Folder(tmp_path), names)
+        return Page(f"how-to/{name}.md", Folder(tmp_path), names, capsys)
 
-    return made
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield made
+    root.handlers[:], root.level = handlers, level  # the commands of this process set up a log
+    structlog.reset_defaults()
 
 
 def test_client_credentials_work_as_the_page_says(page: Any, oidc: Oidc) -> None:

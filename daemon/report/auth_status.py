@@ -41,7 +41,7 @@ def paragraph(row: Status, now: datetime) -> Iterator[str]:
     facts = [
         ("who", _text(row.who)),
         ("scope", " ".join(row.scope_granted or row.scope_asked)),
-        ("expires", _expires(row, now) + _then(row)),
+        ("expires", _expires(row, now, zone=" UTC") + ("; it is renewed by itself" if row.renews else "")),
     ]
     for name, fact in facts:
         if fact:
@@ -80,17 +80,12 @@ def _notes(row: Status) -> Iterator[str]:
         yield f"! granted: {shown.plain(granted)}; not granted: {shown.plain(' '.join(row.scope_missing))}"
 
 
-def _expires(row: Status, now: datetime) -> str:
+def _expires(row: Status, now: datetime, *, zone: str = "") -> str:
     if row.expires_at is None:
         return "-" if row.obtained_at is None else "when it is refused"
     left_s = (row.expires_at - now).total_seconds()
     told = f"in {about(left_s)}" if left_s > 0 else f"{about(-left_s)} ago"
-    return f"{told} ({row.expires_at:%Y-%m-%d %H:%M:%S})"
-
-
-def _then(row: Status) -> str:
-    zone = " UTC" if row.expires_at else ""
-    return f"{zone}; it is renewed by itself" if row.renews else zone
+    return f"{told} ({row.expires_at:%Y-%m-%d %H:%M:%S}{zone})"
 
 
 def about(seconds: float) -> str:

@@ -187,7 +187,7 @@ def test_after_a_login_it_is_told_what_it_gave() -> None:
         "Logged in to hr; a running crudsd serve goes on with it by itself.",
         "  who      client desk-sync",
         "  scope    people.read people.write",
-        "  expires  in 52 min (2026-11-23 12:52:00) UTC; it is renewed by itself",
+        "  expires  in 52 min (2026-11-23 12:52:00 UTC); it is renewed by itself",
     ]
 
 

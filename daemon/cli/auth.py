@@ -50,7 +50,7 @@ def login(context: click.Context, connection: str, browser: bool, paste: bool) -
 
 @command.command("status")
 @click.argument("connection", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.pass_context
 def status(context: click.Context, connection: str | None, as_json: bool) -> int:
     """Show who each connection is, what it may do, until when, and whether somebody has to log in.
@@ -66,6 +66,8 @@ def status(context: click.Context, connection: str | None, as_json: bool) -> int
         rows = app.auth().status(connection)
     if as_json:
         output.emit([json.document(auth_status.as_json(rows))])
+    elif connection is not None:
+        output.emit(auth_status.whole(rows[0], utc_clock()))
     else:
         output.emit(auth_status.table(rows, utc_clock()))
     return Exit.DONE if all(row.is_well for row in rows) else Exit.ERROR

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from . import shown
-from .auth_status import about, paragraph
+from .auth_status import about, session
 from .auth_subjects import Status
 
 
@@ -90,7 +90,7 @@ def logged_in(status: Status, now: datetime) -> Iterator[str]:
     """Yield what came of a login."""
     yield ""
     yield f"Logged in to {status.connection}; a running crudsd serve goes on with it by itself."
-    yield from paragraph(status, now)
+    yield from session(status, now)
 
 
 def tried_out(status: Status, now: datetime) -> Iterator[str]:
@@ -100,7 +100,7 @@ def tried_out(status: Status, now: datetime) -> Iterator[str]:
         yield f"{status.connection} needs no login: {sends}."
         return
     yield f"{status.connection} needs no login: with {status.kind}, crudsd gets its tokens by itself. It got one now:"
-    yield from paragraph(status, now)
+    yield from session(status, now)
 
 
 def logged_out(connection: str, *, was_in: bool, local: bool, personal: bool) -> Iterator[str]:

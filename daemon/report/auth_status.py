@@ -10,7 +10,7 @@ from typing import Any
 from . import shown
 from .auth_subjects import Status
 
-_HEAD = ("CONNECTION", "AUTH", "WHO", "EXPIRES (UTC)", "LAST REFRESH (UTC)", "STATE")
+_HEAD = ("CONNECTION", "AUTH", "WHO", "SCOPE", "EXPIRES (UTC)", "LAST REFRESH (UTC)", "STATE")
 
 STANDINGS = {
     "valid": "valid",
@@ -36,16 +36,24 @@ def table(rows: Sequence[Status], now: datetime) -> Iterator[str]:
             yield from (f"    {note}" for note in _notes(rows[number - 1]))
 
 
-def paragraph(row: Status, now: datetime) -> Iterator[str]:
-    """Yield all that is known of one connection's session, a fact a line."""
-    facts = [
-        ("who", _text(row.who)),
-        ("scope", " ".join(row.scope_granted or row.scope_asked)),
-        ("expires", _expires(row, now, zone=" UTC") + ("; it is renewed by itself" if row.renews else "")),
-    ]
-    for name, fact in facts:
-        if fact:
-            yield f"  {name:<9}{shown.plain(fact)}"
+def whole(row: Status, now: datetime) -> Iterator[str]:
+    """Yield all that is known of one connection's credentials, a fact a line."""
+    yield row.connection
+    yield ""
+    yield from _facts(
+        ("auth", f"{row.kind} at {row.server}" if row.server else row.kind),
+        ("who", row.who or ""),
+        ("scope", _scope(row)),
+        ("expires", _until(row, now)),
+        ("last refresh", _moment(row.obtained_at) if row.obtained_at else ""),
+        ("state", STANDINGS[row.standing]),
+    )
+    yield from (f"  {note}" for note in _notes(row))
+
+
+def session(row: Status, now: datetime) -> Iterator[str]:
+    """Yield what a person wants to know who has just begun a session, a fact a line."""
+    yield from _facts(("who", row.who or ""), ("scope", _scope(row)), ("expires", _until(row, now)))
     yield from (f"  {note}" for note in _notes(row))
 
 
@@ -58,7 +66,8 @@ def _cells(row: Status, now: datetime) -> tuple[str, ...]:
     return (
         row.connection,
         row.kind,
-        shown.cut(shown.plain(_text(row.who)), 40),
+        shown.cut(shown.plain(row.who or "-"), 40),
+        _scopes(row),
         _expires(row, now),
         f"{row.obtained_at:%Y-%m-%d %H:%M:%S}" if row.obtained_at else "-",
         STANDINGS[row.standing],
@@ -76,8 +85,31 @@ def _notes(row: Status) -> Iterator[str]:
         until = f"at {_moment(row.expires_at)}" if row.expires_at else "when the token runs out"
         yield f"! it cannot be renewed: the server gave no refresh token, so a login is needed again {until}"
     if row.scope_missing:
-        granted = " ".join(row.scope_granted or ()) or "nothing"
-        yield f"! granted: {shown.plain(granted)}; not granted: {shown.plain(' '.join(row.scope_missing))}"
+        yield f"! not granted: {shown.plain(' '.join(row.scope_missing))}"
+
+
+def _facts(*facts: tuple[str, str]) -> Iterator[str]:
+    """Yield a line for each fact that is known."""
+    known = [(name, fact) for name, fact in facts if fact and fact != "-"]
+    width = max(len(name) for name, _ in known)
+    yield from (f"  {name:<{width}}  {shown.plain(fact)}" for name, fact in known)
+
+
+def _scope(row: Status) -> str:
+    """Return the scope of the token, or what will be asked for where there is none."""
+    return " ".join(row.scope_asked if row.scope_granted is None else row.scope_granted)
+
+
+def _scopes(row: Status) -> str:
+    """Return how much of the scope that is asked for the token has."""
+    asked = len(row.scope_asked)
+    if not asked or row.obtained_at is None:
+        return "-"
+    return f"{asked - len(row.scope_missing)} of {asked}"
+
+
+def _until(row: Status, now: datetime) -> str:
+    return _expires(row, now, zone=" UTC") + ("; it is renewed by itself" if row.renews else "")
 
 
 def _expires(row: Status, now: datetime, *, zone: str = "") -> str:
@@ -116,7 +148,3 @@ def _object(row: Status) -> dict[str, Any]:
 
 def _moment(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "-"
-
-
-def _text(text: str | None) -> str:
-    return text or "-"

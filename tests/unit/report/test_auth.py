@@ -24,12 +24,23 @@ HR = AuthStatus(
 
 
 TABLE = """\
-CONNECTION  AUTH                WHO               EXPIRES (UTC)                         LAST REFRESH (UTC)   STATE
-hr          authorization_code  client desk-sync  in 52 min (2026-11-23 12:52:00)       2026-11-23 11:52:00  valid
-old         authorization_code  client desk-sync  3 h 00 min ago (2026-11-23 09:00:00)  2026-11-23 11:52:00  expired, will be renewed
-desk        bearer              -                 -                                     -                    static
-billing     client_credentials  client b1         -                                     -                    not yet used\
+CONNECTION  AUTH                WHO               SCOPE   EXPIRES (UTC)                         LAST REFRESH (UTC)   STATE
+hr          authorization_code  client desk-sync  2 of 2  in 52 min (2026-11-23 12:52:00)       2026-11-23 11:52:00  valid
+old         authorization_code  client desk-sync  2 of 2  3 h 00 min ago (2026-11-23 09:00:00)  2026-11-23 11:52:00  expired, will be renewed
+desk        bearer              -                 -       -                                     -                    static
+billing     client_credentials  client b1         -       -                                     -                    not yet used\
 """  # noqa: E501  as it stands on a wide terminal
+WHOLE = """\
+hr
+
+  auth          authorization_code at https://login.example.com
+  who           client desk-sync
+  scope         people.read
+  expires       in 52 min (2026-11-23 12:52:00 UTC); it is renewed by itself
+  last refresh  2026-11-23 11:52:00 UTC
+  state         valid
+  ! not granted: people.write\
+"""
 CANNOT = "    ! it cannot be renewed: the server gave no refresh token, so a login is needed again"
 
 
@@ -73,14 +84,35 @@ def test_the_table_has_a_row_for_each_connection() -> None:
             "    ✗ nobody has logged in: crudsd auth login hr",
         ),
         (AuthStatus("hr", "device_code", None, Standing.UNREADABLE, "there is no key"), "    ✗ there is no key"),
-        (replace(HR, scope_granted=("people.read",)), "    ! granted: people.read; not granted: people.write"),
-        (replace(HR, scope_granted=("other",)), "    ! granted: other; not granted: people.read people.write"),
+        (replace(HR, scope_granted=("people.read",)), "    ! not granted: people.write"),
+        (replace(HR, scope_granted=("other",)), "    ! not granted: people.read people.write"),
         (replace(HR, renews=False), f"{CANNOT} at 2026-11-23 12:52:00 UTC"),
         (replace(HR, renews=False, expires_at=None), f"{CANNOT} when the token runs out"),
     ],
 )
 def test_what_is_amiss_stands_below_its_row_with_what_to_do(row: AuthStatus, note: str) -> None:
     assert list(auth_status.table([row], NOW))[2:] == [note]
+
+
+def test_one_connection_is_told_whole() -> None:
+    assert "\n".join(auth_status.whole(replace(HR, scope_granted=("people.read",)), NOW)) == WHOLE
+
+
+def test_of_one_that_needs_a_login_it_is_told_since_when_and_why() -> None:
+    row = AuthStatus("hr", "device_code", "client c1", Standing.NEEDS_LOGIN, "it was revoked", since=NOW)
+
+    assert list(auth_status.whole(row, NOW))[-2:] == [
+        "  state  needs login",
+        "  ✗ it was revoked, since 2026-11-23 12:00:00 UTC: crudsd auth login hr",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("granted", "told"),
+    [(("people.read",), "1 of 2"), (("more", "people.read", "people.write"), "2 of 2"), (None, "2 of 2")],
+)
+def test_the_table_tells_how_much_of_the_scope_was_granted(granted: tuple[str, ...] | None, told: str) -> None:
+    assert told in list(auth_status.table([replace(HR, scope_granted=granted)], NOW))[1]
 
 
 def test_a_token_of_unknown_life_is_said_to_be_good_until_it_is_refused() -> None:
@@ -99,7 +131,7 @@ def test_every_standing_has_its_words(standing: Standing) -> None:
 def test_what_a_server_named_cannot_steer_the_terminal() -> None:
     row = replace(HR, who="\x1b[2Jada", scope_granted=("\x1b[31mred",), reason="\x07")
 
-    told = "\n".join([*auth_status.table([row], NOW), *auth_status.paragraph(row, NOW)])
+    told = "\n".join([*auth_status.table([row], NOW), *auth_status.whole(row, NOW)])
 
     assert told.replace("\n", "").isprintable()
 

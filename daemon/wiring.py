@@ -2,7 +2,6 @@
 
 import threading
 
-from cruds.exception import TokenStateError
 from cruds.oauth2.store import MemoryTokenStore, TokenStore
 
 from . import logs
@@ -93,11 +92,7 @@ class Connections:
         client_id = auth.client_id if isinstance(auth.client_id, str) else self._secret(auth.client_id).reveal()
         if self._vault is None and kept_tokens.has_token(self._database, name):
             return unreadable_status(name, auth, client_id, "there is no key")
-        try:
-            state = self._token_store(name, auth, client_id).load(name)
-        except TokenStateError as error:
-            return unreadable_status(name, auth, client_id, str(error))
-        return token_status(name, auth, client_id, state, now=self._clock())
+        return token_status(name, auth, client_id, self._token_store(name, auth, client_id), now=self._clock())
 
     def forget_token(self, name: str) -> None:
         """Forget what is kept of a connection's session, whether it can be opened or not. Asks no server."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cruds.oauth2.token import TokenState
+from cruds.exception import TokenStateError
+from cruds.oauth2.store import TokenState, TokenStore
 from daemon.spec import BasicAuth, Connection, OAuth2Auth
 
 
@@ -83,8 +84,12 @@ def unreadable_status(name: str, auth: OAuth2Auth, client_id: str | None, reason
     )
 
 
-def token_status(name: str, auth: OAuth2Auth, client_id: str, state: TokenState | None, *, now: datetime) -> AuthStatus:
-    """Return how an OAuth2 connection stands; `state` is what is kept of its session, None for nothing."""
+def token_status(name: str, auth: OAuth2Auth, client_id: str, store: TokenStore, *, now: datetime) -> AuthStatus:
+    """Return how an OAuth2 connection stands, from what the store keeps of its session. Asks nobody else."""
+    try:
+        state = store.load(name)
+    except TokenStateError as error:
+        return unreadable_status(name, auth, client_id, str(error))
     standing, reason, since = _standing(auth, state, now)
     return AuthStatus(
         connection=name,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cruds.oauth2.token import TokenState
-from daemon.endpoints.standing import Standing, static_status, token_status, unreadable_status
+from cruds.oauth2.store import MemoryTokenStore, TokenState
+from daemon.endpoints.standing import AuthStatus, Standing, static_status, token_status, unreadable_status
 from daemon.spec import Connection, OAuth2Auth
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -27,6 +27,14 @@ def kept(left: timedelta | None, *, refresh: str | None = "r", **more: Any) -> T
     )
 
 
+def status_of(settings: OAuth2Auth, state: TokenState | None) -> AuthStatus:
+    """How a connection stands of which this is kept."""
+    store = MemoryTokenStore()
+    if state is not None:
+        assert store.save("hr", state, expected_version=0)
+    return token_status("hr", settings, "c1", store, now=NOW)
+
+
 @pytest.mark.parametrize(
     ("grant", "state", "standing"),
     [
@@ -43,7 +51,7 @@ def kept(left: timedelta | None, *, refresh: str | None = "r", **more: Any) -> T
     ],
 )
 def test_the_standing_follows_from_what_is_kept(grant: str, state: TokenState | None, standing: Standing) -> None:
-    status = token_status("hr", auth(grant), "c1", state, now=NOW)
+    status = status_of(auth(grant), state)
 
     assert status.standing is standing
     assert status.is_well is (standing is not Standing.NEEDS_LOGIN)
@@ -51,14 +59,14 @@ def test_the_standing_follows_from_what_is_kept(grant: str, state: TokenState | 
 
 
 def test_a_session_that_ended_with_its_token_needs_a_login_since_then() -> None:
-    status = token_status("hr", auth(), "c1", kept(-HOUR, refresh=None), now=NOW)
+    status = status_of(auth(), kept(-HOUR, refresh=None))
 
     assert status.since == NOW - HOUR
 
 
 @pytest.mark.parametrize(("granted", "missing"), [("a b", ()), ("b", ("a",)), ("c", ("a", "b")), (None, ())])
 def test_what_was_granted_is_held_against_what_was_asked(granted: str | None, missing: tuple[str, ...]) -> None:
-    status = token_status("hr", auth(), "c1", kept(HOUR, scope=granted), now=NOW)
+    status = status_of(auth(), kept(HOUR, scope=granted))
 
     assert (status.scope_asked, status.scope_missing) == (("a", "b"), missing)
 
@@ -77,14 +85,14 @@ def test_what_was_granted_is_held_against_what_was_asked(granted: str | None, mi
 def test_who_it_is_is_told_by_the_best_name_that_is_known(
     settings: dict[str, Any], subject: str | None, who: str
 ) -> None:
-    status = token_status("hr", auth(**settings), "c1", kept(HOUR, subject=subject), now=NOW)
+    status = status_of(auth(**settings), kept(HOUR, subject=subject))
 
     assert status.who == who
 
 
 def test_a_session_without_a_refresh_token_renews_only_where_no_person_made_it() -> None:
-    personal = token_status("hr", auth(), "c1", kept(HOUR, refresh=None), now=NOW)
-    machine = token_status("hr", auth("client_credentials"), "c1", kept(HOUR, refresh=None), now=NOW)
+    personal = status_of(auth(), kept(HOUR, refresh=None))
+    machine = status_of(auth("client_credentials"), kept(HOUR, refresh=None))
 
     assert (personal.renews, machine.renews) == (False, True)
 
@@ -112,4 +120,4 @@ def test_a_token_that_cannot_be_opened_is_not_well_and_says_why() -> None:
 
 
 def test_nothing_of_a_token_is_in_it() -> None:
-    assert "secret" not in repr(token_status("hr", auth(), "c1", kept(HOUR, refresh="secret-r"), now=NOW))
+    assert "secret" not in repr(status_of(auth(), kept(HOUR, refresh="secret-r")))

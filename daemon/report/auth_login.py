@@ -106,7 +106,7 @@ def tried_out(status: Status, now: datetime) -> Iterator[str]:
 def logged_out(connection: str, *, was_in: bool, local: bool, personal: bool) -> Iterator[str]:
     """Yield what came of a logout, and what follows from it."""
     if not was_in:
-        yield f"No session of {connection} is kept, so nothing was done."
+        yield f"{connection} has no session that could be ended."
         return
     if local:
         yield f"The session of {connection} is forgotten here. At the server its tokens stay good until they run out."

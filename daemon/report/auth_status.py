@@ -77,8 +77,8 @@ def _cells(row: Status, now: datetime) -> tuple[str, ...]:
 def _notes(row: Status) -> Iterator[str]:
     """Yield what a person should know of a connection, and do."""
     if row.standing == "needs_login":
-        since = f", since {_moment(row.since)}" if row.since else ""
-        yield f"✗ {shown.plain(row.reason)}{since}: crudsd auth login {row.connection}"
+        since = f"since {_moment(row.since)}: " if row.since else ""
+        yield f"✗ {since}{shown.plain(row.reason)}; run crudsd auth login {row.connection}"
     elif row.standing == "unreadable":
         yield f"✗ {shown.plain(row.reason)}"
     elif row.renews is False:

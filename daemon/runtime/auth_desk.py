@@ -124,20 +124,20 @@ class AuthDesk:
         return self.sessions.auth_status(name)
 
     def logout(self, name: str, *, local: bool) -> bool:
-        """End a connection's session at its server, or (`local`) only here; False when there was none.
+        """End a connection's session at its server, or (`local`) only here; False when there was none that lived.
 
         Raises what `AuthSession.revoke` does, and then everything is as it was.
         """
         if not isinstance(self._connection(name).auth, OAuth2Auth):
             raise UsageError(f"{name} has no session that could be ended: its credentials stand in the job file")
         status = self.sessions.auth_status(name)
-        is_kept = status.obtained_at is not None or status.standing is Standing.UNREADABLE
-        if local:
+        is_alive = status.standing is Standing.UNREADABLE or (status.is_well and status.obtained_at is not None)
+        if local or not is_alive:
             self.sessions.forget_token(name)
-        elif is_kept:
+        else:
             self._check_readable(name)
             self.sessions.auth_session(name).revoke()
-        return is_kept
+        return is_alive
 
     def _check_readable(self, name: str) -> None:
         """Raise LoginError when something is kept that cannot be opened: it is neither replaced nor given back."""

@@ -77,11 +77,11 @@ def test_the_table_has_a_row_for_each_connection() -> None:
     [
         (
             AuthStatus("hr", "device_code", None, Standing.NEEDS_LOGIN, "the person took it back", since=NOW),
-            "    ✗ the person took it back, since 2026-11-23 12:00:00 UTC: crudsd auth login hr",
+            "    ✗ since 2026-11-23 12:00:00 UTC: the person took it back; run crudsd auth login hr",
         ),
         (
             AuthStatus("hr", "device_code", None, Standing.NEEDS_LOGIN, "nobody has logged in"),
-            "    ✗ nobody has logged in: crudsd auth login hr",
+            "    ✗ nobody has logged in; run crudsd auth login hr",
         ),
         (AuthStatus("hr", "device_code", None, Standing.UNREADABLE, "there is no key"), "    ✗ there is no key"),
         (replace(HR, scope_granted=("people.read",)), "    ! not granted: people.write"),
@@ -103,7 +103,7 @@ def test_of_one_that_needs_a_login_it_is_told_since_when_and_why() -> None:
 
     assert list(auth_status.whole(row, NOW))[-2:] == [
         "  state  needs login",
-        "  ✗ it was revoked, since 2026-11-23 12:00:00 UTC: crudsd auth login hr",
+        "  ✗ since 2026-11-23 12:00:00 UTC: it was revoked; run crudsd auth login hr",
     ]
 
 
@@ -237,7 +237,7 @@ def test_who_would_log_in_without_need_is_told_why_not(kind: str, said: str) -> 
 @pytest.mark.parametrize(
     ("was_in", "local", "personal", "said"),
     [
-        (False, False, True, ("No session of hr is kept",)),
+        (False, False, True, ("hr has no session that could be ended.",)),
         (True, False, True, ("given back to the server", "crudsd auth login hr")),
         (True, True, True, ("stay good until they run out", "crudsd auth login hr")),
         (True, False, False, ("given back to the server", "asks for a new token by itself")),

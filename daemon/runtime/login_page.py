@@ -24,7 +24,6 @@ class Page(Enum):
         "This is not the login that is waited for",
         "The page belongs to an earlier login, or to none. Open the address that stands in the terminal now.",
     )
-    OVER = (HTTPStatus.GONE, "This login is over", "You may close this window; the terminal says how it ended.")
     NOTHING_HERE = (HTTPStatus.NOT_FOUND, "Nothing here", "crudsd waits here for the end of a login, and for no more.")
     NOT_GET = (HTTPStatus.METHOD_NOT_ALLOWED, "Not like this", "The end of a login comes as a GET request.")
     NO_REQUEST = (HTTPStatus.BAD_REQUEST, "Not a request", "crudsd could not read this as an HTTP request.")

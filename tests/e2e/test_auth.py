@@ -16,7 +16,7 @@ import pytest
 
 from daemon.app import generate_key
 from daemon.errors import Exit
-from tests.e2e.harness import LIMIT_S, Folder, caught, ended
+from tests.e2e.harness import LIMIT_S, Folder, caught, ended, until
 from tests.fakes.misbehaving import MisbehavingServer
 from tests.integration.oauth.person import enter, log_in
 from tests.servers.counting_proxy import CountingProxy
@@ -194,6 +194,20 @@ def test_over_ssh_the_address_is_pasted(scene: Scene) -> None:
         code = dialogue.end()
 
     assert code == Exit.DONE, dialogue.said
+
+
+def test_a_browser_is_opened_only_for_who_asks_for_it(scene: Scene) -> None:
+    browser = scene.folder.path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> "{scene.folder.path}/opened"\n')
+    browser.chmod(0o700)
+    scene.folder.environment["BROWSER"] = str(browser)
+    with scene.talking("hr") as unasked:
+        unasked.until(READY)
+    with scene.talking("hr", "--browser") as asked:
+        address, _ = asked.until(ADDRESS, READY)
+        caught(asked.process, (scene.folder.path / "opened").exists, what="the browser")
+
+    until(lambda: (scene.folder.path / "opened").read_text() == f"{address[1]}\n", what="the address")
 
 
 def test_a_listening_login_takes_a_pasted_address_too(scene: Scene) -> None:

@@ -160,6 +160,27 @@ def test_a_browser_that_comes_back_to_the_listener_makes_one_too(scene: Scene) -
     assert "You may close this window" in pages[0]
 
 
+def test_a_browser_with_an_answer_to_another_login_is_told_so_and_the_right_one_still_counts(scene: Scene) -> None:
+    pages: list[int] = []
+    threads: list[threading.Thread] = []
+
+    def follow(address: str) -> None:
+        stray = f"{address.partition('?')[0]}?error=access_denied&state=of-another"
+        threads.append(
+            threading.Thread(target=lambda: pages.extend(ask("GET", one).status for one in (stray, address)))
+        )
+        threads[0].start()
+
+    person = Person(follow)
+    with scene.auth() as auth:
+        status = auth.login("found", person, pasted=None, listens=True, wait_s=20)
+    threads[0].join(20)
+
+    assert status.standing is Standing.VALID
+    assert pages == [400, 200]
+    assert [reason.partition(" (")[0] for reason in person.strays()] == ["that address ends another login"]
+
+
 def test_a_device_login_makes_one_too(scene: Scene) -> None:
     scene.world.proxy.next("/device/auth", members(interval=1))
     person = Person(scene.paste)

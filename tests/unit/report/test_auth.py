@@ -128,8 +128,9 @@ def test_every_standing_has_its_words(standing: Standing) -> None:
     assert auth_status.STANDINGS[standing] in list(auth_status.table([replace(HR, standing=standing)], NOW))[1]
 
 
-def test_what_a_server_named_cannot_steer_the_terminal() -> None:
-    row = replace(HR, who="\x1b[2Jada", scope_granted=("\x1b[31mred",), reason="\x07")
+@pytest.mark.parametrize("standing", Standing)
+def test_what_a_server_named_cannot_steer_the_terminal(standing: Standing) -> None:
+    row = replace(HR, who="\x1b[2Jada", scope_granted=("\x1b[31mred",), reason="\x07", standing=standing)
 
     told = "\n".join([*auth_status.table([row], NOW), *auth_status.whole(row, NOW)])
 

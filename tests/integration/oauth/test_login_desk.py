@@ -59,7 +59,11 @@ class Scene:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
-        self.desk = Desk(folder, {"connections": self._connections(), "jobs": {}}, secrets={"SECRET": "s:e%c+r t&=/~"})
+        self.desk = Desk(
+            folder,
+            {"connections": self._connections(), "jobs": {}},
+            secrets={"SECRET": world.oidc.clients["cc-basic"].secret},
+        )
         self.stop = threading.Event()
         self._reads, self._writes = os.pipe()
 

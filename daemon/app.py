@@ -11,6 +11,7 @@ from .clock import Clock, utc_clock
 from .errors import Exit, LeaseLostError, LockedError, LoginNeededError
 from .report.cures import Told, cures
 from .runtime.approving import Approved, approve
+from .runtime.auth_desk import AuthDesk
 from .runtime.calendar import Ahead
 from .runtime.calendar import ahead as ahead_of
 from .runtime.explainer import Explainer
@@ -230,6 +231,10 @@ class App:
         """Return what people may ask and say of a job's rejects."""
         self.job(job)
         return RejectDesk(job, Rejects(self._database))
+
+    def auth(self) -> AuthDesk:
+        """Return what people may ask and say of the connections' sessions: log in, how they stand, log out."""
+        return AuthDesk(self.spec.connections, self.connections, self._stop)
 
     def serve(self) -> Exit:
         """Run the jobs on their schedules until the process is asked to stop. On the main thread.

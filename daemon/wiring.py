@@ -12,16 +12,19 @@ from . import logs
 from .clock import Clock
 from .endpoints.connect import connect
 from .endpoints.exchange import Exchange
+from .endpoints.login import AuthSession, auth_session
 from .endpoints.papers import paper_problems
 from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
 from .endpoints.rotation import UNCHANGING, Look, file_stamp
+from .endpoints.standing import AuthStatus, static_status, token_status, unreadable_status
 from .endpoints.surroundings import Surroundings
 from .errors import ConfigError, CrudsdError, LoginNeededError
 from .runtime.worker import Endpoints
 from .sealing import lookup, open_vault
 from .settings import Settings
 from .spec import Job, Loaded, LookUp, OAuth2Auth, Problem, SecretRef, resolve, secret_file
+from .store import kept_tokens
 from .store.database import Database
 from .store.leases import Leases
 from .store.tokens import SqlTokenStore
@@ -72,17 +75,7 @@ class Connections:
         """Return the one exchange of a connection, whose quota all jobs share. Raises ConfigError."""
         with self._building:
             if name not in self._exchanges:
-                around = Surroundings(
-                    resolve=self._secret,
-                    token_store=self._token_store,
-                    folder=self._settings.folder,
-                    stop=self._stop,
-                    on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
-                    watch=self._watch,
-                    on_secret=self._tell_secret,
-                    warn=self._warn,
-                )
-                self._exchanges[name] = connect(name, self._spec.connections[name], around)
+                self._exchanges[name] = connect(name, self._spec.connections[name], self._around())
             return self._exchanges[name]
 
     def logged_in(self, job: Job) -> Job:
@@ -118,6 +111,49 @@ class Connections:
             return login_needed(self._token_store(name, auth, client_id).load(name), self._clock())
         except TokenStateError as error:
             return str(error)
+
+    # ---- sessions, as people deal with them ----
+
+    def check_sealed(self) -> None:
+        """Raise ConfigError when there is no key: a refresh token is never kept unsealed."""
+        if self._vault is None:
+            raise ConfigError(
+                "there is no key, and what a login gives is kept sealed or not at all: run "
+                f"`crudsd key generate {self._settings.key_file}`, then log in"
+            )
+
+    def auth_session(self, name: str, *, redirect_uri: str | None = None) -> AuthSession:
+        """Return a connection's session at its authorization server. Asks nobody yet. Raises ConfigError."""
+        return auth_session(name, self._spec.connections[name], self._around(), redirect_uri=redirect_uri)
+
+    def auth_status(self, name: str) -> AuthStatus:
+        """Return how a connection's credentials stand, as far as that is known here. Asks no server."""
+        connection = self._spec.connections[name]
+        auth = connection.auth
+        if not isinstance(auth, OAuth2Auth):
+            return static_status(name, connection)
+        client_id = auth.client_id if isinstance(auth.client_id, str) else self._secret(auth.client_id).reveal()
+        if self._vault is None and kept_tokens.has_token(self._database, name):
+            return unreadable_status(name, auth, client_id, "there is no key")
+        return token_status(name, auth, client_id, self._token_store(name, auth, client_id), now=self._clock())
+
+    def forget_token(self, name: str) -> None:
+        """Forget what is kept of a connection's session, whether it can be opened or not. Asks no server."""
+        kept_tokens.forget(self._database, name)
+
+    # ---- below ----
+
+    def _around(self) -> Surroundings:
+        return Surroundings(
+            resolve=self._secret,
+            token_store=self._token_store,
+            folder=self._settings.folder,
+            stop=self._stop,
+            on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
+            watch=self._watch,
+            on_secret=self._tell_secret,
+            warn=self._warn,
+        )
 
     def _secret(self, ref: SecretRef) -> Secret:
         settings = self._settings

@@ -28,6 +28,7 @@ VERBS = {
     "runs": "runs",
     "rejects": "rejects",
     "explain": "explain",
+    "auth": "auth",
     "schema": "schema",
     "db": "db",
     "key": "key",

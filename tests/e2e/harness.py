@@ -53,13 +53,13 @@ class Folder:
         return done
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    def started(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
         """Start a command and let it run beside the block; it is dead when the block ends."""
         process = subprocess.Popen(
             [str(CRUDSD), *arguments],
             cwd=self.path,
             env=self._env(),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -28,6 +28,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 MACHINE = ("client_credentials",)
 PERSON = ("authorization_code", "refresh_token")
+LOOPBACK = "http://127.0.0.1/callback"
 DEVICE = ("urn:ietf:params:oauth:grant-type:device_code", "refresh_token")
 CALLBACK = "https://app.example.test/callback"
 """Where the server sends people back to. Nobody listens there: the address is all a test needs."""
@@ -48,6 +49,8 @@ class OAuthClient:
     """Whether its refresh tokens are good once."""
     alg: str = ""
     """With `private_key_jwt`: RS256, ES256 or EdDSA."""
+    redirect: str = CALLBACK
+    """Where it has people sent back to. On loopback the server takes any port (RFC 8252 section 7.3)."""
 
 
 CLIENTS = {
@@ -67,6 +70,9 @@ CLIENTS = {
         OAuthClient("person-public", "", PUBLIC, grants=PERSON),
         OAuthClient("person-once", "canary-never-renewed", grants=PERSON[:1]),
         OAuthClient("person-fixed", "canary-not-rotated", grants=PERSON, rotates=False),
+        OAuthClient("native", "", PUBLIC, grants=PERSON, redirect=LOOPBACK),
+        OAuthClient("native-5s", "", PUBLIC, lives_s=5, grants=PERSON, redirect=LOOPBACK),
+        OAuthClient("native-once", "", PUBLIC, lives_s=5, grants=PERSON[:1], redirect=LOOPBACK),
         OAuthClient("device", "", PUBLIC, grants=DEVICE),
         OAuthClient("device-brief", "", PUBLIC, grants=DEVICE, code_lives_s=2),
         OAuthClient("gate", "canary-introspects"),

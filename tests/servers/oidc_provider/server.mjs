@@ -4,7 +4,8 @@
 //   PORT        where to listen on 127.0.0.1        ISSUER   its public address (a counting proxy in front of it)
 //   STATS_PORT  GET / answers {"issued": {CLIENT: n}, "refused": n, "families_revoked": n, "ready": true};
 //               DELETE /TOKEN ends that access token alone, where revocation takes a person's whole session along
-//   CLIENTS     JSON: [{"id", "secret", "method", "grants", "lives_s", "code_lives_s", "rotates", "jwk"}, ...]
+//   CLIENTS     JSON: [{"id", "secret", "method", "grants", "lives_s", "code_lives_s", "rotates", "jwk",
+//               "redirect"}, ...]
 //
 // /interaction/UID is the person: ?answer=deny refuses, ?scope=A+B consents to those and refuses the others.
 import { createServer } from 'node:http';
@@ -13,7 +14,6 @@ import { Provider } from 'oidc-provider';
 const { PORT, STATS_PORT, ISSUER, CLIENTS } = process.env;
 const SCOPES = ['people.read', 'people.write'];
 const PERSON = 'ada';
-const CALLBACK = 'https://app.example.test/callback';
 const clients = JSON.parse(CLIENTS);
 const registered = new Map(clients.map((client) => [client.id, client]));
 const life = (_ctx, _token, client) => registered.get(client.clientId).lives_s;
@@ -24,14 +24,15 @@ const granted = (details) => details.map((one) => ({ ...one, actions: one.action
 const asked = (params) => JSON.parse(params.authorization_details ?? '[]');
 
 const provider = new Provider(ISSUER, {
-  clients: clients.map(({ id, secret, method, grants, jwk }) => ({
+  clients: clients.map(({ id, secret, method, grants, jwk, redirect }) => ({
     client_id: id,
     ...(secret && { client_secret: secret }),
     ...(jwk && { jwks: { keys: [jwk] } }),
     token_endpoint_auth_method: method,
     grant_types: grants,
     response_types: grants.includes('authorization_code') ? ['code'] : [],
-    redirect_uris: grants.includes('authorization_code') ? [CALLBACK] : [],
+    redirect_uris: grants.includes('authorization_code') ? [redirect] : [],
+    application_type: redirect.startsWith('http://') ? 'native' : 'web',
     scope: SCOPES.join(' '),
     authorization_details_types: ['people'],
   })),

@@ -36,8 +36,11 @@ class OutsideNetworkError(RuntimeError):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make faults` ask for everything where `make test` takes a spread."""
+    """Let `make faults` ask for everything where `make test` takes a spread, and `make e2e` for a real systemd."""
     parser.addoption("--long", action="store_true", help="try every crash point, and not a spread of them")
+    parser.addoption(
+        "--box", action="append", metavar="RELEASE", help="boot this Debian for tests/systemd (bookworm or trixie)"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -34,7 +34,8 @@ class Owner:
         """Whether this process is gone, as far as another one can tell; never for a process of another machine."""
         if not self.machine or not self.started or self.machine != seen_from.machine:
             return False
-        return _started(self.pid) != self.started
+        started = _started(self.pid)
+        return started != self.started if started is not None else not _is_there(self.pid)
 
 
 def _machine() -> str:
@@ -46,11 +47,22 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return field 22 of the process's stat (proc(5)); None when there is no such process, or only its zombie."""
+    """Return field 22 of the process's stat (proc(5)); empty for a zombie, None when nothing is seen of it."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     # The second field is the program's name in brackets and may hold blanks and brackets itself.
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else fields[19]
+    return "" if fields[0] in {"Z", "X"} else fields[19]
+
+
+def _is_there(pid: int) -> bool:
+    """Whether the kernel knows the process: /proc hides it from a service with ProtectProc= and PrivateUsers=."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -19,7 +19,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^ {4}.*$|`[^`\n]+`", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 VERB = re.compile(r"(?:^|[ `/])(?:crudsd|as_service) ([a-z]+)(?: ([a-z]+))?", re.MULTILINE)
-TARGET = re.compile(r"(?:^ *|`)make ([a-z]+)", re.MULTILINE)
+TARGET = re.compile(r"(?:^ *|`)make ([a-z0-9-]+)", re.MULTILINE)
 
 MACHINE_PATH = re.compile(r"(?<![\w.:/}])/(?:[h]ome|Users|root|work)/\w")
 REGISTRY = re.compile(r"[p]ypi\.org|python[h]osted|npm[j]s|proxy\.go[l]ang")
@@ -70,7 +70,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_make_target_in_the_pages_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
     named = {name for page in pages() for name in TARGET.findall(code_of(page))}
 

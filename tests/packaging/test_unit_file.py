@@ -116,6 +116,16 @@ def test_the_sandbox_leaves_python_its_pipes(service: dict[str, list[str]]) -> N
     assert not {"@ipc", "@timer"} & denied
 
 
+def test_the_sandbox_leaves_crudsd_the_boot_id(service: dict[str, list[str]]) -> None:
+    """ProcSubset=pid hides it: then a killed service would wait for its own leases to run out."""
+    assert "ProcSubset" not in service
+
+
+def test_run_is_closed_too(service: dict[str, list[str]]) -> None:
+    """Neither systemd 252 nor 257 counts it to ProtectSystem=strict where the service has a /proc of its own."""
+    assert service["ReadOnlyPaths"] == ["/run"]
+
+
 def test_sysusers_makes_the_user_that_the_unit_names(service: dict[str, list[str]], tmp_path: Path) -> None:
     if SYSUSERS is None:
         pytest.skip("systemd-sysusers is not installed here")

@@ -169,6 +169,17 @@ class TestTheDead:
         with pytest.raises(LockedError):
             mine.acquire("job/a")
 
+    def test_a_process_that_proc_hides_is_not_taken_for_dead(
+        self, gone: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As ProtectProc=invisible with PrivateUsers=yes hides a run by hand from the service beside it."""
+        living, other = Owner.here(), Owner.here()
+
+        monkeypatch.setattr("daemon.store.owner._PROC", tmp_path)
+
+        assert not living.is_surely_dead(other)
+        assert gone.is_surely_dead(other)
+
     def test_this_process_lives(self) -> None:
         me, other = Owner.here(), Owner.here()
         assert not me.is_surely_dead(other)

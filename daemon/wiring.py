@@ -181,7 +181,6 @@ class Connections:
         log(event, connection=connection, message=message)
 
     def _token_store(self, name: str, auth: OAuth2Auth, client_id: str) -> TokenStore:
-        del name
         if self._vault is None:
             return MemoryTokenStore()
         return SqlTokenStore(
@@ -191,7 +190,7 @@ class Connections:
             clock=self._clock,
             issuer=auth.server,
             client_id=client_id,
-            drops_unreadable=not auth.is_personal,
+            on_drop=None if auth.is_personal else partial(self._warn, name),
         )
 
 

@@ -4,7 +4,7 @@ What a sealed state is bound to (purpose, profile, version, issuer, client) does
 was moved, or put back under a newer version, or whose connection now points to another token address, is refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -36,8 +36,8 @@ class Sealer(Protocol):
 class SqlTokenStore:
     """The library's port `TokenStore`, for the profiles of one client at one issuer. Threads may share it.
 
-    `drops_unreadable`: a state that cannot be opened is deleted, since another one costs nobody anything: for grants
-    that need no person.
+    `on_drop`: a state that cannot be opened is deleted, since another one costs nobody anything, and this is told why:
+    for grants that need no person. None: it stays, and is an error.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SqlTokenStore:
         clock: Clock,
         issuer: str,
         client_id: str,
-        drops_unreadable: bool = False,
+        on_drop: Callable[[str], None] | None = None,
     ) -> None:
         self._database = database
         self._sealer = sealer
@@ -57,7 +57,7 @@ class SqlTokenStore:
         self._clock = clock
         self._issuer = issuer
         self._client_id = client_id
-        self._drops_unreadable = drops_unreadable
+        self._on_drop = on_drop
 
     def load(self, profile: str) -> TokenState | None:
         """Return what was last saved, or None. Raises TokenStateError when it cannot be opened."""
@@ -68,10 +68,11 @@ class SqlTokenStore:
         version, sealed = row
         try:
             return self._opened(profile, version, bytes(sealed))
-        except TokenStateError:
-            if not self._drops_unreadable:
+        except TokenStateError as error:
+            if self._on_drop is None:
                 raise
             self._drop(profile, version)
+            self._on_drop(f"the stored token could not be opened, and was dropped: {error.__cause__ or error}")
             return None
 
     def _opened(self, profile: str, version: int, sealed: bytes) -> TokenState:

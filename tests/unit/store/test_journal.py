@@ -25,7 +25,8 @@ from tests.contract.journal import WRITES, a_change, a_link, plan, send, settle
 from tests.unit.store.places import HandClock, SqlWorld, other_owner
 
 PROJECT = Path(__file__).parents[3]
-NAMED = {"sqlite_autoindex_changes_1": "pk_changes", "sqlite_autoindex_links_1": "uq_links_job_key"}
+AUTO = "sqlite_autoindex_changes_1"
+NAMED = {AUTO: "pk_changes", "sqlite_autoindex_links_1": "uq_links_job_key"}
 """What SQLite calls by a number and PostgreSQL as we do."""
 
 
@@ -192,8 +193,8 @@ class TestSpeed:
             ("ix_changes_planned", change_rows.PLANNED),
             ("ix_changes_open", change_rows.UNRESOLVED),
             ("ix_changes_open", change_rows.BY_IDEMPOTENCY_KEY),
-            ("sqlite_autoindex_changes_1", change_rows.BY_SEQ),
-            ("sqlite_autoindex_changes_1", change_rows.ALL),
+            (AUTO, change_rows.BY_SEQ),
+            (AUTO, change_rows.ALL),
             ("ix_changes_run_key", "SELECT key, fate, seq FROM changes WHERE run = ? AND key IN (?, ?)"),
             ("sqlite_autoindex_links_1", "SELECT * FROM links WHERE job = ? AND key IN (?, ?)"),
             ("ix_links_job_id", "SELECT * FROM links WHERE id > ? AND id <= ? AND job = ? ORDER BY id LIMIT ?"),
@@ -207,8 +208,9 @@ class TestSpeed:
                 execute(connection, "SET enable_seqscan = off")  # what it would rather do with an empty table
                 execute(connection, MANY_LINKS)
                 execute(connection, "ANALYZE links")
-                plan = execute(connection, f"EXPLAIN {sql}", ("1",) * sql.count("?")).scalars().all()
-                assert NAMED.get(index, index) in "\n".join(plan)
+                plan = "\n".join(execute(connection, f"EXPLAIN {sql}", ("1",) * sql.count("?")).scalars().all())
+                # In an empty table each index that begins with the run is as good as another.
+                assert NAMED.get(index, index) in plan or (index == AUTO and "ix_changes_run_key" in plan)
                 return
             steps = [row[3] for row in execute(connection, f"EXPLAIN QUERY PLAN {sql}", (None,) * sql.count("?"))]
         assert index in steps[0]

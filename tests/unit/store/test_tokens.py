@@ -100,6 +100,7 @@ def test_a_state_that_another_one_takes_the_place_of_for_nothing_is_dropped_when
 ) -> None:
     make(OLD).save("hr", STATE, expected_version=0)
     make(OLD).save("desk", STATE, expected_version=0)
+    told: list[str] = []
     store = SqlTokenStore(
         database,
         Vault(KeyRing((NEW,))),
@@ -107,9 +108,10 @@ def test_a_state_that_another_one_takes_the_place_of_for_nothing_is_dropped_when
         clock=clock,
         issuer="https://login.example.com",
         client_id="me",
-        drops_unreadable=True,
+        on_drop=told.append,
     )
     assert store.load("hr") is None
+    assert [message.partition(":")[0] for message in told] == ["the stored token could not be opened, and was dropped"]
     assert store.save("hr", STATE, expected_version=0)
     assert store.load("hr") == replace(STATE, version=1)
     assert make(OLD).load("desk") == replace(STATE, version=1)

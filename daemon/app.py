@@ -1,15 +1,14 @@
 """The composition root: what the program can do, put together from its parts."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from . import logs
 from .clock import Clock, utc_clock
-from .errors import Exit, LeaseLostError, LockedError, LoginNeededError
-from .report.cures import Told, cures
+from .errors import Exit, LeaseLostError, StateError
 from .runtime.approving import Approved, approve
 from .runtime.auth_desk import AuthDesk
 from .runtime.calendar import Ahead
@@ -20,7 +19,10 @@ from .runtime.notify import Notifier
 from .runtime.reject_desk import RejectDesk
 from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
 from .runtime.service import Service
+from .runtime.service_desk import SERVICE_LEASE, ServiceDesk
+from .runtime.service_work import ServiceWork
 from .runtime.signals import stop_on_signals
+from .runtime.stop_request import StopRequest
 from .runtime.worker import Finished, Planned, Worker
 from .sealing import vault_lookup
 from .settings import Settings
@@ -31,21 +33,19 @@ from .store.backup import back_up
 from .store.database import Database, open_database
 from .store.health import Finding, check
 from .store.heartbeat import Heartbeat
+from .store.job_states import JobStates
 from .store.leases import Leases
 from .store.owner import Owner
 from .store.rejects import Rejects
 from .store.retention import Pruned
 from .store.runs import RunRow, RunStore, Trigger
+from .store.stops import Stops
 from .sync.change import Reject
 from .sync.events import Observe
 from .sync.explanation import Explanation
 from .sync.guards import Allowance
-from .sync.outcome import Ending
 from .vault.key_file import write_key
 from .wiring import Connections, check_papers
-
-SERVICE_LEASE = "service"
-"""Held by the one `crudsd serve` of a state database."""
 
 
 def validate(settings: Settings) -> Loaded:
@@ -103,11 +103,20 @@ def _existing_state(settings: Settings, *, read_only: bool = False) -> Iterator[
 def ahead(settings: Settings, job: str | None, *, limit: int) -> tuple[datetime, tuple[Ahead, ...]]:
     """Return this moment, and what lies ahead of one job or of all, at most `limit` fires of each.
 
-    Opens no state. Raises UsageError for a job that is not there.
+    Makes no state where there is none. Raises UsageError for a job that is not there.
     """
     spec, now = load(settings.config).spec, utc_clock()
     jobs = spec.jobs if job is None else {job: spec.job(job)}
-    return now, ahead_of(jobs, after=now, limit=limit)
+    return now, ahead_of(jobs, paused=_paused(settings), after=now, limit=limit)
+
+
+def _paused(settings: Settings) -> Mapping[str, str]:
+    try:
+        with _existing_state(settings, read_only=True) as (_, database):
+            states = JobStates(database, utc_clock).paused()
+    except StateError:  # not there yet, or of another schema: then nobody has paused anything
+        return {}
+    return {job: state.reason for job, state in states.items()}
 
 
 def generate_key(path: Path) -> str:
@@ -146,6 +155,7 @@ class App:
         self._database = database
         self._leases = Leases(database, self._clock, Owner.here())
         self._runs = RunStore(database, self._clock)
+        self._states, self._stops = JobStates(database, self._clock), Stops(database)
         self.connections = connections = Connections(settings, loaded, database, self._leases, self._clock, stop=stop)
         self.warnings = connections.warnings
         self._worker = Worker(self.spec, database, self._leases, self._runs, connections.endpoints, self._clock, stop)
@@ -174,6 +184,7 @@ class App:
         run: str | None = None,
         allowance: Allowance | None = None,
         saved: SavedPlan | None = None,
+        stop_request: StopRequest | None = None,
     ) -> Finished:
         """Do one run of a job, or the queued one whose id is given; with `saved`, that plan or nothing.
 
@@ -187,6 +198,7 @@ class App:
             run=run,
             allowance=allowance or Allowance(),
             saved=saved,
+            stop_request=stop_request,
         )
 
     def approve(self, asked: str) -> Approved:
@@ -252,7 +264,7 @@ class App:
                     self._log.warning("service.warning", message=warning)
                 ended = Service(
                     {name: job.schedule for name, job in self.spec.jobs.items()},
-                    self,
+                    self.service_work(),
                     clock=self._clock,
                     log=self._log,
                     notifier=Notifier(self.settings.environment),
@@ -266,41 +278,23 @@ class App:
             raise LeaseLostError("another crudsd serve took over this state database, or it could not be written")
         return ended
 
-    # ---- what the service asks for -------------------------------------------------------------------------------
+    def desk(self) -> ServiceDesk:
+        """Return what people may ask of a running service."""
+        return ServiceDesk(self._runs, self._states, self._stops, self._leases, self._clock)
 
-    def fire(self, job: str, *, fire_time: datetime, trigger: str) -> str | None:
-        """Write the run that is due and return its id; None when somebody else has written it."""
-        return self._runs.fire(job, fire_time, trigger=Trigger(trigger), revision=job_revision(self.job(job)))
+    def service_work(self) -> ServiceWork:
+        """Return what the service has done by others."""
 
-    def skip(self, job: str, *, fire_time: datetime, trigger: str, reason: str) -> None:
-        """Record a fire that does not run."""
-        del trigger
-        self._runs.skip(job, fire_time, reason=reason, revision=job_revision(self.job(job)))
+        def run(job: str, run: str, stop_request: StopRequest) -> Finished:
+            return self.run(job, run=run, observe=logs.LogObserver(self._log), stop_request=stop_request)
 
-    def carry_out(self, job: str, run: str) -> Ending:
-        """Do a queued run, telling the log."""
-        with logs.bound(job=job, run=run):
-            self._log.info("run.began")
-            try:
-                finished = self.run(job, run=run, observe=logs.LogObserver(self._log))
-            except (LockedError, LoginNeededError) as error:
-                self._worker.end(run, Ending.SKIPPED, str(error))
-                self._log.warning("run.skipped", reason=str(error))
-                return Ending.SKIPPED
-            told = cures(Told(job, run), finished.result)
-            logs.tell_result(
-                self._log, finished.result, took_s=finished.took_s, resume_at=finished.resume_at, cures=told
-            )
-            return finished.result.ending
-
-    def interrupted(self) -> tuple[str, ...]:
-        """Close the runs whose process died, and return their jobs as far as they still exist."""
-        return tuple(dict.fromkeys(row.job for row in self._worker.cut_off() if row.job in self.spec.jobs))
-
-    def login_needed(self, job: str) -> str:
-        """Return what a person has to do before this job can run, empty when nothing."""
-        return self.connections.login_obstacle(self.job(job))
-
-    def waits_until(self, job: str) -> datetime | None:
-        """Return when the work of a job goes on whose last run is waiting; None where it is not."""
-        return self._runs.waits_until(job)
+        return ServiceWork(
+            jobs=self.spec.jobs,
+            runs=self._runs,
+            states=self._states,
+            stops=self._stops,
+            worker=self._worker,
+            run=run,
+            login_needed=lambda job: self.connections.login_obstacle(self.job(job)),
+            log=self._log,
+        )

@@ -31,18 +31,28 @@ class Ahead(Protocol):
     def fires(self) -> tuple[datetime, ...]:
         """The next fire times in order, aware, in UTC."""
 
+    @property
+    def paused(self) -> str:
+        """Why it is paused; empty where it is not."""
+
 
 def table(rows: Sequence[Ahead], now: datetime) -> Iterator[str]:
     """Yield one line a job, in the order given: its schedule, and when it starts next."""
     if not rows:
         yield "There are no jobs."
         return
-    yield from aligned([("JOB", "SCHEDULE", "NEXT START (UTC)", "IN"), *(_cells(row, now) for row in rows)])
+    lines = aligned([("JOB", "SCHEDULE", "NEXT START (UTC)", "IN"), *(_cells(row, now) for row in rows)])
+    for row, line in zip([None, *rows], lines, strict=True):
+        yield line
+        if row is not None and row.paused:
+            yield f"    ! paused: {shown.plain(row.paused)}"
 
 
 def starts(row: Ahead) -> Iterator[str]:
     """Yield the schedule of one job and its next starts, in its own zone and in UTC."""
     yield f"{row.job}: {_said(row.schedule)}"
+    if row.paused:
+        yield f"  ! paused: {shown.plain(row.paused)}; none of these starts comes before `crudsd resume {row.job}`"
     if row.delay:
         yield f"  each start is {shown.duration(row.delay.total_seconds())} after its fire time (jitter)"
     zone = ZoneInfo(row.schedule.timezone if row.schedule is not None else "UTC")
@@ -63,6 +73,7 @@ def _job(row: Ahead) -> dict[str, Any]:
     return {
         "job": row.job,
         "schedule": None if schedule is None else schedule.model_dump(mode="json", exclude_none=True),
+        "paused": row.paused or None,
         "delay_s": row.delay.total_seconds(),
         "fires": [{"fire_time": fire.isoformat(), "starts_at": (fire + row.delay).isoformat()} for fire in row.fires],
     }

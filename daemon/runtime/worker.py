@@ -34,6 +34,7 @@ from daemon.sync.ports import Ports, Source, Target
 from .fenced import FencedTarget
 from .pinning import Pinning, Pins
 from .saved_plan import SavedPlan
+from .stop_request import StopRequest
 
 CUT_OFF = "its process ended before it was over; the next run finishes the work"
 
@@ -84,6 +85,15 @@ class Endpoints:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A run that this process carries out."""
+
+    run: str
+    lease: Lease
+    stop_request: StopRequest
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """Plans and runs jobs. Made by the composition root."""
 
@@ -119,11 +129,13 @@ class Worker:
         run: str | None = None,
         allowance: Allowance,
         saved: SavedPlan | None = None,
+        stop_request: StopRequest | None = None,
     ) -> Finished:
         """Do one run, or the queued one whose id is given; with `saved`, that plan and nothing else.
 
-        An approval that waits for the job pins the run, unless a saved plan does.
-        Raises LockedError when another run of the job is under way, StateError when the state cannot be written.
+        `stop_request` may end this run alone, and so does the job's timeout. An approval that waits for the job pins
+        the run, unless a saved plan does. Raises LockedError when another run of the job is under way, StateError when
+        the state cannot be written.
         """
         began = time.monotonic()
         lease = self.leases.acquire(job_lease(name))
@@ -134,7 +146,9 @@ class Worker:
             pinning = Pins(self.database, self.runs, self.clock).find(name, job, saved)
             self.runs.start(run, lease, pinned_by=pinning.by if pinning else None)
             try:
-                result = self._carry_out(name, job, run, lease, observe, allowance, pinning)
+                asked = stop_request or StopRequest()
+                with asked.asked_after(job.timeout):
+                    result = self._carry_out(name, job, Taken(run, lease, asked), observe, allowance, pinning)
             except ConfigError as error:
                 # Such as a secret's file that is gone: the next run would say of this one that its process died.
                 self.end(run, Ending.FAILED, str(error))
@@ -185,13 +199,12 @@ class Worker:
         self,
         name: str,
         job: Job,
-        run: str,
-        lease: Lease,
+        taken: Taken,
         observe: Observe,
         allowance: Allowance,
         pinning: Pinning | None,
     ) -> Result:
-        lost = threading.Event()
+        lost, run, lease = threading.Event(), taken.run, taken.lease
         journal = SqlJournal(self.database, run=run, job=name, lease=lease, clock=self.clock)
         options = Options(
             run=run,
@@ -199,7 +212,7 @@ class Worker:
             window=self._window(job),
             allowance=allowance,
             pin=pinning.pin if pinning else None,
-            stopping=lambda: self.stop.is_set() or lost.is_set(),
+            stopping=lambda: self.stop.is_set() or lost.is_set() or taken.stop_request.is_asked,
         )
         with (
             Heartbeat(self.leases, lease, lost=lost),
@@ -210,6 +223,8 @@ class Worker:
             ports = self._ports(name, job, journal, index, pool, self._noting_phases(run, observe))
             fenced = FencedTarget(ports.target, self.leases, lease, self.clock)
             result = engine.run(job, replace(ports, target=fenced), options)
+        if result.ending is Ending.INTERRUPTED and taken.stop_request.is_asked:
+            result = replace(result, error=f"{taken.stop_request.reason}; the next run finishes the work")
         if not result.counts.balanced:
             reason = f"the counts do not balance: {result.counts}; this is a fault of crudsd, please report it"
             result = replace(result, ending=Ending.FAILED, error=reason)

@@ -9,7 +9,7 @@ from .load import Loaded, load
 from .problems import Problem, SpecError
 from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
-from .schedule import Schedule, cron_fields
+from .schedule import CatchUp, Overlap, Schedule, cron_fields
 from .schema import json_schema
 from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
 from .spec import Spec
@@ -20,6 +20,7 @@ __all__ = [
     "SELECTED_BY",
     "BasicAuth",
     "BearerAuth",
+    "CatchUp",
     "Connection",
     "Expression",
     "ExpressionError",
@@ -35,6 +36,7 @@ __all__ = [
     "Mode",
     "NoAuth",
     "OAuth2Auth",
+    "Overlap",
     "Paginate",
     "PathTemplate",
     "Problem",

@@ -171,6 +171,9 @@ class Job(Strict):
     compare: Literal["links", "target"] = Field(
         default="links", description="What records are compared with: what we remember, or the target's own list."
     )
+    timeout: Duration | None = Field(
+        default=None, description="A run that takes longer is asked to stop; the next finishes the work. Default: none."
+    )
     guards: Guards = Guards()
     rejects: RejectRules = RejectRules()
 

@@ -6,7 +6,8 @@ go past their end (`22-2`, `fri-mon`) and the words @hourly to @yearly. What cro
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Final, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -14,7 +15,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from .grammar import suggestion
-from .types import Duration, Name, Strict
+from .types import Duration, Name, Strict, Whole
 
 _WORDS: Final = {
     "@yearly": "0 0 1 1 *",
@@ -69,6 +70,28 @@ Moments: TypeAlias = Annotated[
 """Moments of the calendar; one of them may stand without its brackets."""
 
 
+class CatchUp(StrEnum):
+    """What becomes of fires that were missed. The word in the job file is the value."""
+
+    NONE = "none"
+    """They are recorded, and nothing runs."""
+    LAST = "last"
+    """One run makes up for all."""
+    ALL = "all"
+    """Each is run, one after the other."""
+
+
+class Overlap(StrEnum):
+    """What becomes of a fire that meets a run that is not over. The word in the job file is the value."""
+
+    SKIP = "skip"
+    """It is recorded, and nothing runs."""
+    QUEUE = "queue"
+    """It runs when that run is over; one fire waits at most."""
+    CANCEL = "cancel"
+    """That run is asked to stop, and this one takes up its work."""
+
+
 class Schedule(Strict):
     """When the job runs by itself. Exactly one of cron, every, at and after."""
 
@@ -83,6 +106,19 @@ class Schedule(Strict):
     after: Name | None = Field(default=None, description="Run each time this job has ended well.")
     timezone: str = Field(default="UTC", description="IANA name of the zone `cron` and `at` are read in. Default: UTC.")
     jitter: Duration | None = Field(default=None, description="Spread starts over this time, the same for each run.")
+    overlap: Overlap = Field(
+        default=Overlap.SKIP,
+        description="What becomes of a fire that meets a run that is not over: skip, queue or cancel. Default: skip.",
+    )
+    catch_up: CatchUp = Field(
+        default=CatchUp.LAST, description="What becomes of fires that were missed: none, last or all. Default: last."
+    )
+    catch_up_window: Duration = Field(
+        default=timedelta(days=1), description="Fires that were missed longer ago are not made up for. Default: 1d."
+    )
+    pause_after: Whole | None = Field(
+        default=None, ge=1, description="The job is paused after so many failures in a row. Default: never."
+    )
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> "Schedule":

@@ -134,6 +134,13 @@ class Leases:
             held = _find(connection, name, for_update=False)
         return None if held is None else held.until
 
+    def holder(self, name: str) -> str | None:
+        """Return who holds a lease, for people to read; None when nobody does, or its process is gone."""
+        with self._database.read() as connection:
+            held = _find(connection, name, for_update=False)
+        is_free = held is None or held.is_free(self._clock(), _ticks(self._monotonic()), self._owner)
+        return None if is_free else str(held)
+
     def is_held(self, name: str, *, owner: str, fence: int) -> bool:
         """Whether this very taking of the lease still stands, and its process lives."""
         with self._database.read() as connection:

@@ -93,11 +93,13 @@ class RunStore:
             raise StateError(f"{job}: the new run's id is taken; run the command again")
         return run
 
-    def skip(self, job: str, fire_time: datetime, *, reason: str, revision: str) -> bool:
+    def skip(
+        self, job: str, fire_time: datetime, *, reason: str, revision: str, trigger: Trigger = Trigger.SCHEDULE
+    ) -> bool:
         """Remember that a run was due and did not start. False when somebody has it already."""
         ended: dict[str, Any] = {"phase": Phase.OVER, "ending": Ending.SKIPPED, "error": reason}
         ended["ended_at"] = self._clock()
-        return self._insert(job, Trigger.SCHEDULE, revision, fire_time=fire_time, **ended) is not None
+        return self._insert(job, trigger, revision, fire_time=fire_time, **ended) is not None
 
     def start(self, run: str, lease: Lease, *, pinned_by: str | None = None) -> None:
         """Note who runs it from now on.
@@ -206,7 +208,7 @@ class RunStore:
 
     def last_fire(self, job: str) -> datetime | None:
         """Return the latest moment for which the schedule fired or skipped this job; None when it never did."""
-        query = select(runs.c.fire_time).where(runs.c.job == job, runs.c.fire_time.is_not(None))
+        query = select(runs.c.fire_time).where(runs.c.job == job, runs.c.trigger == Trigger.SCHEDULE)
         with self._database.read() as connection:
             found: datetime | None = connection.execute(query.order_by(runs.c.fire_time.desc()).limit(1)).scalar()
         return found

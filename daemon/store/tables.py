@@ -59,6 +59,7 @@ runs = Table(
     Column("digests", Text),  # of the withheld changes by kind; null where nothing was withheld
     Column("resume_at", Moment),  # when the work of a waiting run goes on
     Column("pinned_by", Text),  # the held run whose approval it carries, or the id of a saved plan
+    Column("stop_reason", Text),  # why it was asked to stop; null where nobody did
     PrimaryKeyConstraint("id"),
     UniqueConstraint("job", "fire_time"),
 )
@@ -181,6 +182,16 @@ target_records = Table(
     PrimaryKeyConstraint("run", "target_id"),
 )
 Index("ix_target_records_run_match_key", target_records.c.run, target_records.c.match_key)
+
+job_states = Table(
+    "job_states",
+    metadata,
+    Column("job", Text, nullable=False),
+    Column("paused_at", Moment),  # null: not paused
+    Column("reason", Text, nullable=False, server_default=""),  # why it is paused
+    Column("failures", Integer, nullable=False, server_default="0"),  # of its runs, in a row
+    PrimaryKeyConstraint("job"),
+)
 
 leases = Table(
     "leases",

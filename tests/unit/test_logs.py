@@ -16,6 +16,8 @@ import structlog
 from daemon.app import open_app
 from daemon.clock import utc_clock
 from daemon.logs import BLOT, LogObserver, bound, configure, get_logger, redact
+from daemon.runtime.stop_request import StopRequest
+from daemon.runtime.work import Fire
 from daemon.store import schema
 from daemon.store.database import open_database
 from daemon.sync.contest import Contested
@@ -250,9 +252,10 @@ def scene(server: MisbehavingServer, tmp_path: Path) -> Scene:
 
 def carried_out(desk: Desk) -> None:
     with open_app(desk.settings) as app:
-        run = app.fire("people", fire_time=utc_clock(), trigger="schedule")
+        work = app.service_work()
+        run = work.fire(Fire("people", utc_clock()))
         assert run is not None
-        app.carry_out("people", run)
+        work.carry_out("people", run, StopRequest())
 
 
 def test_a_run_tells_its_story_in_under_ten_lines(scene: Scene, out: io.StringIO) -> None:

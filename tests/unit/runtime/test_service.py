@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ import pytest
 from daemon.clock import Clock, utc_clock
 from daemon.errors import Exit, LockedError, StateError
 from daemon.runtime.notify import Notifier
-from daemon.runtime.service import Limits, Service, Work
+from daemon.runtime.service import Limits, Service
+from daemon.runtime.stop_request import StopRequest
+from daemon.runtime.work import Fire, Work
 from daemon.spec import Schedule
 from daemon.sync.outcome import Ending
 
 T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
 T1 = datetime(2026, 11, 22, 12, 15, tzinfo=UTC)
+T2 = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 
 
 class Story:
@@ -60,27 +63,50 @@ class MemoryWork:
         self.does: defaultdict[str, Callable[[], Ending]] = defaultdict(lambda: lambda: Ending.DONE)
         self.locked = 0
         self.waits: dict[str, datetime] = {}
-        self.logins: dict[str, str] = {}
+        self.obstacles: dict[str, str] = {}
+        self.last_fires: dict[str, datetime] = {}
+        self.triggered: dict[str, str] = {}
+        self.asked: dict[str, str] = {}
+        self.failures: defaultdict[str, int] = defaultdict(int)
+        self.runs: dict[str, StopRequest] = {}
+        """The runs that were begun, and what could end them."""
         self._lock = threading.Lock()
 
-    def fire(self, job: str, *, fire_time: datetime, trigger: str) -> str | None:
+    def fire(self, fire: Fire) -> str | None:
         with self._lock:
             if self.locked:
                 self.locked -= 1
                 raise StateError("the database is locked")
-            if (job, fire_time) in self.fired:
+            if (fire.job, fire.fire_time) in self.fired:
                 return None
-            self.fired[job, fire_time] = trigger
-            return f"{job}/{len(self.fired)}"
+            self.fired[fire.job, fire.fire_time] = fire.trigger
+            return f"{fire.job}/{len(self.fired)}"
 
-    def skip(self, job: str, *, fire_time: datetime, trigger: str, reason: str) -> None:
-        self.skipped.append((job, fire_time, reason))
+    def skip(self, fire: Fire, *, reason: str) -> None:
+        self.skipped.append((fire.job, fire.fire_time, reason))
 
-    def login_needed(self, job: str) -> str:
-        return self.logins.get(job, "")
+    def obstacle(self, job: str) -> str:
+        return self.obstacles.get(job, "")
 
-    def carry_out(self, job: str, run: str) -> Ending:
+    def last_fire(self, job: str) -> datetime | None:
+        return self.last_fires.get(job)
+
+    def queued(self) -> dict[str, str]:
+        return {run: job for run, job in self.triggered.items() if run not in self.runs}
+
+    def asked_to_stop(self) -> dict[str, str]:
+        return dict(self.asked)
+
+    def failed(self, job: str, *, failed: bool) -> int:
+        self.failures[job] = self.failures[job] + 1 if failed else 0
+        return self.failures[job]
+
+    def pause(self, job: str, reason: str) -> None:
+        self.obstacles[job] = reason
+
+    def carry_out(self, job: str, run: str, stop_request: StopRequest) -> Ending:
         self.ran.append(job)
+        self.runs[run] = stop_request
         self.story.tell("test.began", job=job)
         ending = self.does[job]()
         self.story.tell("test.ended", job=job)
@@ -106,13 +132,13 @@ class HandClock:
 class Scene:
     """A service on a thread of its own. Nothing is due by itself: tests fire by hand."""
 
-    def __init__(self, **schedules: dict[str, str] | None) -> None:
+    def __init__(self, **schedules: dict[str, Any] | None) -> None:
         self.story = Story()
         self.clock: Clock = utc_clock
         self.work = MemoryWork(self.story)
         self.stop = threading.Event()
         self.environment: dict[str, str] = {}
-        self.limits = Limits(workers=4, drain_s=20, again_s=0, look_s=0.01)
+        self.limits = Limits(workers=4, drain_s=20, again_s=0, look_s=0.01, waits_s=0)
         self.exits: list[Exit] = []
         self._schedules = {
             name: None if said is None else Schedule.model_validate(said) for name, said in schedules.items()
@@ -141,7 +167,7 @@ class Scene:
         assert not thread.is_alive()
 
     def fire(self, service: Service, job: str, at: datetime = T0) -> None:
-        service._fired(job, at)
+        service._fired(job, [at])
 
 
 @pytest.fixture
@@ -162,12 +188,12 @@ def held(gate: threading.Event, ending: Ending = Ending.DONE) -> Callable[[], En
 
 def idle(service: Service) -> None:
     """Wait until no run is on the books any more: until then a fire of its job is skipped."""
-    with service._lock:
-        running = [*service._busy.values()]
+    with service._dispatcher._lock:
+        running = [*service._dispatcher._futures.values()]
     assert not wait(running, timeout=20).not_done
 
 
-YEARLY = {"cron": "0 0 29 2 *"}
+YEARLY: dict[str, Any] = {"cron": "0 0 29 2 *"}
 
 
 def test_a_job_that_is_due_runs_by_itself() -> None:
@@ -439,7 +465,7 @@ def test_a_job_that_needs_a_login_is_skipped_and_said_once_and_goes_on_by_itself
     scene.clock = HandClock()
     scene.story.debug = lambda event, **facts: scene.story.tell(f"quietly {event}", **facts)  # type: ignore[method-assign]
     cure = "connection hr needs a login: nobody has logged in yet; run `crudsd auth login hr`"
-    scene.work.logins["people"] = cure
+    scene.work.obstacles["people"] = cure
 
     with scene.serving() as service:
         for at in (T0, T1):
@@ -448,10 +474,10 @@ def test_a_job_that_needs_a_login_is_skipped_and_said_once_and_goes_on_by_itself
         scene.fire(service, "others", T1)
         scene.story.wait_for("test.ended", job="others")
         assert scene.work.ran == ["others"]
-        scene.work.logins["people"] = ""
+        scene.work.obstacles["people"] = ""
         scene.story.wait_for("test.ended", job="people")
         idle(service)
-        scene.work.logins["people"] = cure
+        scene.work.obstacles["people"] = cure
         scene.fire(service, "people", T1.replace(minute=30))
         scene.story.wait_for("run.skipped", times=2, job="people", reason=cure)
 
@@ -464,16 +490,218 @@ def test_a_login_that_cannot_be_looked_up_is_looked_up_again() -> None:
     scene = Scene(people=YEARLY)
     broken = [1]
 
-    def login_needed(job: str) -> str:
+    def obstacle(job: str) -> str:
         if broken:
             broken.pop()
             raise StateError("the database is locked")
         return ""
 
-    scene.work.login_needed = login_needed  # type: ignore[method-assign]
+    scene.work.obstacle = obstacle  # type: ignore[method-assign]
     with scene.serving() as service:
         scene.fire(service, "people")
         scene.story.wait_for("fire.failed", job="people")
         scene.story.wait_for("test.ended", job="people")
 
     assert scene.work.ran == ["people"]
+
+
+# ---- overlap ----
+
+
+def test_a_fire_that_is_queued_runs_when_the_run_before_it_is_over(gate: threading.Event) -> None:
+    scene = Scene(people={**YEARLY, "overlap": "queue"})
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        scene.fire(service, "people", T1)
+        scene.fire(service, "people", T2)
+        assert scene.work.ran == ["people"]
+        gate.set()
+        scene.story.wait_for("test.ended", times=2, job="people")
+
+    assert list(scene.work.fired) == [("people", T0), ("people", T1)]
+    reason = "the run before it is not over, and another one waits for that already"
+    assert scene.work.skipped == [("people", T2, reason)]
+
+
+def test_a_fire_that_cancels_asks_the_run_before_it_to_stop_and_takes_its_place() -> None:
+    scene = Scene(people={**YEARLY, "overlap": "cancel"})
+
+    def until_asked() -> Ending:
+        (request,) = scene.work.runs.values() if len(scene.work.runs) == 1 else (None,)
+        if request is None:
+            return Ending.DONE
+        assert request.wait(20)
+        return Ending.INTERRUPTED
+
+    scene.work.does["people"] = until_asked
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        scene.fire(service, "people", T1)
+        scene.story.wait_for("test.ended", times=2, job="people")
+
+    first, second = scene.work.runs.values()
+    assert (first.reason, second.reason) == ("the next run of the job is due (overlap: cancel)", "")
+    assert scene.work.skipped == []
+
+
+# ---- what other processes ask for ----
+
+
+def test_a_run_that_was_triggered_is_done_once_and_waits_for_its_turn(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY, by_hand=None)
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        scene.work.triggered = {"run-1": "people", "run-2": "by_hand", "run-3": "not a job any more"}
+        scene.story.wait_for("test.ended", job="by_hand")
+        assert scene.work.ran == ["people", "by_hand"]
+        gate.set()
+        scene.story.wait_for("test.ended", times=2, job="people")
+        service._look()
+
+    assert sorted(scene.work.ran) == ["by_hand", "people", "people"]
+
+
+def test_a_run_that_somebody_asked_to_stop_is_told_so_and_no_other(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY, others=YEARLY)
+    for job in ("people", "others"):
+        scene.work.does[job] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.fire(service, "others")
+        scene.story.wait_for("test.began", times=2)
+        scene.work.asked = {"people/1": "a person asked it to stop"}
+        scene.story.wait_for("run.asked_to_stop")
+        gate.set()
+
+    assert scene.work.runs["people/1"].reason == "a person asked it to stop"
+    assert not scene.work.runs["others/2"].is_asked
+
+
+# ---- failures ----
+
+
+@pytest.mark.parametrize("ending", [Ending.FAILED, Ending.UNAVAILABLE])
+def test_a_job_that_failed_too_often_in_a_row_is_paused_with_the_reason(ending: Ending) -> None:
+    scene = Scene(people={**YEARLY, "pause_after": 2})
+    endings = iter([ending, Ending.DONE, ending, Ending.SKIPPED, ending])
+    scene.work.does["people"] = lambda: next(endings)
+
+    with scene.serving() as service:
+        for minute in range(5):
+            scene.fire(service, "people", T0.replace(minute=minute))
+            scene.story.wait_for("test.ended", times=minute + 1, job="people")
+            idle(service)
+        scene.fire(service, "people", T1)
+        scene.story.wait_for("run.skipped", job="people")
+
+    reason = "2 runs failed, one after the other (pause_after: 2)"
+    assert scene.work.skipped == [("people", T1, reason)]
+    assert [facts for name, facts in scene.story.told if name == "job.paused"] == [
+        {"job": "people", "reason": reason, "cure": "crudsd resume people"}
+    ]
+
+
+def test_a_run_that_was_stopped_with_the_service_is_no_failure_and_one_that_took_too_long_is() -> None:
+    scene = Scene(people={**YEARLY, "pause_after": 1})
+
+    def stopped() -> Ending:
+        return Ending.INTERRUPTED
+
+    def too_long() -> Ending:
+        request = [*scene.work.runs.values()][-1]
+        with request.asked_after(timedelta(0)):
+            assert request.wait(20)
+        return Ending.INTERRUPTED
+
+    scene.work.does["people"] = stopped
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.ended", job="people")
+        idle(service)
+        assert scene.work.obstacles == {}
+        scene.work.does["people"] = too_long
+        scene.fire(service, "people", T1)
+        scene.story.wait_for("job.paused", job="people")
+
+
+# ---- what was missed ----
+
+
+def test_what_was_missed_while_the_service_was_down_is_made_up_for_at_the_start() -> None:
+    scene = Scene(people={"every": "15m"}, others={"every": "15m", "catch_up": "none"}, fresh={"every": "15m"})
+    clock = scene.clock = HandClock()
+    clock.now = T0 + timedelta(hours=1, seconds=1)
+    scene.work.last_fires = {"people": T0, "others": T0}
+
+    with scene.serving():
+        scene.story.wait_for("test.ended", job="people")
+
+    assert list(scene.work.fired) == [("people", T0 + timedelta(hours=1))]
+    assert [(job, at) for job, at, _ in scene.work.skipped] == [
+        ("people", T0 + timedelta(minutes=45)),
+        ("others", T0 + timedelta(hours=1)),
+    ]
+    assert all("were missed" in reason for _, _, reason in scene.work.skipped)
+
+
+def test_each_missed_fire_runs_where_the_job_wants_all(gate: threading.Event) -> None:
+    scene = Scene(people={"every": "15m", "catch_up": "all"})
+    clock = scene.clock = HandClock()
+    clock.now = T0 + timedelta(minutes=50)
+    scene.work.last_fires = {"people": T0}
+
+    with scene.serving():
+        scene.story.wait_for("test.ended", times=3, job="people")
+
+    assert [at for _, at in scene.work.fired] == [T0 + timedelta(minutes=minute) for minute in (15, 30, 45)]
+    assert scene.work.skipped == []
+
+
+def test_wake_ups_that_come_late_together_are_missed_fires() -> None:
+    scene = Scene(people=YEARLY)
+    clock = scene.clock = HandClock()
+    clock.now = T1
+
+    with scene.serving() as service:
+        service._fired("people", [T0, T0.replace(minute=5), T0.replace(minute=10)])
+        scene.story.wait_for("test.ended", job="people")
+
+    assert list(scene.work.fired) == [("people", T0.replace(minute=10))]
+    assert [at for _, at, _ in scene.work.skipped] == [T0.replace(minute=5)]
+
+
+def test_a_clock_that_is_set_forward_is_told_and_what_lies_between_is_made_up_for() -> None:
+    scene = Scene(people={"every": "1h"})
+    clock = scene.clock = HandClock()
+    clock.now = T0 + timedelta(minutes=1)
+    scene.work.last_fires = {"people": T0}
+
+    with scene.serving():
+        clock.now = T0 + timedelta(minutes=61)
+        scene.story.wait_for("test.ended", job="people")
+
+    assert list(scene.work.fired) == [("people", T0 + timedelta(hours=1))]
+    assert "clock.jumped" in scene.story.names()
+
+
+def test_a_clock_that_is_set_back_runs_nothing_twice_and_the_next_fire_comes_in_time() -> None:
+    scene = Scene(people={"every": "1h"})
+    clock = scene.clock = HandClock()
+    scene.work.last_fires = {"people": T0}
+
+    with scene.serving() as service:
+        clock.now = T0 - timedelta(minutes=30)
+        scene.story.wait_for("clock.jumped")
+        scene.fire(service, "people", T0 - timedelta(hours=1))
+        scene.story.wait_for("test.ended", job="people")
+        (waking,) = service._scheduler.get_jobs()
+
+    assert waking.next_run_time is not None

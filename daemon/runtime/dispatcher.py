@@ -1,0 +1,210 @@
+"""Decides of each fire whether it starts, waits, or is recorded as skipped; and has the runs done by threads.
+
+One run of a job at a time. What a fire does that meets one is the job's `overlap`. Runs that a person triggered wait
+for their turn, whatever the overlap. A run is a row before it is a thread, so that none is lost with the process.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from daemon.clock import Clock
+from daemon.errors import CrudsdError
+from daemon.logs import Logger
+from daemon.spec import Overlap, Schedule
+from daemon.sync.outcome import Ending
+
+from .stop_request import StopRequest
+from .work import Fire, Work
+
+RUNS_BEFORE = "the run before it is not over"
+WAITS_BEFORE = "the run before it is not over, and another one waits for that already"
+MAKES_WAY = "the next run of the job is due (overlap: cancel)"
+FAILURES = frozenset({Ending.FAILED, Ending.UNAVAILABLE})
+GOOD_ENDINGS = frozenset({Ending.DONE, Ending.REJECTED})
+"""After these a job that waits for this one is started."""
+
+
+@dataclass(slots=True)
+class _Turns:
+    """The runs of one job that this process has: the one under way, and those whose turn comes after it."""
+
+    run: str
+    stop_request: StopRequest
+    waiting: deque[str] = field(default_factory=deque)
+
+
+class Dispatcher:
+    """Takes fires and has them carried out. Threads may share it."""
+
+    def __init__(
+        self,
+        schedules: Mapping[str, Schedule | None],
+        work: Work,
+        *,
+        clock: Clock,
+        log: Logger,
+        stop: threading.Event,
+        workers: int,
+        start: Callable[[Fire], None],
+    ) -> None:
+        """`start` is told of each job that is due because another one has ended well."""
+        self._schedules, self._work = schedules, work
+        self._clock, self._log, self._stop, self._start = clock, log, stop, start
+        self._turns: dict[str, _Turns] = {}
+        self._futures: dict[str, Future[None]] = {}
+        self._told: dict[str, str] = {}
+        """The obstacle of each job that was told: once, not again with each fire."""
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="run")
+
+    @property
+    def running(self) -> Mapping[str, str]:
+        """The runs under way, or in line for a thread, by their jobs."""
+        with self._lock:
+            return {job: turns.run for job, turns in self._turns.items()}
+
+    @property
+    def held_back(self) -> tuple[str, ...]:
+        """The jobs whose last fire was skipped because a person has to do something first."""
+        with self._lock:
+            return tuple(self._told)
+
+    def is_busy(self, job: str) -> bool:
+        """Whether a run of the job is under way."""
+        with self._lock:
+            return job in self._turns
+
+    def fire(self, fire: Fire, *, waits: bool = False) -> None:
+        """Start a run, or line it up, or record why not. `waits`: behind a run under way, whatever the overlap.
+
+        Raises StateError when the row could not be written.
+        """
+        with self._lock:
+            if self._stop.is_set():
+                return
+            reason = self._obstacle(fire.job) or ("" if waits else self._overlap(fire))
+            if reason:
+                self._skip(fire, reason)
+                return
+            run = self._work.fire(fire)
+            if run is not None:
+                self._take(fire.job, run)
+
+    def look(self) -> None:
+        """Take up what other processes asked for: runs that were triggered, and runs that are to stop."""
+        queued, asked = self._work.queued(), self._work.asked_to_stop()
+        with self._lock:
+            if self._stop.is_set():
+                return
+            known = {run for turns in self._turns.values() for run in (turns.run, *turns.waiting)}
+            for run, job in queued.items():
+                if run not in known and job in self._schedules:
+                    self._log.info("run.triggered", job=job, run=run)
+                    self._take(job, run)
+            for turns in self._turns.values():
+                if turns.run in asked and not turns.stop_request.is_asked:
+                    self._log.info("run.asked_to_stop", run=turns.run, reason=asked[turns.run])
+                    turns.stop_request.ask(asked[turns.run])
+
+    def drain(self, within_s: float) -> int:
+        """Start nothing more, wait for the runs under way, and return how many are not over then."""
+        with self._lock:
+            running = tuple(self._futures.values())
+        late = wait(running, timeout=within_s).not_done
+        self._pool.shutdown(wait=not late, cancel_futures=True)
+        return len(late)
+
+    # ---- under the lock ----
+
+    def _obstacle(self, job: str) -> str:
+        """Return why a job may not start now, and remember that it was told; empty when it may."""
+        obstacle = self._work.obstacle(job)
+        if obstacle:
+            return obstacle
+        self._told.pop(job, None)
+        until = self._work.waits_until(job)
+        if until is not None and until > self._clock():
+            return f"the system asked to be left alone until {until:%Y-%m-%d %H:%M:%S} UTC"
+        return ""
+
+    def _overlap(self, fire: Fire) -> str:
+        """Return why a fire may not even wait, empty when it may; may ask the run under way to stop."""
+        turns, schedule = self._turns.get(fire.job), self._schedules.get(fire.job)
+        if turns is None:
+            return ""
+        overlap = schedule.overlap if schedule is not None else Overlap.SKIP
+        if overlap is Overlap.SKIP:
+            return RUNS_BEFORE
+        if turns.waiting:
+            return WAITS_BEFORE
+        if overlap is Overlap.CANCEL:
+            turns.stop_request.ask(MAKES_WAY)
+        return ""
+
+    def _skip(self, fire: Fire, reason: str) -> None:
+        self._work.skip(fire, reason=reason)
+        is_news = self._told.get(fire.job) != reason
+        if self._work.obstacle(fire.job):
+            self._told[fire.job] = reason
+        tell = self._log.warning if is_news else self._log.debug
+        tell("run.skipped", job=fire.job, reason=reason)
+
+    def _take(self, job: str, run: str) -> None:
+        """Start a run whose row is written, or put it in line behind the one under way."""
+        if job in self._turns:
+            self._turns[job].waiting.append(run)
+            return
+        self._turns[job] = _Turns(run, StopRequest())
+        self._futures[job] = self._pool.submit(self._carry_out, job)
+
+    # ---- on a thread of the pool ----
+
+    def _carry_out(self, job: str) -> None:
+        """Do the runs of a job, one after the other, until none waits."""
+        turns = self._turns[job]
+        while True:
+            ending = Ending.SKIPPED if self._stop.is_set() else self._do(job, turns)
+            with self._lock:
+                has_next = bool(turns.waiting) and not self._stop.is_set()
+                if has_next:
+                    turns.run, turns.stop_request = turns.waiting.popleft(), StopRequest()
+                else:
+                    del self._turns[job], self._futures[job]
+            if ending in GOOD_ENDINGS:
+                self._start_dependants(job)
+            if not has_next:
+                return
+
+    def _do(self, job: str, turns: _Turns) -> Ending:
+        run = turns.run
+        try:
+            ending = self._work.carry_out(job, run, turns.stop_request)
+            self._count(job, ending, turns.stop_request)
+        except CrudsdError as error:
+            self._log.error("run.failed", job=job, run=run, error=str(error))
+            return Ending.FAILED
+        except Exception as error:  # noqa: BLE001 - the last handler of a worker: one run must not end the service
+            self._log.error("run.crashed", job=job, run=run, error=repr(error), exc_info=True)
+            return Ending.FAILED
+        return ending
+
+    def _count(self, job: str, ending: Ending, stop_request: StopRequest) -> None:
+        """Pause a job that failed so often in a row as its schedule allows."""
+        if ending is Ending.SKIPPED or (ending is Ending.INTERRUPTED and not stop_request.is_timeout):
+            return
+        failures = self._work.failed(job, failed=ending in FAILURES or ending is Ending.INTERRUPTED)
+        schedule = self._schedules.get(job)
+        most = schedule.pause_after if schedule is not None else None
+        if most is not None and failures >= most:
+            count = "1 run failed" if failures == 1 else f"{failures} runs failed, one after the other"
+            reason = f"{count} (pause_after: {most})"
+            self._work.pause(job, reason)
+            self._log.error("job.paused", job=job, reason=reason, cure=f"crudsd resume {job}")
+
+    def _start_dependants(self, job: str) -> None:
+        for name, schedule in self._schedules.items():
+            if schedule is not None and schedule.after == job:
+                self._start(Fire(name, self._clock(), "after"))

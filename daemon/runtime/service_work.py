@@ -1,0 +1,98 @@
+"""What the service asks for, done with the state database, the worker and the log."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from daemon import logs
+from daemon.errors import LockedError, LoginNeededError
+from daemon.report.cures import Told, cures
+from daemon.spec import Job, job_revision
+from daemon.store.job_states import JobStates
+from daemon.store.runs import RunStore, Trigger
+from daemon.store.stops import Stops
+from daemon.sync.outcome import Ending
+
+from .stop_request import StopRequest
+from .work import Fire
+from .worker import Finished, Worker
+
+Run = Callable[[str, str, StopRequest], Finished]
+"""Does the queued run of a job: its name, the run's id, and what may end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceWork:
+    """The port `Work` of the service. Threads may share it."""
+
+    jobs: Mapping[str, Job]
+    runs: RunStore
+    states: JobStates
+    stops: Stops
+    worker: Worker
+    run: Run
+    login_needed: Callable[[str], str]
+    """Says what a person has to do before a job can run, empty when nothing."""
+    log: logs.Logger
+
+    def fire(self, fire: Fire) -> str | None:
+        """Write the run that is due and return its id; None when somebody else has written it."""
+        revision = job_revision(self.jobs[fire.job])
+        return self.runs.fire(fire.job, fire.fire_time, trigger=Trigger(fire.trigger), revision=revision)
+
+    def skip(self, fire: Fire, *, reason: str) -> None:
+        """Record a fire that does not run; nothing when its run is written already."""
+        revision = job_revision(self.jobs[fire.job])
+        self.runs.skip(fire.job, fire.fire_time, trigger=Trigger(fire.trigger), reason=reason, revision=revision)
+
+    def carry_out(self, job: str, run: str, stop_request: StopRequest) -> Ending:
+        """Do a queued run, telling the log."""
+        with logs.bound(job=job, run=run):
+            self.log.info("run.began")
+            try:
+                finished = self.run(job, run, stop_request)
+            except (LockedError, LoginNeededError) as error:
+                self.worker.end(run, Ending.SKIPPED, str(error))
+                self.log.warning("run.skipped", reason=str(error))
+                return Ending.SKIPPED
+            told = cures(Told(job, run), finished.result)
+            logs.tell_result(
+                self.log, finished.result, took_s=finished.took_s, resume_at=finished.resume_at, cures=told
+            )
+            return finished.result.ending
+
+    def obstacle(self, job: str) -> str:
+        """Return why this job may not run before a person does something, empty when it may."""
+        state = self.states.get(job)
+        if state.paused_at is not None:
+            return f"it is paused since {state.paused_at:%Y-%m-%d %H:%M:%S} UTC: {state.reason}; `crudsd resume {job}`"
+        return self.login_needed(job)
+
+    def waits_until(self, job: str) -> datetime | None:
+        """Return when the work of a job goes on whose last run is waiting; None where it is not."""
+        return self.runs.waits_until(job)
+
+    def last_fire(self, job: str) -> datetime | None:
+        """Return the latest moment for which the schedule fired this job; None when it never did."""
+        return self.runs.last_fire(job)
+
+    def interrupted(self) -> tuple[str, ...]:
+        """Close the runs whose process died, and return their jobs as far as they still exist."""
+        return tuple(dict.fromkeys(row.job for row in self.worker.cut_off() if row.job in self.jobs))
+
+    def queued(self) -> Mapping[str, str]:
+        """Return the runs that are written and not begun, oldest first: their jobs by their ids."""
+        # One without a fire time was begun by hand: its process is about to carry it out.
+        return {row.id: row.job for row in self.runs.queued() if row.fire_time is not None}
+
+    def asked_to_stop(self) -> Mapping[str, str]:
+        """Return the runs that somebody asked to stop: the reasons by their ids."""
+        return self.stops.asked()
+
+    def failed(self, job: str, *, failed: bool) -> int:
+        """Count a run that is over, and return how many of the job failed in a row with it."""
+        return self.states.count(job, failed=failed)
+
+    def pause(self, job: str, reason: str) -> None:
+        """Let the job run no more until a person resumes it."""
+        self.states.pause(job, reason)

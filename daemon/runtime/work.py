@@ -1,0 +1,58 @@
+"""What the service has done by others: rows in the state database, and the runs themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from daemon.sync.outcome import Ending
+
+from .stop_request import StopRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """A moment at which a job is due, and what made it so."""
+
+    job: str
+    fire_time: datetime
+    """The schedule's own, before jitter. One job has one run for one fire time."""
+    trigger: str = "schedule"
+    """schedule, manual, after or resume."""
+
+
+class Work(Protocol):
+    """What the service asks for. Safe to share between threads. Every method may raise StateError."""
+
+    def fire(self, fire: Fire) -> str | None:
+        """Write the run that is due and return its id; None when somebody else has written it."""
+
+    def skip(self, fire: Fire, *, reason: str) -> None:
+        """Record a fire that does not run; nothing when its run is written already."""
+
+    def carry_out(self, job: str, run: str, stop_request: StopRequest) -> Ending:
+        """Do the run and return how it ended. Raises CrudsdError when it could not even begin."""
+
+    def obstacle(self, job: str) -> str:
+        """Return why this job may not run before a person does something, empty when it may. Asks no system."""
+
+    def waits_until(self, job: str) -> datetime | None:
+        """Return when the work of a job goes on whose last run is waiting; None where it is not."""
+
+    def last_fire(self, job: str) -> datetime | None:
+        """Return the latest moment for which the schedule fired this job; None when it never did."""
+
+    def interrupted(self) -> tuple[str, ...]:
+        """Close the runs whose process died, and return their jobs, whose work is to be taken up now."""
+
+    def queued(self) -> Mapping[str, str]:
+        """Return the runs that are written and not begun, oldest first: their jobs by their ids."""
+
+    def asked_to_stop(self) -> Mapping[str, str]:
+        """Return the runs that somebody asked to stop: the reasons by their ids."""
+
+    def failed(self, job: str, *, failed: bool) -> int:
+        """Count a run that is over, and return how many of the job failed in a row with it."""
+
+    def pause(self, job: str, reason: str) -> None:
+        """Let the job run no more until a person resumes it."""

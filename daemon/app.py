@@ -23,6 +23,7 @@ from .runtime.service_desk import SERVICE_LEASE, ServiceDesk
 from .runtime.service_work import ServiceWork
 from .runtime.signals import stop_on_signals
 from .runtime.stop_request import StopRequest
+from .runtime.wellbeing import Wellbeing
 from .runtime.worker import Finished, Planned, Worker
 from .sealing import vault_lookup
 from .settings import Settings
@@ -257,7 +258,7 @@ class App:
         lost = threading.Event()
         try:
             with (
-                Heartbeat(self._leases, lease, lost=lost, on_lost=self._stop.set),
+                Heartbeat(self._leases, lease, lost=lost, on_lost=self._stop.set) as heartbeat,
                 stop_on_signals(self._stop, speaks=False),
             ):
                 for warning in self.warnings:
@@ -267,7 +268,7 @@ class App:
                     self.service_work(),
                     clock=self._clock,
                     log=self._log,
-                    notifier=Notifier(self.settings.environment),
+                    wellbeing=Wellbeing(Notifier(self.settings.environment), is_written=lambda: heartbeat.is_beating),
                     stop=self._stop,
                     housekeeping=Housekeeper(self.prune, self._clock, self._log),
                 ).run()

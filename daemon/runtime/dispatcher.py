@@ -57,6 +57,7 @@ class Dispatcher:
         self._futures: dict[str, Future[None]] = {}
         self._told: dict[str, str] = {}
         """The obstacle of each job that was told: once, not again with each fire."""
+        self._failed: set[str] = set()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="run")
 
@@ -65,6 +66,12 @@ class Dispatcher:
         """The runs under way, or in line for a thread, by their jobs."""
         with self._lock:
             return {job: turns.run for job, turns in self._turns.items()}
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The jobs whose last run here failed."""
+        with self._lock:
+            return tuple(self._failed)
 
     @property
     def held_back(self) -> tuple[str, ...]:
@@ -168,6 +175,7 @@ class Dispatcher:
         while True:
             ending = Ending.SKIPPED if self._stop.is_set() else self._do(job, turns)
             with self._lock:
+                self._note(job, ending)
                 has_next = bool(turns.waiting) and not self._stop.is_set()
                 if has_next:
                     turns.run, turns.stop_request = turns.waiting.popleft(), StopRequest()
@@ -177,6 +185,12 @@ class Dispatcher:
                 self._start_dependants(job)
             if not has_next:
                 return
+
+    def _note(self, job: str, ending: Ending) -> None:
+        if ending in FAILURES:
+            self._failed.add(job)
+        elif ending is not Ending.SKIPPED:
+            self._failed.discard(job)
 
     def _do(self, job: str, turns: _Turns) -> Ending:
         run = turns.run

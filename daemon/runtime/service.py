@@ -23,8 +23,8 @@ from daemon.spec import CatchUp, Schedule
 
 from .dispatcher import Dispatcher
 from .missed import fires_between, missed
-from .notify import Notifier
-from .triggers import jitter_of, trigger_of
+from .triggers import EveryTrigger, jitter_of, trigger_of
+from .wellbeing import Wellbeing, status
 from .work import Fire, Work
 
 JUMP_S = 5.0
@@ -48,6 +48,10 @@ class Limits:
     """Seconds until a fire is tried again that the state database could not take: longer than it waits for a lock."""
 
 
+_BEAT = ""
+"""The scheduler's own job: it proves that the scheduler wakes up. No job of a file has an empty name."""
+
+
 def _nothing_to_do() -> None:
     """Keep no house."""
 
@@ -62,13 +66,13 @@ class Service:
         *,
         clock: Clock,
         log: Logger,
-        notifier: Notifier,
+        wellbeing: Wellbeing,
         stop: threading.Event,
         limits: Limits = Limits(),
         housekeeping: Callable[[], None] = _nothing_to_do,
     ) -> None:
         self._schedules, self._work = schedules, work
-        self._clock, self._log, self._notifier, self._stop = clock, log, notifier, stop
+        self._clock, self._log, self._wellbeing, self._stop = clock, log, wellbeing, stop
         self._limits, self._housekeeping = limits, housekeeping
         self._dispatcher = Dispatcher(
             schedules, work, clock=clock, log=log, stop=stop, workers=limits.workers, start=self._start
@@ -93,11 +97,13 @@ class Service:
             self._schedule(job)
         self._scheduler.start()
         scheduled = len(self._scheduler.get_jobs())
-        self._notifier.send("READY=1", f"STATUS={scheduled} jobs scheduled")
+        self._keep_beating()
+        self._wellbeing.ready()
         self._log.info("service.ready", jobs=len(self._schedules), scheduled=scheduled)
         self._look()
-        while not self._stop.wait(self._limits.look_s):
+        while not self._stop.wait(min(self._limits.look_s, self._wellbeing.beat_s or self._limits.look_s)):
             self._look()
+            self._wellbeing.pet()
             self._housekeeping()
         self._drain()
         return Exit.DONE
@@ -108,6 +114,11 @@ class Service:
             self._scheduler.add_job(
                 _nothing, trigger, id=job, args=(job,), coalesce=False, max_instances=1_000, replace_existing=True
             )
+
+    def _keep_beating(self) -> None:
+        if self._wellbeing.beat_s is not None:
+            every = EveryTrigger(timedelta(seconds=self._wellbeing.beat_s))
+            self._scheduler.add_job(_nothing, every, id=_BEAT, args=(_BEAT,), replace_existing=True)
 
     # ---- looking around ----
 
@@ -121,6 +132,15 @@ class Service:
                 self._look_for_waits()
         except CrudsdError as error:
             self._log.error("look.failed", error=str(error))
+        self._wellbeing.say(self._status())
+
+    def _status(self) -> str:
+        dispatcher = self._dispatcher
+        ahead = {job.id: job.next_run_time for job in self._scheduler.get_jobs() if job.id != _BEAT}
+        running, failed = dispatcher.running, dispatcher.failed
+        return status(
+            len(self._schedules), running=running, failed=failed, paused=len(dispatcher.held_back), ahead=ahead
+        )
 
     def _look_at_clocks(self) -> None:
         """Compute the schedules anew when somebody set the clock, or the machine slept."""
@@ -129,6 +149,7 @@ class Service:
         if abs(jump_s) < JUMP_S:
             return
         self._log.warning("clock.jumped", seconds=round(jump_s, 1))
+        self._keep_beating()
         for job in self._schedules:
             if jump_s > 0:
                 self._catch_up(job)
@@ -164,6 +185,9 @@ class Service:
 
         The fire time that is written is the schedule's own, before jitter. There are several when we were late.
         """
+        if job == _BEAT:
+            self._wellbeing.woke()
+            return
         schedule = self._schedules[job]
         if schedule is None:
             return
@@ -210,7 +234,7 @@ class Service:
 
     def _drain(self) -> None:
         """Start nothing new; give the runs in hand their time to finish and commit."""
-        self._notifier.send("STOPPING=1", "STATUS=draining")
+        self._wellbeing.stopping()
         self._scheduler.shutdown(wait=False)
         with self._lock:
             for timer in self._again.values():

@@ -1,6 +1,7 @@
 """Keep a lease alive while the work it covers goes on."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Self
 
@@ -31,9 +32,16 @@ class Heartbeat:
         self._lost = lost
         self._on_lost = on_lost
         self._stop = threading.Event()
+        self._beat_at = time.monotonic()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat {lease.name}", daemon=True)
 
+    @property
+    def is_beating(self) -> bool:
+        """Whether the lease was renewed, and so the database written, within the lease's life."""
+        return time.monotonic() - self._beat_at < self._lease.ttl_s
+
     def __enter__(self) -> Self:
+        self._beat_at = time.monotonic()
         self._thread.start()
         return self
 
@@ -46,7 +54,7 @@ class Heartbeat:
         while not self._stop.wait(self._every_s):
             try:
                 self._lease = self._leases.renew(self._lease)
-                missed_s = 0.0
+                self._beat_at, missed_s = time.monotonic(), 0.0
             except LeaseLostError:
                 self._end()
                 return

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import Exit
+from daemon.store.database import BUSY_TIMEOUT_S
+from daemon.store.leases import TTL_S
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "crudsd.service"
@@ -105,8 +107,14 @@ def test_the_key_comes_as_a_credential(service: dict[str, list[str]]) -> None:
 
 
 def test_the_unit_promises_nothing_that_serve_does_not_do(service: dict[str, list[str]]) -> None:
-    """Serve neither reloads nor pets a watchdog yet: with WatchdogSec= systemd would kill it again and again."""
-    assert not {"ExecReload", "WatchdogSec"} & service.keys()
+    """Serve does not reload yet: a signal that it does not know would end it."""
+    assert "ExecReload" not in service
+
+
+def test_the_watchdog_waits_longer_than_a_locked_state_is_waited_for(service: dict[str, list[str]]) -> None:
+    (limit,) = service["WatchdogSec"]
+
+    assert seconds(limit) > TTL_S + BUSY_TIMEOUT_S
 
 
 def test_the_sandbox_leaves_python_its_pipes(service: dict[str, list[str]]) -> None:

@@ -14,7 +14,7 @@ def test_a_started_service_is_ready_and_keeps_both_systems_in_step(desk: Desk) -
     desk.start()
 
     assert desk.shows("ActiveState") == "active"
-    assert desk.shows("StatusText") == "1 jobs scheduled"
+    assert desk.shows("StatusText").startswith("1 job; ")
     desk.wait_until_in_step()
     desk.change()
     desk.wait_until_in_step()
@@ -69,6 +69,22 @@ class TestEnds:
 
         assert desk.shows("NRestarts") == "1", "it met its own lease, and ended until that ran out"
         assert (desk.runs("ending = 'interrupted'"), desk.runs("trigger = 'resume'")) == (1, 1)
+        desk.assert_nothing_was_doubled_or_lost()
+
+    def test_a_service_that_stands_still_is_ended_by_the_watchdog_and_comes_back(self, desk: Desk) -> None:
+        desk.box.put("/etc/systemd/system/crudsd.service.d/quick.conf", "[Service]\nWatchdogSec=4s\nRestartSec=1s\n")
+        desk.box.sh("systemctl daemon-reload")
+        desk.start()
+        desk.wait_until_in_step()
+        desk.box.sh("sleep 8")
+        assert desk.shows("NRestarts") == "0", "it pets in time while it runs"
+
+        desk.box.sh(f"kill -STOP {desk.box.main_pid('crudsd')}")
+        desk.box.until(lambda: desk.shows("NRestarts") == "1", what="a restart")
+        desk.box.until(lambda: desk.shows("ActiveState") == "active", what="the service")
+
+        desk.change()
+        desk.wait_until_in_step()
         desk.assert_nothing_was_doubled_or_lost()
 
     def test_a_service_that_is_stopped_in_mid_run_commits_what_is_in_hand_and_goes(self, desk: Desk) -> None:

@@ -49,9 +49,11 @@ class Scene:
         with self.folder.started("serve") as process:
             yield process
 
-    def heard(self) -> str:
-        """Wait for the next message to systemd."""
-        return self._ears.recv(4096).decode()
+    def hears(self, line: str) -> bool:
+        """Wait for this line among what is said to systemd."""
+        while line not in self._ears.recv(4096).decode().splitlines():
+            pass
+        return True
 
     def is_in_step(self) -> bool:
         return compare(self.hr.active(), self.helpdesk.users()).differences == 0
@@ -85,7 +87,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 def test_a_service_keeps_both_systems_in_step_and_drains_when_it_is_told_to_end(scene: Scene) -> None:
     with scene.served() as process:
-        assert "READY=1" in scene.heard()
+        assert scene.hears("READY=1")
         caught(process, scene.is_in_step, what="the first load", within_s=WITHIN_S)
         for _ in range(2):
             scene.hr.turn_over(edits=6, leavers=3, joiners=3)
@@ -98,7 +100,7 @@ def test_a_service_keeps_both_systems_in_step_and_drains_when_it_is_told_to_end(
         scene.hr.join(30)
         caught(process, lambda: scene.helpdesk.created > before, what="a run in its middle", within_s=WITHIN_S)
         process.send_signal(signal.SIGTERM)
-        assert "STOPPING=1" in scene.heard()
+        assert scene.hears("STOPPING=1")
         code, _, err = ended(process)
 
     assert second.returncode == Exit.LOCKED
@@ -115,12 +117,12 @@ def test_a_service_that_is_killed_goes_on_at_once_when_it_is_started_again(scene
     with scene.served() as process:
         caught(process, lambda: scene.helpdesk.created > EMPLOYEES // 4, what="a run in its middle", within_s=WITHIN_S)
         kill_9(process)
-    assert "READY=1" in scene.heard()
+    assert scene.hears("READY=1")
     assert scene.helpdesk.created < EMPLOYEES
 
     began = time.monotonic()
     with scene.served() as process:
-        assert "READY=1" in scene.heard()
+        assert scene.hears("READY=1")
         assert time.monotonic() - began < 10, "a lease of 30 s was waited for"
         caught(process, scene.is_in_step, what="the rest of the first load", within_s=WITHIN_S)
         assert scene.runs("ending = 'interrupted'") == 1
@@ -133,7 +135,7 @@ def test_a_service_that_is_killed_goes_on_at_once_when_it_is_started_again(scene
         process.wait(WITHIN_S)
 
     with scene.served() as process:
-        assert "READY=1" in scene.heard()
+        assert scene.hears("READY=1")
         caught(process, scene.is_in_step, what="the rest of the deletes", within_s=WITHIN_S)
         process.send_signal(signal.SIGTERM)
         code, _, err = ended(process)
@@ -145,7 +147,7 @@ def test_a_service_that_is_killed_goes_on_at_once_when_it_is_started_again(scene
 @pytest.mark.edge(44)
 def test_a_service_whose_state_was_taken_over_ends_and_not_as_if_it_were_asked_to(scene: Scene) -> None:
     with scene.served() as process:
-        assert "READY=1" in scene.heard()
+        assert scene.hears("READY=1")
         with closing(sqlite3.connect(scene.folder.state, isolation_level=None)) as connection:
             connection.execute("update leases set owner = 'another', fence = fence + 1 where name = 'service'")
         code, _, err = ended(process)

@@ -20,7 +20,7 @@ def command() -> None:
 @click.pass_context
 def upgrade(context: click.Context) -> int:
     """Bring the state database's schema to this version. Stop crudsd serve first."""
-    from daemon.app import upgrade_state
+    from daemon.upkeep import upgrade_state
 
     start_logs(context)
     before, after = upgrade_state(settings(context))
@@ -36,8 +36,8 @@ def upgrade(context: click.Context) -> int:
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> int:
     """Look whether the state database is sound; exit code 1 if not. Changes nothing."""
-    from daemon.app import check_state
     from daemon.report import state
+    from daemon.upkeep import check_state
 
     start_logs(context)
     location, findings = check_state(settings(context))
@@ -50,7 +50,7 @@ def check(context: click.Context, as_json: bool) -> int:
 @click.pass_context
 def backup(context: click.Context, path: Path) -> int:
     """Copy the state database to the new file PATH, whole and of one moment, also while crudsd serve runs."""
-    from daemon.app import back_up_state
+    from daemon.upkeep import back_up_state
 
     start_logs(context)
     size = back_up_state(settings(context), path)
@@ -62,7 +62,7 @@ def backup(context: click.Context, path: Path) -> int:
 @click.pass_context
 def prune(context: click.Context) -> int:
     """Forget runs and changes that are older than `retention` keeps them. crudsd serve does so by itself."""
-    from daemon.app import prune_state
+    from daemon.upkeep import prune_state
 
     start_logs(context)
     pruned = prune_state(settings(context))

@@ -29,7 +29,7 @@ def command() -> None:
 @click.pass_context
 def generate(context: click.Context, path: Path | None) -> int:
     """Make a key and write it to PATH (mode 0600), by default crudsd.key beside the configuration."""
-    from daemon.app import generate_key
+    from daemon.upkeep import generate_key
 
     place = path if path is not None else _usual_place(context)
     key_id = generate_key(place)

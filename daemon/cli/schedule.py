@@ -23,8 +23,8 @@ from .options import settings, start_logs
 @click.pass_context
 def command(context: click.Context, job: str | None, limit: int, as_json: bool) -> int:
     """Show when the jobs start next, or the next starts of JOB."""
-    from daemon.app import ahead
     from daemon.report import schedule
+    from daemon.upkeep import ahead
 
     start_logs(context)
     now, rows = ahead(settings(context), job, limit=limit if job is not None or as_json else 1)

@@ -3,8 +3,7 @@
 from pathlib import Path
 from string import Template
 
-from daemon import app
-from daemon.errors import UsageError
+from daemon import upkeep
 
 from .compare import Access
 
@@ -75,7 +74,7 @@ def write_folder(folder: Path, access: Access) -> Path:
     secrets.mkdir(mode=0o700)
     _write_private(secrets / "hr-client-secret", access.client_secret)
     _write_private(secrets / "helpdesk-token", access.helpdesk_token)
-    app.generate_key(folder / "crudsd.key")
+    upkeep.generate_key(folder / "crudsd.key")
     config = folder / "crudsd.yaml"
     config.write_text(job_file(access), encoding="utf-8")
     return config

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import structlog
 
-from daemon.app import generate_key
 from daemon.cli import main
+from daemon.upkeep import generate_key
 from tests.e2e.harness import Folder, ended
 from tests.integration.harness import DOCS, yaml_of
 from tests.integration.oauth.person import enter, log_in

@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cruds.oauth2.store import TokenState
 from daemon import cli
-from daemon.app import generate_key
 from daemon.clock import utc_clock
 from daemon.redaction import KNOWN
 from daemon.store import schema
@@ -29,6 +28,7 @@ from daemon.store.database import open_database
 from daemon.store.leases import Leases
 from daemon.store.owner import Owner
 from daemon.store.tokens import SqlTokenStore
+from daemon.upkeep import generate_key
 from daemon.vault.key_file import read_key_file
 from daemon.vault.vault import Vault
 from tests.canaries import seen_in, shown

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from daemon.app import generate_key
 from daemon.errors import Exit
+from daemon.upkeep import generate_key
 from tests.e2e.harness import LIMIT_S, Folder, caught, ended, until
 from tests.fakes.misbehaving import MisbehavingServer
 from tests.integration.oauth.person import enter, log_in

@@ -15,12 +15,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from daemon.app import generate_key
 from daemon.clock import utc_clock
 from daemon.errors import Exit
 from daemon.store.database import open_database
 from daemon.store.rejects import Rejects
 from daemon.store.runs import RunStore
+from daemon.upkeep import generate_key
 from tests.fakes.misbehaving import Applied, MisbehavingServer, Moment, Seen
 from tests.faults.processes import Ended, Killer, Nursery, Process, fresh
 from tests.faults.steps import Order

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from daemon.app import generate_key, open_app
+from daemon.app import open_app
 from daemon.runtime.worker import Finished
 from daemon.settings import Settings
 from daemon.store.database import open_database
@@ -15,6 +15,7 @@ from daemon.sync.counts import Counts
 from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Result
+from daemon.upkeep import generate_key
 from tests.watch import over_logs
 
 DOCS = Path(__file__).parents[2] / "docs"

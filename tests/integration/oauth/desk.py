@@ -7,11 +7,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from daemon.app import generate_key
 from daemon.clock import utc_clock
 from daemon.store.leases import Leases
 from daemon.store.owner import Owner
 from daemon.store.tokens import SqlTokenStore
+from daemon.upkeep import generate_key
 from daemon.vault.key_file import read_key_file
 from daemon.vault.vault import Vault
 from tests.e2e.harness import Folder

@@ -4,6 +4,7 @@ from pathlib import Path
 from string import Template
 
 from daemon import upkeep
+from daemon.errors import UsageError
 
 from .compare import Access
 

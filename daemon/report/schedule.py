@@ -94,7 +94,7 @@ def _said(schedule: Schedule | None) -> str:
     if schedule.after is not None:
         return f"after {schedule.after} has ended well"
     if schedule.every is not None:
-        return f"every {shown.duration(schedule.every.total_seconds())}"
+        return f"every {shown.duration(schedule.every.total_seconds()).replace('.0 s', ' s')}"
     if schedule.at is not None:
         return f"at {shown.count(len(schedule.at), 'moment')} ({schedule.timezone})"
     return f"cron {shown.plain(schedule.cron or '')} ({schedule.timezone})"

@@ -2,7 +2,6 @@
 
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,27 +10,14 @@ from typing import Any
 import pytest
 
 from daemon.demo.config import write_folder
-from daemon.demo.helpdesk import Helpdesk
 from daemon.demo.hr import Hr
-from daemon.demo.http import Reply, Request
 from daemon.demo.systems import serving
 from daemon.errors import Exit
 from tests.e2e.harness import Folder, caught, ended
+from tests.e2e.slow_helpdesk import SlowHelpdesk
 
 WITHIN_S = 60.0
 JOB = "people-to-helpdesk"
-
-
-class SlowHelpdesk(Helpdesk):
-    """Answers writes a little later, so that a run can be caught in its middle."""
-
-    late_s = 0.0
-
-    def answer(self, request: Request) -> Reply:
-        reply = super().answer(request)
-        if self.late_s and request.method != "GET":
-            time.sleep(self.late_s)
-        return reply
 
 
 class Scene:

@@ -15,27 +15,14 @@ import pytest
 
 from daemon.demo.compare import compare
 from daemon.demo.config import write_folder
-from daemon.demo.helpdesk import Helpdesk
 from daemon.demo.hr import Hr
-from daemon.demo.http import Reply, Request
 from daemon.demo.systems import serving
 from daemon.errors import Exit
 from tests.e2e.harness import Folder, caught, ended, kill_9
+from tests.e2e.slow_helpdesk import SlowHelpdesk
 
 EMPLOYEES = 300
 WITHIN_S = 20.0
-
-
-class SlowHelpdesk(Helpdesk):
-    """Carries a write out at once and answers it a little later, so that a run can be caught in its middle."""
-
-    late_s = 0.0
-
-    def answer(self, request: Request) -> Reply:
-        reply = super().answer(request)
-        if self.late_s and request.method != "GET":
-            time.sleep(self.late_s)
-        return reply
 
 
 class Scene:

@@ -10,11 +10,12 @@ from tests.e2e.canary import JWK, PEM
 PASSWORD = "p@ss/word-1"
 
 
-@pytest.mark.parametrize("line", [line for line in PEM.splitlines() if not line.startswith("-----")])
-def test_each_line_of_a_key_is_secret_and_its_frame_is_not(line: str) -> None:
+def test_each_line_of_a_key_is_secret_and_its_frame_is_not() -> None:
     KNOWN.learn(PEM)
 
-    assert redact_text(f"cannot read {line!r}") == f"cannot read '{BLOT}'"
+    lines = [line for line in PEM.splitlines() if not line.startswith("-----")]
+    assert len(lines) > 1
+    assert {redact_text(f"cannot read {line!r}") for line in lines} == {f"cannot read '{BLOT}'"}
     assert redact_text("it should begin with -----BEGIN") == "it should begin with -----BEGIN"
 
 

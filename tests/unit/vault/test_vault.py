@@ -159,7 +159,7 @@ class TestFollowing:
         assert key_of(vault.seal(b"x", purpose="p", context={})) == "k2"
         assert file.reads == 1
 
-    @pytest.mark.parametrize("canary", [Vault(KeyRing((NEW,))).canary(), b"junk"])
+    @pytest.mark.parametrize("canary", [Vault(KeyRing((NEW,))).canary(), b"junk"], ids=["newest key", "junk"])
     def test_a_token_is_kept_even_where_the_newest_key_cannot_be_had(self, canary: bytes) -> None:
         facts = MemoryFacts()
         facts.put_fact("canary", canary)

@@ -1,6 +1,7 @@
 """A token store that lets the blotter know every token before anybody can send, and echo, it: refresh tokens too."""
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from cruds.oauth2.store import TokenState, TokenStore
 
@@ -24,6 +25,9 @@ class NotedTokens:
     def save(self, profile: str, state: TokenState, *, expected_version: int) -> bool:
         """Compare and swap."""
         self._note(state)
+        if state.over_because:
+            # A server may quote the token that it refuses, and other processes, which do not know it, tell the reason.
+            state = replace(state, over_because=self._blot(state.over_because))
         return self._store.save(profile, state, expected_version=expected_version)
 
     def lease(self, profile: str, *, seconds: float) -> AbstractContextManager[bool]:

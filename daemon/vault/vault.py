@@ -36,7 +36,8 @@ class Vault:
 
     People add keys and re-seal while a daemon runs. With `reread`, which reads the ring's source again, a vault
     follows them: it does so before it gives up on a record of a key that it does not know, and, with `facts`, before
-    it seals in a state whose canary has such a key. What it has read last is its ring from then on.
+    it seals in a state whose canary has such a key. What it has read last is its ring from then on, unless that does not
+    open the canary.
     """
 
     def __init__(
@@ -109,10 +110,21 @@ class Vault:
             newest = None if self._reread is None else self._reread()
         except ConfigError:
             return False
-        if newest is None:
+        if newest is None or not self._belongs_here(newest):
             return False
         self._ring = newest
         return newest.find(key_id) is not None
+
+    def _belongs_here(self, ring: KeyRing) -> bool:
+        """Whether a ring opens this state, as it must at start: another key file may be in the place by mistake."""
+        canary = None if self._facts is None else self._facts.get_fact(CANARY)
+        if canary is None:
+            return True
+        try:
+            seal.open_sealed(ring, canary, purpose=CANARY, context={})
+        except VaultError:
+            return False
+        return True
 
 
 def _why(error: VaultError, canary: bytes, ring: KeyRing, source: object) -> str:

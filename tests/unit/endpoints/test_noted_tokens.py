@@ -1,5 +1,6 @@
 """A token that was saved or loaded is known to what blots out secrets, the refresh token too."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -39,6 +40,20 @@ def test_it_is_the_store_behind_it_otherwise() -> None:
         assert (mine, theirs) == (True, False)
     tokens.clear("api")
     assert kept.load("api") is None
+
+
+def test_why_a_session_is_over_is_kept_without_the_token_that_the_server_quotes() -> None:
+    kept = MemoryTokenStore()
+    tokens = NotedTokens(kept, Blotter())
+    tokens.save("api", STATE, expected_version=0)
+
+    because = "the token endpoint answered with invalid_grant: no session of a-refresh-token-1"
+    over = replace(STATE, access_token="", refresh_token=None, over_since=NOW, over_because=because)
+    tokens.save("api", over, expected_version=1)
+
+    state = kept.load("api")
+    assert state is not None
+    assert state.over_because == "the token endpoint answered with invalid_grant: no session of …"
 
 
 def test_a_state_without_tokens_hides_nothing() -> None:

@@ -147,6 +147,19 @@ class TestFollowing:
             vault.open(Vault(KeyRing((NEW,))).canary(), purpose="canary", context={})
         assert vault.ring.names == ("k1",)
 
+    def test_a_key_file_of_another_state_is_not_taken_over_by_a_vault_at_work(self) -> None:
+        facts, file = MemoryFacts(), KeyFile(NEW)
+        vault = Vault(KeyRing((OLD,)), reread=file, facts=facts)
+        vault.check_canary(facts)
+        kept = vault.seal(b"x", purpose="p", context={})
+        lost = Vault(KeyRing((("k3", b"3" * 32),))).seal(b"x", purpose="p", context={})
+
+        with pytest.raises(UnknownKeyError, match="k3"):
+            vault.open(lost, purpose="p", context={})
+
+        assert vault.open(kept, purpose="p", context={}) == b"x"
+        assert key_of(vault.seal(b"y", purpose="p", context={})) == "k1"
+
     def test_it_seals_with_the_key_that_everything_was_re_sealed_with(self) -> None:
         facts, file = MemoryFacts(), KeyFile(OLD)
         vault = Vault(KeyRing((OLD,)), reread=file, facts=facts)

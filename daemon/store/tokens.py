@@ -5,7 +5,7 @@ was moved, or put back under a newer version, or whose connection now points to 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,7 +14,7 @@ import msgspec
 from cruds.exception import TokenStateError
 from cruds.oauth2.store import TokenState
 from daemon.clock import Clock
-from daemon.errors import CrudsdError, LockedError
+from daemon.errors import CrudsdError, LockedError, StateError
 
 from .columns import moment_text
 from .database import Database
@@ -126,7 +126,9 @@ class SqlTokenStore:
             yield lease is not None
         finally:
             if lease is not None:
-                self._leases.release(lease)
+                # It runs out by itself; what came of the renewal must not be lost over it.
+                with suppress(StateError):
+                    self._leases.release(lease)
 
     def clear(self, profile: str) -> None:
         """Forget the state. Nothing happens if there is none."""

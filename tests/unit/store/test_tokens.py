@@ -1,13 +1,14 @@
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from cruds.exception import TokenStateError
+from cruds.exception import TokenNotSavedError, TokenStateError
 from cruds.oauth2.store import TokenState
-from daemon.store.database import Database
+from daemon.store.database import Database, open_database
 from daemon.store.leases import Leases
 from daemon.store.owner import Owner
 from daemon.store.statements import execute
@@ -52,6 +53,27 @@ def test_no_token_can_be_read_in_the_files(database: Database, make: Make, path:
     files = [file.read_bytes() for file in path.parent.iterdir()]
     assert len(files) == 3  # the write-ahead log and its index are there too
     assert not [content for content in files if b"canary" in content]
+
+
+@ON_SQLITE
+def test_a_database_that_is_locked_at_the_end_of_a_renewal_does_not_hide_what_came_of_it(
+    database: Database, path: Path, clock: HandClock
+) -> None:
+    with open_database(path, busy_timeout_s=0.01) as ours, ExitStack() as locked:
+        leases = Leases(ours, clock, Owner.here(), monotonic=clock.ticks)
+        store = SqlTokenStore(ours, Vault(KeyRing((OLD,))), leases, clock=clock, issuer="i", client_id="me")
+
+        with pytest.raises(TokenNotSavedError, match="stay in memory"), store.lease("hr", seconds=9) as mine:
+            assert mine
+            locked.enter_context(database.write())
+            raise TokenNotSavedError("the tokens stay in memory")
+
+        locked.close()
+        with store.lease("hr", seconds=9) as again:
+            assert not again
+        clock.move(9)
+        with store.lease("hr", seconds=9) as again:
+            assert again
 
 
 @pytest.mark.parametrize(

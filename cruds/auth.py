@@ -182,6 +182,10 @@ class OAuth2(AuthABC):
         """
         return self._session.renew(rejected_token)
 
+    def take_over(self, before: OAuth2) -> None:
+        """Go on in the place of this client with an older secret, over its store: what it could not save is kept."""
+        self._session.take_over(before._session)
+
     def clear_state(self) -> None:
         """Forget the session and every login under way, here and in the store. Nothing is revoked at the server."""
         self._session.clear()
@@ -239,10 +243,7 @@ class OAuth2(AuthABC):
         return self._session.begin(granted)
 
     def start_device_login(self) -> DeviceLogin:
-        """Return what to show a person so that they agree on another device (RFC 8628).
-
-        Raises RuntimeError if no device authorization endpoint is known.
-        """
+        """Return what to show a person who agrees elsewhere (RFC 8628). Raises RuntimeError if no endpoint is known."""
         self._registration.must_be_personal()
         return self._server.begin_device_login()
 

@@ -87,11 +87,17 @@ class Renewals:
         self._clock, self._monotonic, self._stop = clock, monotonic, stop
         self._refused: str | None = None
         """A refresh token that the server does not take."""
-        self._unsaved: Renewed | None = None
+        self._unsaved: list[Renewed] = []
+        """What the store has not taken yet: one, or none."""
+
+    def take_over(self, before: Renewals) -> None:
+        """Save what an earlier client over the same store could not save: its tokens are nowhere else."""
+        self._unsaved = before._unsaved
 
     def forget(self) -> None:
         """Forget what is remembered of a session that was cleared."""
-        self._refused = self._unsaved = None
+        self._refused = None
+        self._unsaved.clear()
 
     def carry_out(self, kept: TokenState | None, right: Right) -> Renewed | None:
         """Ask for a token and save it; None if somebody else saved one meanwhile, or the right is about to end.
@@ -99,8 +105,8 @@ class Renewals:
         Raises `ReauthorizationRequiredError` when only a person can help; that a session is over is saved first.
         """
         version = kept.version if kept is not None else 0
-        unsaved, self._unsaved = self._unsaved, None
-        if unsaved is not None and unsaved.replaces == version:
+        unsaved = self._unsaved.pop() if self._unsaved else None
+        if unsaved is not None and unsaved.replaces == version and self._registration.owns(unsaved.state):
             return self._saved(unsaved, right, tries=1)
         known = kept if kept is not None and self._registration.owns(kept) else None
         if known is not None and known.refresh_token and known.refresh_token != self._refused:
@@ -219,7 +225,7 @@ class Renewals:
                 return renewed if is_saved else None
             if pause and self._stop.wait(pause):
                 threading.Event().wait(pause)  # a stop does not make it less worth saving
-        self._unsaved = renewed
+        self._unsaved[:] = [renewed]
         raise TokenNotSavedError(
             f"the session was renewed, and its new tokens cannot be saved: {last}. They are not used, and stay in the "
             "memory of this process, which saves them as soon as that works; if it ends before, the session is over"

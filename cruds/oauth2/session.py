@@ -141,6 +141,10 @@ class Session:
                     return new.access_token
         raise OAuthAccessTokenError("the store does not take the new session", kind=OAuthErrorKind.TEMPORARY)
 
+    def take_over(self, before: Session) -> None:
+        """Go on with what an earlier client over the same store has been given, and could not save."""
+        self._renewals.take_over(before._renewals)
+
     def clear(self) -> None:
         """Forget the session, here and in the store."""
         self._store.clear(self._profile)

@@ -57,7 +57,8 @@ class RotatedOAuth2(AuthABC):
     ) -> None:
         self._secrets, self._papers, self._build, self._tell = secrets, papers, build, tell
         self._lock = threading.Lock()
-        self._made_of = {name: secret.now() for name, secret in secrets.items()}
+        # The newest values, and the newest that could be used.
+        self._seen = self._made_of = {name: secret.now() for name, secret in secrets.items()}
         self._session = build(self._made_of)
 
     def access_token(self) -> str:
@@ -86,29 +87,36 @@ class RotatedOAuth2(AuthABC):
 
     def _current(self) -> OAuth2:
         values = {name: secret.now() for name, secret in self._secrets.items()}
-        if values != self._made_of:
+        if values != self._seen:
             self._remake(values)
-        self._papers.renew(partial(self._make, values))
+        self._papers.renew(self._make_again)
         return self._session
 
     def _is_rotated(self, refused: OAuth2) -> bool:
         values = {name: secret.anew() for name, secret in self._secrets.items()}
-        if values != self._made_of:
+        if values != self._seen:
             self._remake(values)
         return self._session is not refused
 
-    def _make(self, values: Mapping[str, str]) -> None:
-        self._session = self._build(values)
+    def _make_again(self) -> None:
+        with self._lock:  # with the newest values: those that this thread has read may be old by now
+            self._make(self._made_of)
 
-    def _remake(self, values: Mapping[str, str]) -> None:
+    def _make(self, values: Mapping[str, str]) -> None:
+        session = self._build(values)
+        session.take_over(self._session)
+        self._session = session
+
+    def _remake(self, values: dict[str, str]) -> None:
         with self._lock:
-            if values == self._made_of:
+            if values == self._seen:
                 return  # another thread was faster
             try:
                 self._make(values)
+                self._made_of = values
             except (ValueError, OSError, CrudsError) as error:
                 self._tell("secret.stale", f"the new secrets of the client cannot be used: {error}; those before are")
-            self._made_of = dict(values)
+            self._seen = values
 
 
 def oauth2_of(name: str, connection: Connection, around: Surroundings, blot: Blotter) -> OAuth2:

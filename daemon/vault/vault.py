@@ -36,8 +36,8 @@ class Vault:
 
     People add keys and re-seal while a daemon runs. With `reread`, which reads the ring's source again, a vault
     follows them: it does so before it gives up on a record of a key that it does not know, and, with `facts`, before
-    it seals in a state whose canary has such a key. What it has read last is its ring from then on, unless that does not
-    open the canary.
+    it seals in a state whose canary has such a key. What it has read last is its ring from then on, if that opens the
+    canary.
     """
 
     def __init__(

@@ -33,12 +33,13 @@ def exchange(
     on_event: Callable[[str, RequestEvent], None] = lambda name, event: None,
     warn: Callable[[str, str], None] = lambda name, message: None,
     on_secret: Callable[[str, str, str], None] = lambda name, event, message: None,
+    store: MemoryTokenStore | None = None,
     **connection: Any,
 ) -> Exchange:
     """Return the exchange of a connection called `api`. One attempt, unless `retry` says more."""
     around = Surroundings(
         resolve=_resolve,
-        token_store=lambda name, auth, client_id: MemoryTokenStore(),
+        token_store=lambda name, auth, client_id: store or MemoryTokenStore(),
         folder=Path(),
         stop=stop or threading.Event(),
         on_event=on_event,

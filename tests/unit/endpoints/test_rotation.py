@@ -2,7 +2,9 @@
 
 import base64
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cruds.auth import OAuth2
+from cruds.exception import TokenStateError
+from cruds.oauth2.store import MemoryTokenStore, TokenState
 from daemon.endpoints.exchange import Call, Exchange
-from daemon.endpoints.rotation import Stamp, WatchedSecret
+from daemon.endpoints.rotation import Papers, Stamp, WatchedSecret, file_stamp
+from daemon.endpoints.sessions import RotatedOAuth2
 from daemon.errors import AuthError, ConfigError
 from daemon.spec import SecretRef
 from tests.fakes.scripted import Reply, ScriptedServer, json_reply, serving
@@ -167,13 +173,28 @@ def test_a_secret_that_is_not_there_at_the_start_is_an_error(server: ScriptedSer
 # ---- OAuth2: the token outlives the secret that it was bought with -----------------------------------------------
 
 
-def token_client(server: ScriptedServer, told: Told, **auth: Any) -> Exchange:
+def token_client(
+    server: ScriptedServer,
+    told: Told,
+    *,
+    store: MemoryTokenStore | None = None,
+    stop: threading.Event | None = None,
+    **auth: Any,
+) -> Exchange:
     oauth = {"type": "oauth2", "url": f"{server.url}/token", "client_id": "me", "client_auth": "post"}
-    return exchange(server.url, auth=oauth | auth, on_secret=told)
+    return exchange(server.url, auth=oauth | auth, on_secret=told, store=store, stop=stop)
 
 
-def token(value: str) -> Reply:
-    return json_reply({"access_token": value, "token_type": "Bearer", "expires_in": 3600})
+def token(value: str, **more: str) -> Reply:
+    return json_reply({"access_token": value, "token_type": "Bearer", "expires_in": 3600} | more)
+
+
+class Hurried(threading.Event):
+    """Ends no wait, and lets none last."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        del timeout
+        return False
 
 
 def test_a_changed_client_secret_does_not_cost_a_good_token(server: ScriptedServer, told: Told, tmp_path: Path) -> None:
@@ -220,6 +241,97 @@ def test_a_client_that_is_refused_for_good_is_not_asked_for_again_and_again(
         api.send(READ)
 
     assert len(server.journal) == 1
+
+
+class FullFor(MemoryTokenStore):
+    """A store whose disk is full for some saves, after the login."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = False
+
+    def save(self, profile: str, state: TokenState, *, expected_version: int) -> bool:
+        if self.is_full and state.renewing_since is None:  # the mark that a renewal begins still finds room
+            raise TokenStateError("no space left on the device")
+        return super().save(profile, state, expected_version=expected_version)
+
+
+def test_a_persons_token_that_could_not_be_saved_outlives_the_client_secret(
+    server: ScriptedServer, told: Told, tmp_path: Path
+) -> None:
+    server.route("/x", Reply(401), Reply(401), OK)
+    server.route("/token", token("t2", refresh_token="r2"), json_reply({"error": "invalid_grant"}, 400))
+    store, stop = FullFor(), Hurried()
+    now = datetime.now(UTC)
+    logged_in = TokenState("t1", "r1", "Bearer", now + timedelta(hours=1), now, None, "authorization_code")
+    store.save("api", logged_in, expected_version=0)
+    file = put(tmp_path / "secret", OLD)
+    login = {
+        "grant": "authorization_code",
+        "authorization_url": f"{server.url}/authorize",
+        "redirect_uri": "http://127.0.0.1:7/back",
+        "client_secret": {"file": str(file)},
+    }
+    api = token_client(server, told, store=store, stop=stop, **login)
+    store.is_full = True
+    with pytest.raises(AuthError, match="cannot be saved"):
+        api.send(READ)
+
+    store.is_full = False
+    put(file, NEW)
+    api.send(READ)
+
+    assert [seen.form["refresh_token"] for seen in server.journal if seen.path == "/token"] == ["r1"]
+    assert server.journal[-1].headers["authorization"] == "Bearer t2"
+    kept = store.load("api")
+    assert kept is not None
+    assert kept.refresh_token == "r2"
+
+
+class Client(OAuth2):
+    """Its token is its secret."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._secret = values["client_secret"]
+        super().__init__("https://login.example.com/token", "me", self._secret, None)
+
+    def access_token(self) -> str:
+        return self._secret
+
+
+class Replaced(Papers):
+    """A certificate that is replaced while something else happens."""
+
+    def __init__(self) -> None:
+        super().__init__(None, lambda event, message: None)
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def renew(self, load: Callable[[], None]) -> None:
+        if self.meanwhile:
+            self.meanwhile.pop()()
+            load()
+
+
+def test_a_certificate_and_a_client_secret_that_are_replaced_at_once_are_both_used(told: Told, tmp_path: Path) -> None:
+    file, papers = put(tmp_path / "secret", OLD), Replaced()
+    secret = WatchedSecret(
+        SecretRef(file=file),
+        what="client_secret",
+        resolve=lambda ref: file.read_text().strip(),
+        look=partial(file_stamp, str(file)),
+        learn=lambda value: None,
+        tell=partial(told, "api"),
+    )
+    client = RotatedOAuth2({"client_secret": secret}, papers, Client, partial(told, "api"))
+
+    def another_thread() -> None:
+        put(file, NEW)
+        assert client.access_token() == NEW
+
+    papers.meanwhile.append(another_thread)
+
+    assert client.access_token() == NEW
+    assert client.access_token() == NEW
 
 
 def test_a_private_key_that_cannot_be_read_leaves_the_old_one_in_use(

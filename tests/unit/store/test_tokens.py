@@ -63,10 +63,14 @@ def test_a_database_that_is_locked_at_the_end_of_a_renewal_does_not_hide_what_ca
         leases = Leases(ours, clock, Owner.here(), monotonic=clock.ticks)
         store = SqlTokenStore(ours, Vault(KeyRing((OLD,))), leases, clock=clock, issuer="i", client_id="me")
 
-        with pytest.raises(TokenNotSavedError, match="stay in memory"), store.lease("hr", seconds=9) as mine:
-            assert mine
-            locked.enter_context(database.write())
-            raise TokenNotSavedError("the tokens stay in memory")
+        def renew() -> None:
+            with store.lease("hr", seconds=9) as mine:
+                assert mine
+                locked.enter_context(database.write())
+                raise TokenNotSavedError("the tokens stay in memory")
+
+        with pytest.raises(TokenNotSavedError, match="stay in memory"):
+            renew()
 
         locked.close()
         with store.lease("hr", seconds=9) as again:

@@ -114,14 +114,27 @@ def origin_of(address: str) -> str:
     scheme = parts.scheme.lower()
     try:
         port = parts.port
-        host = (parts.hostname or "").encode("idna" if not (parts.hostname or "").isascii() else "ascii").decode()
+        host = _ascii_name(parts.hostname or "")
     except ValueError as error:
         raise _refused(bare(address), "not an address") from error
+    if host is None:
+        raise _refused(bare(address), "programs read this host name as different hosts; write it in ASCII (xn--…)")
     is_odd = any(c.isspace() or c in "\\%" for c in host + parts.netloc) or not set(address).isdisjoint("\t\r\n")
     if scheme not in _PORTS or not host or is_odd:
         raise _refused(bare(address), "not an http or https address")
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}" + (f":{port}" if port is not None and port != _PORTS[scheme] else "")
+
+
+def _ascii_name(host: str) -> str | None:
+    """Return a host name as the network has it; None for one that IDNA 2003, which this is, changes into another.
+
+    ß, ς and joiners are letters of their own to IDNA 2008: whoever follows that would talk to somebody else.
+    """
+    if host.isascii():
+        return host
+    name = host.encode("idna")
+    return name.decode() if name.decode("idna") == host else None
 
 
 def bare(address: str) -> str:

@@ -53,6 +53,8 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, retry_a
     is_refusal = "error" in document or not 200 <= status < 300
     if is_refusal or not isinstance(document.get("access_token"), str) or not document["access_token"].strip():
         raise read_refusal(status, headers, document, retry_after)
+    if not (document["access_token"].isascii() and document["access_token"].isprintable()):  # RFC 6749 appendix A.12
+        raise OAuthAccessTokenError("the token endpoint gave an access_token that no header can hold", status=status)
     kind = document.get("token_type", "Bearer")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise OAuthAccessTokenError(f"the token endpoint gave a token of type {kind!r:.50}, not Bearer", status=status)

@@ -119,4 +119,7 @@ def _tell(told: "Told", *, browser: bool) -> None:
 def _opened(address: str) -> bool:
     import webbrowser
 
-    return webbrowser.open(address)
+    from .process import clean_environment
+
+    with clean_environment():
+        return webbrowser.open(address)

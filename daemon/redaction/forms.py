@@ -29,7 +29,10 @@ def forms(secret: str) -> frozenset[str]:
 def _pieces(secret: str) -> Iterator[str]:
     """Give the parts that are secret by themselves."""
     yield secret.strip()
-    yield " ".join(secret.split())
+    words = secret.split()
+    yield " ".join(words)
+    if len(words) == 2 and len(words[1]) >= _SHORTEST_PIECE:
+        yield words[1]  # behind the scheme of an Authorization header
     lines = secret.splitlines()
     if len(lines) > 1:
         yield from (line.strip() for line in lines if len(line) >= _SHORTEST_PIECE and not line.startswith("-----"))

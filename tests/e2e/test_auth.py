@@ -198,7 +198,8 @@ def test_over_ssh_the_address_is_pasted(scene: Scene) -> None:
 
 def test_a_browser_is_opened_only_for_who_asks_for_it(scene: Scene) -> None:
     browser = scene.folder.path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" >> "{scene.folder.path}/opened"\n')
+    browser.write_text(f'#!/bin/sh\nenv > "{scene.folder.path}/given"\necho "$1" >> "{scene.folder.path}/opened"\n')
+    scene.folder.environment["CRUDSD_KEY"] = "k1:of-no-use-to-a-browser"
     browser.chmod(0o700)
     scene.folder.environment["BROWSER"] = str(browser)
     with scene.talking("hr") as unasked:
@@ -208,6 +209,7 @@ def test_a_browser_is_opened_only_for_who_asks_for_it(scene: Scene) -> None:
         caught(asked.process, (scene.folder.path / "opened").exists, what="the browser")
 
     until(lambda: (scene.folder.path / "opened").read_text() == f"{address[1]}\n", what="the address")
+    assert "CRUDSD_KEY" not in (scene.folder.path / "given").read_text()
 
 
 def test_a_listening_login_takes_a_pasted_address_too(scene: Scene) -> None:

@@ -174,3 +174,12 @@ def test_credentials_are_not_sent_in_the_clear() -> None:
 def test_what_is_no_address_has_no_origin(address: str) -> None:
     with pytest.raises(AddressError):
         origin_of(address)
+
+
+@pytest.mark.parametrize(
+    "host", ["straße.example", "βόλος.example", "na\u200cme.example", "ｅxample.com", "a。example"]
+)
+def test_a_name_that_is_another_host_to_newer_rules_has_no_origin(host: str) -> None:
+    """What IDNA 2003 makes of these is another name than IDNA 2008 does, which urllib3 follows, or none."""
+    with pytest.raises(AddressError, match="xn--"):
+        origin_of(f"https://{host}/x")

@@ -42,6 +42,14 @@ def test_the_password_in_an_address_is_secret_by_itself() -> None:
     assert redact_text("cannot reach postgresql://db.example.com") == "cannot reach postgresql://db.example.com"
 
 
+def test_what_stands_behind_the_scheme_in_a_header_is_secret_by_itself() -> None:
+    KNOWN.learn("GenieKey 5f0c9a7be1d24c3d")
+    KNOWN.learn("a phrase of many unguessable-but-single-words")
+
+    assert redact_text("5f0c9a7be1d24c3d is unknown here") == f"{BLOT} is unknown here"
+    assert redact_text("unguessable-but-single-words") == "unguessable-but-single-words"
+
+
 @pytest.mark.parametrize("broken", ["{", '{"d": 1}', "[1]", "http://[bad", "\udc80\udc81 not text", "{" * 5000])
 def test_what_is_no_key_and_no_address_is_secret_as_it_is(broken: str) -> None:
     KNOWN.learn(broken + "-and-more")

@@ -110,15 +110,15 @@ def origin_of(address: str) -> str:
     Raises `AddressError` for what is none, and for what others may read as another host than we do: with a
     backslash before the @ it is the host behind it to some, and the one in front of it to others.
     """
-    parts = urlsplit(address)
-    scheme = parts.scheme.lower()
     try:
+        parts = urlsplit(address)
         port = parts.port
         host = _ascii_name(parts.hostname or "")
     except ValueError as error:
         raise _refused(bare(address), "not an address") from error
     if host is None:
         raise _refused(bare(address), "programs read this host name as different hosts; write it in ASCII (xn--…)")
+    scheme = parts.scheme.lower()
     is_odd = any(c.isspace() or c in "\\%" for c in host + parts.netloc) or not set(address).isdisjoint("\t\r\n")
     if scheme not in _PORTS or not host or is_odd:
         raise _refused(bare(address), "not an http or https address")

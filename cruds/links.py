@@ -45,6 +45,14 @@ def next_link(header: str | None) -> str | None:
     return None
 
 
+def joined(page_url: str, said: str) -> str:
+    """Return what a page says as an absolute address; what makes none as it is."""
+    try:
+        return urljoin(page_url, said)
+    except ValueError:
+        return said
+
+
 def next_address(said: str, page_url: str, host: Host, leave_out: Collection[str] = ()) -> str | None:
     """Return the absolute address of a next page, or None when it is not on the host's origin nor an allowed one.
 
@@ -58,7 +66,7 @@ def next_address(said: str, page_url: str, host: Host, leave_out: Collection[str
         is_whole = path == host.base or path.startswith(f"{host.base}/")
         target = host.origin + ("" if is_whole else host.base) + said
     else:
-        target = urljoin(page_url, said)
+        target = joined(page_url, said)
     if not host.owns(target):
         return None
     return without_params(urldefrag(target).url, set(leave_out))

@@ -13,11 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urljoin
 
 from .address import Host, bare, without_params
 from .exception import PageError
-from .links import next_address, next_link
+from .links import joined, next_address, next_link
 
 
 class PageType(StrEnum):
@@ -273,7 +272,7 @@ class Pager:
     def _address(self, said: str, page_url: str) -> str:
         """Return the absolute address of a next page, which is on our origin."""
         if (target := next_address(said, page_url, self._host, self._leave_out)) is None:
-            raise self._error(f"its next address is not on {self._host.origin}: {bare(urljoin(page_url, said))}")
+            raise self._error(f"its next address is not on {self._host.origin}: {bare(joined(page_url, said))}")
         return target
 
     def _refuse_repetition(self, facts: PageFacts) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from .address import bare, origin_of, without_values
-from .exception import AddressError, RedirectError
+from .exception import RedirectError
 from .response import Response
 from .retries import SAFE_METHODS
 
@@ -32,10 +32,10 @@ def follow(call: Call, response: Response, hops: int, secrets: Collection[str] =
     location = response.headers.get("location")
     if not location:
         raise _refused("a redirect without a Location", call, response, None)
-    target = urldefrag(urljoin(call.url, location)).url
     try:
+        target = urldefrag(urljoin(call.url, location)).url
         here, there = origin_of(call.url), origin_of(target)
-    except AddressError as error:
+    except ValueError as error:  # AddressError is one
         raise _refused("a redirect to something that is no http address", call, response, None) from error
     is_home = (here == there or {here, there} <= call.trusts) and "@" not in urlsplit(target).netloc
     reason = _objection(call, response.status, target, is_home=is_home, hops=hops)

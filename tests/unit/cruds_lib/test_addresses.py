@@ -170,7 +170,10 @@ def test_credentials_are_not_sent_in_the_clear() -> None:
         client.read("x", headers={"X-Api-Key": "secret"})
 
 
-@pytest.mark.parametrize("address", ["https://h:99999/", "https://h:x/", "https://a b/", "https://%41.example/"])
+@pytest.mark.parametrize(
+    "address",
+    ["https://h:99999/", "https://h:x/", "https://[h/", "https://℀.example/", "https://a b/", "https://%41.example/"],
+)
 def test_what_is_no_address_has_no_origin(address: str) -> None:
     with pytest.raises(AddressError):
         origin_of(address)

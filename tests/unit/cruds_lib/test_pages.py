@@ -262,6 +262,8 @@ def test_a_next_address_is_absolute_relative_to_its_page_or_to_the_service(kind:
         "https://u@h.example/x",
         "file:///etc/passwd",
         "javascript:alert(1)",
+        "https://[h.example/x",
+        "//[",
     ],
 )
 def test_a_next_address_elsewhere_is_not_followed(said: str) -> None:

@@ -108,7 +108,9 @@ def test_a_loop_is_left(server: ScriptedServer, client: Client) -> None:
     assert len(server.journal) == 6
 
 
-@pytest.mark.parametrize("headers", [{}, {"Location": "mailto:a@b.c"}, {"Location": "http://h:99999/"}])
+@pytest.mark.parametrize(
+    "headers", [{}, *({"Location": place} for place in ("mailto:a@b.c", "http://h:99999/", "http://[h/", "//["))]
+)
 def test_a_redirect_to_nowhere_is_an_error(server: ScriptedServer, client: Client, headers: dict[str, str]) -> None:
     """K15: 3xx is not success."""
     server.script(Reply(302, headers, b"page"))

@@ -18,14 +18,16 @@ _TELLTALES = (
 _SECRET_NAME = re.compile("|".join((*_NAMES, "passw", "credential")), re.IGNORECASE)
 _NAME = rf"[\w-]{{0,40}}(?:{'|'.join(_NAMES)})(?:s|_?\d{{1,3}})?"
 _SCHEME = r"(?:\b(?:bearer|basic|dpop|digest|negotiate|token|apikey)\s+)?"
+_QUOTE = r"\\{0,15}[\"']"
+"""Escaped up to four times. Not without end: a long run of backslashes would be walked through from each of them."""
 _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
         (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?s:.)*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", "{mark}"),
         (r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)*", "{mark}"),
         (r"(?<=://)[^\s/@\"'<>]+@", "{mark}@"),
-        # "name": "value", a dict's or a pair's, also where its quotes were escaped once more.
-        (rf"(\\*[\"'](?:{_NAME})\\*[\"']\s*[:=,]\s*(\\*[\"']){_SCHEME})(?:(?!\2)(?s:\\.|.))*", r"\1{mark}"),
+        # "name": "value", a dict's or a pair's, also where its quotes were escaped.
+        (rf"({_QUOTE}(?:{_NAME}){_QUOTE}\s*[:=,]\s*({_QUOTE}){_SCHEME})(?:(?!\2)(?s:\\.|.))*", r"\1{mark}"),
         (r"(\b(?:set-)?cookie2?\s*:\s*)[^\r\n\"']+", r"\1{mark}"),
         (rf"(\b(?:{_NAME})[\"']?\s*[:=]\s*{_SCHEME})[^\s\"',;&}})\]]+\]?", r"\1{mark}"),
         # Not the parameters of a challenge: Bearer error="invalid_token".

@@ -342,7 +342,7 @@ def test_a_private_key_that_cannot_be_read_leaves_the_old_one_in_use(
     server.route("/x", OK)
     server.route("/token", token("t1"))
     file = put(tmp_path / "key", pem("ES256"))
-    way = {"private_key": {"file": str(file)}, "client_auth": "private_key_jwt"}
+    way: dict[str, Any] = {"private_key": {"file": str(file)}, "client_auth": "private_key_jwt"}
     api = token_client(server, told, **way)
 
     put(file, pem("ES256")[:80])

@@ -17,7 +17,7 @@ from .endpoints.papers import paper_problems
 from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
 from .endpoints.rotation import UNCHANGING, Look, file_stamp
-from .endpoints.standing import AuthStatus, static_status, token_status, unreadable_status
+from .endpoints.standing import AuthStatus, static_status, token_status, unreadable_status, usable
 from .endpoints.surroundings import Surroundings
 from .errors import ConfigError, CrudsdError, LoginNeededError
 from .runtime.worker import Endpoints
@@ -108,7 +108,7 @@ class Connections:
             return f"there is no key to keep one with; `crudsd key generate {self._settings.key_file}` makes one"
         client_id = auth.client_id if isinstance(auth.client_id, str) else self._secret(auth.client_id).reveal()
         try:
-            return login_needed(self._token_store(name, auth, client_id).load(name), self._clock())
+            return login_needed(usable(auth, self._token_store(name, auth, client_id).load(name)), self._clock())
         except TokenStateError as error:
             return str(error)
 

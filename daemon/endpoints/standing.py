@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cruds.exception import TokenStateError
+from cruds.oauth2.grants import PERSONAL
 from cruds.oauth2.store import TokenState, TokenStore
 from daemon.spec import BasicAuth, Connection, OAuth2Auth
 
@@ -64,6 +65,14 @@ class AuthStatus:
         return self.standing not in {Standing.NEEDS_LOGIN, Standing.UNREADABLE}
 
 
+def usable(auth: OAuth2Auth, state: TokenState | None) -> TokenState | None:
+    """Return what is kept, if the grant of the job file goes on with it; None for the session of another principal.
+
+    One that a person made is not a machine's, nor the other way round: the grant may be another since it was kept.
+    """
+    return state if state is not None and (state.grant in PERSONAL) is auth.is_personal else None
+
+
 def static_status(name: str, connection: Connection) -> AuthStatus:
     """Return how a connection without OAuth2 stands."""
     auth = connection.auth
@@ -87,7 +96,7 @@ def unreadable_status(name: str, auth: OAuth2Auth, client_id: str | None, reason
 def token_status(name: str, auth: OAuth2Auth, client_id: str, store: TokenStore, *, now: datetime) -> AuthStatus:
     """Return how an OAuth2 connection stands, from what the store keeps of its session. Asks nobody else."""
     try:
-        state = store.load(name)
+        state = usable(auth, store.load(name))
     except TokenStateError as error:
         return unreadable_status(name, auth, client_id, str(error))
     standing, reason, since = _standing(auth, state, now)

@@ -48,7 +48,9 @@ def status_of(settings: OAuth2Auth, state: TokenState | None) -> AuthStatus:
         ("authorization_code", kept(-HOUR), Standing.EXPIRED),
         ("authorization_code", kept(HOUR / 2, refresh=None), Standing.VALID),
         ("authorization_code", kept(-HOUR, refresh=None), Standing.NEEDS_LOGIN),
-        ("client_credentials", kept(-HOUR, refresh=None), Standing.EXPIRED),
+        ("client_credentials", kept(-HOUR, refresh=None, grant="client_credentials"), Standing.EXPIRED),
+        ("authorization_code", kept(HOUR / 2, grant="client_credentials"), Standing.NEEDS_LOGIN),
+        ("client_credentials", kept(HOUR / 2), Standing.NOT_USED),
     ],
 )
 def test_the_standing_follows_from_what_is_kept(grant: str, state: TokenState | None, standing: Standing) -> None:
@@ -102,7 +104,7 @@ def test_who_it_is_is_told_by_the_best_name_that_is_known(
 
 def test_a_session_without_a_refresh_token_renews_only_where_no_person_made_it() -> None:
     personal = status_of(auth(), kept(HOUR, refresh=None))
-    machine = status_of(auth("client_credentials"), kept(HOUR, refresh=None))
+    machine = status_of(auth("client_credentials"), kept(HOUR, refresh=None, grant="client_credentials"))
 
     assert (personal.renews, machine.renews) == (False, True)
 

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daemon.clock import Clock, utc_clock
-from daemon.errors import Exit, StateError
+from daemon.errors import CrudsdError, Exit, StateError
 from daemon.runtime.notify import Notifier
 from daemon.runtime.service import Limits, Service
 from daemon.runtime.stop_request import StopRequest
 from daemon.runtime.wellbeing import Wellbeing
-from daemon.runtime.work import Fire, Work
+from daemon.runtime.work import Fire, Program, Work
 from daemon.spec import Schedule
 from daemon.sync.outcome import Ending
 
@@ -138,21 +138,35 @@ class Scene:
         self.limits = Limits(workers=4, drain_s=20, again_s=0, look_s=0.01, waits_s=0)
         self.exits: list[Exit] = []
         self.is_written = True
+        self.reloads: list[Program | CrudsdError] = []
         self._schedules = {
             name: None if said is None else Schedule.model_validate(said) for name, said in schedules.items()
         }
+
+    def reload(self) -> Program | None:
+        if not self.reloads:
+            return None
+        found = self.reloads.pop()
+        if isinstance(found, CrudsdError):
+            raise found
+        return found
+
+    def changed(self, **schedules: dict[str, Any] | None) -> None:
+        """Let the service find another configuration."""
+        read = {name: None if said is None else Schedule.model_validate(said) for name, said in schedules.items()}
+        self.reloads.append(Program(read, self.work))
 
     @contextmanager
     def serving(self, notifier: Any = None) -> Iterator[Service]:
         work: Work = self.work
         service = Service(
-            self._schedules,
-            work,
+            Program(self._schedules, work),
             clock=self.clock,
             log=self.story,
             wellbeing=Wellbeing(notifier or Notifier(self.environment), is_written=lambda: self.is_written),
             stop=self.stop,
             limits=self.limits,
+            reload=self.reload,
         )
         thread = threading.Thread(target=lambda: self.exits.append(service.run()))
         thread.start()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from . import logs
 from .clock import Clock, utc_clock
-from .errors import Exit, LeaseLostError
+from .errors import ConfigError, Exit, LeaseLostError
 from .runtime.approving import Approved, approve
 from .runtime.auth_desk import AuthDesk
 from .runtime.explainer import Explainer
+from .runtime.generations import Generations
 from .runtime.housekeeping import Housekeeper, prune_now
 from .runtime.notify import Notifier
 from .runtime.reject_desk import RejectDesk
@@ -18,9 +19,10 @@ from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
 from .runtime.service import Service
 from .runtime.service_desk import SERVICE_LEASE, ServiceDesk
 from .runtime.service_work import ServiceWork
-from .runtime.signals import stop_on_signals
+from .runtime.signals import Hangups, stop_on_signals
 from .runtime.stop_request import StopRequest
 from .runtime.wellbeing import Wellbeing
+from .runtime.work import Program
 from .runtime.worker import Finished, Planned, Worker
 from .sealing import vault_lookup
 from .settings import Settings
@@ -86,6 +88,9 @@ class App:
         self._clock: Clock = utc_clock
         self._log = logs.get_logger()
         self._database = database
+        self._place = settings.state_place(loaded.spec.state)
+        self._under_way, self._is_retired = 0, False
+        self._counting = threading.Lock()
         self._leases = Leases(database, self._clock, Owner.here())
         self._runs = RunStore(database, self._clock)
         self._states, self._stops = JobStates(database, self._clock), Stops(database)
@@ -97,6 +102,27 @@ class App:
     def close(self) -> None:
         """Close every connection to a system."""
         self.connections.close()
+
+    def retire(self) -> None:
+        """Close it once the runs that it has under way are over."""
+        with self._counting:
+            self._is_retired = True
+            is_idle = self._under_way == 0
+        if is_idle:
+            self.close()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._counting:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._under_way -= 1
+                is_last = self._is_retired and self._under_way == 0
+            if is_last:
+                self.close()
 
     def job(self, name: str) -> Job:
         """Return a job. Raises UsageError, with the nearest name, when there is none."""
@@ -123,16 +149,17 @@ class App:
 
         Raises LockedError when another run of the job is under way, LoginNeededError, or StateError.
         """
-        return self._worker.run(
-            job,
-            self.connections.logged_in(self.job(job)),
-            observe=observe,
-            trigger=Trigger(trigger),
-            run=run,
-            allowance=allowance or Allowance(),
-            saved=saved,
-            stop_request=stop_request,
-        )
+        with self._counted():
+            return self._worker.run(
+                job,
+                self.connections.logged_in(self.job(job)),
+                observe=observe,
+                trigger=Trigger(trigger),
+                run=run,
+                allowance=allowance or Allowance(),
+                saved=saved,
+                stop_request=stop_request,
+            )
 
     def approve(self, asked: str) -> Approved:
         """Let the next run carry out what a held run withheld; `asked` is its id, or a job whose latest run is held.
@@ -192,17 +219,17 @@ class App:
             with (
                 Heartbeat(self._leases, lease, lost=lost, on_lost=self._stop.set) as heartbeat,
                 stop_on_signals(self._stop, speaks=False),
+                Hangups() as hangups,
+                Generations(self, hangups) as generations,
             ):
-                for warning in self.warnings:
-                    self._log.warning("service.warning", message=warning)
                 ended = Service(
-                    {name: job.schedule for name, job in self.spec.jobs.items()},
-                    self.service_work(),
+                    self.program(),
                     clock=self._clock,
                     log=self._log,
                     wellbeing=Wellbeing(Notifier(self.settings.environment), is_written=lambda: heartbeat.is_beating),
                     stop=self._stop,
-                    housekeeping=Housekeeper(self.prune, self._clock, self._log),
+                    housekeeping=Housekeeper(generations.prune, self._clock, self._log),
+                    reload=generations.next,
                 ).run()
         finally:
             self._leases.release(lease)
@@ -214,6 +241,23 @@ class App:
     def desk(self) -> ServiceDesk:
         """Return what people may ask of a running service."""
         return ServiceDesk(self._runs, self._states, self._stops, self._leases, self._clock)
+
+    def program(self) -> Program:
+        """Return what a service runs by this configuration, and tell the log what should be known of it."""
+        for warning in self.warnings:
+            self._log.warning("service.warning", message=warning)
+        return Program({name: job.schedule for name, job in self.spec.jobs.items()}, self.service_work())
+
+    def reread(self) -> "App":
+        """Return the program of the files as they are now, on the same state. Raises what `open_app` raises.
+
+        This one finishes what it has under way.
+        """
+        loaded = validate(self.settings)
+        place = self.settings.state_place(loaded.spec.state)
+        if place != self._place:
+            raise ConfigError("state: cannot change while crudsd serve runs; put it back, or restart the service")
+        return App(self.settings, loaded, self._database, stop=self._stop)
 
     def service_work(self) -> ServiceWork:
         """Return what the service has done by others."""

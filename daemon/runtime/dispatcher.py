@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from daemon.clock import Clock
 from daemon.errors import CrudsdError
 from daemon.logs import Logger
-from daemon.spec import Overlap, Schedule
+from daemon.spec import Overlap
 from daemon.sync.outcome import Ending
 
 from .stop_request import StopRequest
-from .work import Fire, Work
+from .work import Fire, Program
 
 RUNS_BEFORE = "the run before it is not over"
 WAITS_BEFORE = "the run before it is not over, and another one waits for that already"
@@ -41,8 +41,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        schedules: Mapping[str, Schedule | None],
-        work: Work,
+        program: Program,
         *,
         clock: Clock,
         log: Logger,
@@ -51,15 +50,23 @@ class Dispatcher:
         start: Callable[[Fire], None],
     ) -> None:
         """`start` is told of each job that is due because another one has ended well."""
-        self._schedules, self._work = schedules, work
+        self._schedules, self._work = program.schedules, program.work
         self._clock, self._log, self._stop, self._start = clock, log, stop, start
         self._turns: dict[str, _Turns] = {}
         self._futures: dict[str, Future[None]] = {}
         self._told: dict[str, str] = {}
         """The obstacle of each job that was told: once, not again with each fire."""
-        self._failed: set[str] = set()
+        self._failed: dict[str, Ending] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="run")
+
+    def replace(self, program: Program) -> None:
+        """Take fires by another program from now on; runs under way end as they began."""
+        with self._lock:
+            self._schedules, self._work = program.schedules, program.work
+            for job in {*self._told, *self._failed} - program.schedules.keys():
+                self._told.pop(job, None)
+                self._failed.pop(job, None)
 
     @property
     def running(self) -> Mapping[str, str]:
@@ -188,9 +195,9 @@ class Dispatcher:
 
     def _note(self, job: str, ending: Ending) -> None:
         if ending in FAILURES:
-            self._failed.add(job)
+            self._failed[job] = ending
         elif ending is not Ending.SKIPPED:
-            self._failed.discard(job)
+            self._failed.pop(job, None)
 
     def _do(self, job: str, turns: _Turns) -> Ending:
         run = turns.run

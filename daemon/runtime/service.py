@@ -8,7 +8,7 @@ that is over, the work goes on.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ from .dispatcher import Dispatcher
 from .missed import fires_between, missed
 from .triggers import EveryTrigger, jitter_of, trigger_of
 from .wellbeing import Wellbeing, status
-from .work import Fire, Work
+from .work import Fire, Program
 
 JUMP_S = 5.0
 """The wall clock and the monotonic one may differ so much between two looks before the schedules are computed anew."""
@@ -56,13 +56,16 @@ def _nothing_to_do() -> None:
     """Keep no house."""
 
 
+def _no_other() -> None:
+    """Stay with the program that there is."""
+
+
 class Service:
     """The scheduler, and what it needs to know of the world. Made and run by one thread."""
 
     def __init__(
         self,
-        schedules: Mapping[str, Schedule | None],
-        work: Work,
+        program: Program,
         *,
         clock: Clock,
         log: Logger,
@@ -70,12 +73,14 @@ class Service:
         stop: threading.Event,
         limits: Limits = Limits(),
         housekeeping: Callable[[], None] = _nothing_to_do,
+        reload: Callable[[], Program | None] = _no_other,
     ) -> None:
-        self._schedules, self._work = schedules, work
+        """`reload` is asked at each look for another program; it raises CrudsdError for one that is no good."""
+        self._schedules, self._work = program.schedules, program.work
         self._clock, self._log, self._wellbeing, self._stop = clock, log, wellbeing, stop
-        self._limits, self._housekeeping = limits, housekeeping
+        self._limits, self._housekeeping, self._reload = limits, housekeeping, reload
         self._dispatcher = Dispatcher(
-            schedules, work, clock=clock, log=log, stop=stop, workers=limits.workers, start=self._start
+            program, clock=clock, log=log, stop=stop, workers=limits.workers, start=self._start
         )
         self._again: dict[str, threading.Timer] = {}
         """Fires that the database could not take, by job."""
@@ -102,6 +107,7 @@ class Service:
         self._log.info("service.ready", jobs=len(self._schedules), scheduled=scheduled)
         self._look()
         while not self._stop.wait(min(self._limits.look_s, self._wellbeing.beat_s or self._limits.look_s)):
+            self._look_for_another_program()
             self._look()
             self._wellbeing.pet()
             self._housekeeping()
@@ -121,6 +127,28 @@ class Service:
             self._scheduler.add_job(_nothing, every, id=_BEAT, args=(_BEAT,), replace_existing=True)
 
     # ---- looking around ----
+
+    def _look_for_another_program(self) -> None:
+        """Go over to a configuration that was read anew; with one that is no good, go on as before and say so."""
+        try:
+            program = self._reload()
+        except CrudsdError as error:
+            self._log.error("reload.refused", error=str(error))
+            self._wellbeing.say(f"the changed configuration is refused, the one before goes on: {error}", stays=True)
+            return
+        if program is None:
+            return
+        self._wellbeing.reloading()
+        before, self._schedules, self._work = self._schedules, program.schedules, program.work
+        self._dispatcher.replace(program)
+        for job in before:
+            if trigger_of(job, before[job]) is not None and trigger_of(job, self._schedules.get(job)) is None:
+                self._scheduler.remove_job(job)
+        for job in self._schedules:
+            if before.get(job) != self._schedules[job]:
+                self._schedule(job)
+        self._wellbeing.ready()
+        self._log.info("service.reloaded", jobs=len(self._schedules))
 
     def _look(self) -> None:
         try:
@@ -188,7 +216,7 @@ class Service:
         if job == _BEAT:
             self._wellbeing.woke()
             return
-        schedule = self._schedules[job]
+        schedule = self._schedules.get(job)
         if schedule is None:
             return
         fires = [moment - jitter_of(job, schedule) for moment in woken_for]

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT ask for a clean end; a second one ends at once."""
+"""SIGTERM and SIGINT ask for a clean end, and a second one ends at once; SIGHUP asks to read the files again."""
 
 import contextlib
 import os
@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Self
 
 from daemon.errors import Exit
 
@@ -59,6 +60,32 @@ def stop_on_signals(stop: threading.Event | None = None, *, speaks: bool = True)
         os.close(bell)
         listener.join()
         os.close(heard)
+
+
+class Hangups:
+    """Counts SIGHUPs while the block lasts. On the main thread; elsewhere none comes."""
+
+    def __init__(self) -> None:
+        self._is_asked = False
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGHUP, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, self._before)
+
+    def take(self) -> bool:
+        """Whether one came since this was asked last."""
+        was_asked, self._is_asked = self._is_asked, False
+        return was_asked
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # A plain assignment: an event's own lock may be held by the code that this interrupts.
+        del number, frame
+        self._is_asked = True
 
 
 def _has_terminal() -> bool:

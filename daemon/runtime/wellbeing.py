@@ -22,7 +22,7 @@ class Wellbeing:
         self._notifier = notifier
         self._is_written = is_written
         self._woke_at, self._petted_at = time.monotonic(), float("-inf")
-        self._status = ""
+        self._status = self._refusal = ""
 
     @property
     def beat_s(self) -> float | None:
@@ -33,6 +33,11 @@ class Wellbeing:
     def ready(self) -> None:
         """Tell systemd that the service has begun."""
         self._notifier.send("READY=1")
+
+    def reloading(self) -> None:
+        """Tell systemd that another configuration is taken up; `ready` ends that (sd_notify(3))."""
+        self._refusal = ""
+        self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1_000}")
 
     def stopping(self) -> None:
         """Tell systemd that the service comes to its end."""
@@ -51,8 +56,11 @@ class Wellbeing:
             self._petted_at = now
             self._notifier.send("WATCHDOG=1")
 
-    def say(self, status: str) -> None:
-        """Tell systemd how things stand, if that is news."""
+    def say(self, status: str, *, stays: bool = False) -> None:
+        """Tell systemd how things stand, if that is news. What `stays` stands before all else until a reload."""
+        if stays:
+            self._refusal = status.replace("\n", " ")
+        status = self._refusal or status
         if status != self._status:
             self._status = status
             self._notifier.send(f"STATUS={status}")

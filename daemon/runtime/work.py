@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from daemon.spec import Schedule
 from daemon.sync.outcome import Ending
 
 from .stop_request import StopRequest
@@ -19,6 +20,14 @@ class Fire:
     """The schedule's own, before jitter. One job has one run for one fire time."""
     trigger: str = "schedule"
     """schedule, manual, after or resume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the service runs, as one reading of the configuration says it."""
+
+    schedules: Mapping[str, Schedule | None]
+    work: "Work"
 
 
 class Work(Protocol):

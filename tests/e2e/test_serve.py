@@ -36,9 +36,9 @@ class Scene:
         with self.folder.started("serve") as process:
             yield process
 
-    def hears(self, line: str) -> bool:
-        """Wait for this line among what is said to systemd."""
-        while line not in self._ears.recv(4096).decode().splitlines():
+    def hears(self, beginning: str) -> bool:
+        """Wait for a line that begins so among what is said to systemd."""
+        while not any(line.startswith(beginning) for line in self._ears.recv(4096).decode().splitlines()):
             pass
         return True
 
@@ -129,6 +129,32 @@ def test_a_service_that_is_killed_goes_on_at_once_when_it_is_started_again(scene
 
     assert code == Exit.DONE, err
     scene.assert_well()
+
+
+def test_a_changed_file_is_taken_up_on_sighup_and_one_that_is_no_good_is_refused(scene: Scene) -> None:
+    config = scene.folder.path / "crudsd.yaml"
+    good = config.read_text().replace("every: 1s", "cron: '0 0 29 2 *'")
+    config.write_text(good)
+    refused = "STATUS=the changed configuration is refused, the one before goes on: "
+    with scene.served() as process:
+        assert scene.hears("READY=1")
+        config.write_text(good.replace("mode: mirror", "mode: mirrow"))
+        process.send_signal(signal.SIGHUP)
+        assert scene.hears(f"{refused}crudsd.yaml:")
+        config.write_text(f"state: elsewhere.db\n{good}")
+        process.send_signal(signal.SIGHUP)
+        assert scene.hears(f"{refused}state: cannot change")
+        config.write_text(good.replace("cron: '0 0 29 2 *'", "every: 1s"))
+        process.send_signal(signal.SIGHUP)
+        assert scene.hears("RELOADING=1")
+        assert scene.hears("READY=1")
+        caught(process, scene.is_in_step, what="a run by the new schedule", within_s=WITHIN_S)
+        process.send_signal(signal.SIGTERM)
+        code, _, err = ended(process)
+
+    assert code == Exit.DONE, err
+    assert "did you mean" in err
+    assert "service.reloaded" in err
 
 
 @pytest.mark.edge(44)

@@ -106,9 +106,8 @@ def test_the_key_comes_as_a_credential(service: dict[str, list[str]]) -> None:
     assert "Environment" not in service
 
 
-def test_the_unit_promises_nothing_that_serve_does_not_do(service: dict[str, list[str]]) -> None:
-    """Serve does not reload yet: a signal that it does not know would end it."""
-    assert "ExecReload" not in service
+def test_a_reload_is_the_signal_that_serve_takes_for_one(service: dict[str, list[str]]) -> None:
+    assert service["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
 
 
 def test_the_watchdog_waits_longer_than_a_locked_state_is_waited_for(service: dict[str, list[str]]) -> None:

@@ -87,6 +87,23 @@ class TestEnds:
         desk.wait_until_in_step()
         desk.assert_nothing_was_doubled_or_lost()
 
+    def test_a_reload_takes_up_what_changed_refuses_what_is_no_good_and_keeps_the_process(self, desk: Desk) -> None:
+        desk.start()
+        desk.wait_until_in_step()
+        pid = desk.box.main_pid("crudsd")
+
+        desk.edit_config("mode: mirror", "mode: mirrow")
+        desk.box.run("systemctl", "reload", "crudsd")
+        desk.box.until(lambda: "is refused" in desk.shows("StatusText"), what="a refusal")
+        desk.edit_config("mode: mirrow", "mode: mirror")
+        desk.box.run("systemctl", "reload", "crudsd")
+        desk.box.until(lambda: "service.reloaded" in {event["event"] for event in desk.events()}, what="a reload")
+
+        desk.change()
+        desk.wait_until_in_step()
+        assert (desk.box.main_pid("crudsd"), desk.shows("NRestarts")) == (pid, "0")
+        desk.assert_nothing_was_doubled_or_lost()
+
     def test_a_service_that_is_stopped_in_mid_run_commits_what_is_in_hand_and_goes(self, desk: Desk) -> None:
         desk.late(10)
         desk.start()

@@ -1,0 +1,114 @@
+"""A configuration that is read anew while the service runs: what it takes up, and what it refuses."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+from daemon.errors import ConfigError
+from daemon.runtime.generations import Generations
+from daemon.runtime.signals import Hangups
+from daemon.runtime.work import Program
+from daemon.store.retention import Pruned
+from tests.unit.runtime.service_scene import T1, YEARLY, Scene, held, idle
+from tests.unit.runtime.test_service_to_systemd import systemd
+
+
+def test_jobs_come_go_and_change_and_a_run_under_way_ends_as_it_began(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY, gone=YEARLY, others=YEARLY)
+    scene.work.does["gone"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "gone")
+        scene.story.wait_for("test.began", job="gone")
+        scene.changed(people={"cron": "0 0 1 1 *"}, others=YEARLY, new={"every": "1s"})
+        scene.story.wait_for("service.reloaded", jobs=3)
+        scene.story.wait_for("test.ended", job="new")
+        scene.fire(service, "gone", T1)
+        gate.set()
+        scene.story.wait_for("test.ended", job="gone")
+        waking = {job.id: job.next_run_time for job in service._scheduler.get_jobs()}
+
+    assert waking.keys() == {"people", "others", "new"}
+    assert (waking["people"].month, waking["others"].month) == (1, 2)
+    assert scene.work.ran.count("gone") == 1
+
+
+def test_a_configuration_that_is_no_good_is_refused_and_said_until_a_good_one_comes(tmp_path: Path) -> None:
+    scene = Scene(people=YEARLY)
+    with systemd(scene, tmp_path) as heard:
+        with scene.serving() as service:
+            assert heard() == "READY=1"
+            assert heard().startswith("STATUS=1 job; ")
+            scene.reloads.append(ConfigError("crudsd.yaml:3: no\nsuch key"))
+            scene.story.wait_for("reload.refused")
+            assert heard() == (
+                "STATUS=the changed configuration is refused, the one before goes on: crudsd.yaml:3: no such key"
+            )
+            scene.fire(service, "people")
+            scene.story.wait_for("test.ended", job="people")
+            idle(service)
+            scene.changed(people=YEARLY, more=YEARLY)
+            scene.story.wait_for("service.reloaded")
+            said = heard()
+            assert said.startswith("RELOADING=1\nMONOTONIC_USEC=")
+            assert heard() == "READY=1"
+            assert heard().startswith("STATUS=2 jobs; ")
+        assert heard() == "STOPPING=1\nSTATUS=draining"
+
+
+class Reading:
+    """One reading of the configuration."""
+
+    def __init__(self, story: list[str], number: int = 1) -> None:
+        self.story, self.number = story, number
+        self.is_good = True
+
+    def reread(self) -> "Reading":
+        if not self.is_good:
+            raise ConfigError("no good")
+        return Reading(self.story, self.number + 1)
+
+    def program(self) -> Program:
+        self.story.append(f"{self.number} begins")
+        return Program({}, Scene().work)
+
+    def prune(self) -> Pruned:
+        return Pruned(self.number, 0)
+
+    def retire(self) -> None:
+        self.story.append(f"{self.number} retires")
+
+    def close(self) -> None:
+        self.story.append(f"{self.number} closes")
+
+
+def test_each_hangup_is_one_reading_and_the_one_before_retires_a_look_later() -> None:
+    story: list[str] = []
+    first = Reading(story)
+
+    with Hangups() as hangups, Generations(first, hangups) as generations:
+        assert generations.next() is None
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert generations.next() is not None
+        assert story == ["2 begins"]
+        assert generations.next() is None
+        assert generations.prune() == Pruned(2, 0)
+
+    assert story == ["2 begins", "1 retires", "2 closes"]
+
+
+def test_after_a_reading_that_is_no_good_the_one_before_goes_on() -> None:
+    first = Reading([])
+    first.is_good = False
+
+    with Hangups() as hangups, Generations(first, hangups) as generations:
+        os.kill(os.getpid(), signal.SIGHUP)
+        try:
+            generations.next()
+        except ConfigError:
+            pass
+        else:
+            raise AssertionError("it was taken")
+        assert generations.next() is None
+        assert generations.prune() == Pruned(1, 0)

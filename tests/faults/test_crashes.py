@@ -58,6 +58,7 @@ NOT_CALLED = {
     "RunStore.pinned_by": "for approvals and saved plans",
     "Leases.renew": "for runs that take longer than a heartbeat",
     "Leases.held_until": "for the service",
+    "Leases.holder": "for people",
     "SqlTokenStore.clear": "for people",
     "Database.migrate": "for upgrades",
 }

@@ -166,7 +166,8 @@ def test_a_secret_inside_of_other_base64_does_not_come_out(user: str, secret: st
 
     assert BLOT in left
     kept = left.replace(BLOT, "")
-    assert len(kept) <= len(encoded) - len(secret) * 8 // 6 + 2
+    # Of a secret that repeats itself, the first group of four may stay.
+    assert len(kept) <= len(encoded) - len(secret) * 8 // 6 + 4
 
 
 pieces = st.sampled_from(

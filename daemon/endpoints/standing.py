@@ -110,7 +110,7 @@ def token_status(name: str, auth: OAuth2Auth, client_id: str, store: TokenStore,
 def _standing(auth: OAuth2Auth, state: TokenState | None, now: datetime) -> tuple[Standing, str, datetime | None]:
     if state is None:
         if auth.is_personal:
-            return Standing.NEEDS_LOGIN, "nobody has logged in yet", None
+            return Standing.NEEDS_LOGIN, "nobody is logged in", None
         return Standing.NOT_USED, "", None
     if state.is_over and auth.is_personal:
         return Standing.NEEDS_LOGIN, state.over_because, state.over_since

@@ -17,7 +17,7 @@ from tests.servers.rewriting_proxy import status
 
 pytestmark = pytest.mark.servers
 
-NEEDED = "connection api needs a login: nobody has logged in yet; run `crudsd auth login api`"
+NEEDED = "connection api needs a login: nobody is logged in; run `crudsd auth login api`"
 
 
 @pytest.fixture

@@ -80,8 +80,8 @@ def test_the_table_has_a_row_for_each_connection() -> None:
             "    ✗ since 2026-11-23 12:00:00 UTC: the person took it back; run crudsd auth login hr",
         ),
         (
-            AuthStatus("hr", "device_code", None, Standing.NEEDS_LOGIN, "nobody has logged in"),
-            "    ✗ nobody has logged in; run crudsd auth login hr",
+            AuthStatus("hr", "device_code", None, Standing.NEEDS_LOGIN, "nobody is logged in"),
+            "    ✗ nobody is logged in; run crudsd auth login hr",
         ),
         (AuthStatus("hr", "device_code", None, Standing.UNREADABLE, "there is no key"), "    ✗ there is no key"),
         (replace(HR, scope_granted=("people.read",)), "    ! not granted: people.write"),

@@ -150,7 +150,7 @@ _CURES = {
     "access_denied": "The person declined, or may not do this; `crudsd auth login {name}` begins again",
     "invalid_grant": "The code was used already, is too old or was another client's; `crudsd auth login {name}` "
     "begins again",
-    "expired_token": "Nobody agreed in time; `crudsd auth login {name}` begins again",
+    "expired_token": "`crudsd auth login {name}` shows a new code",
     "invalid_client": "The server does not take this client's proof: look at client_id, client_auth and the secret, "
     "private key or certificate of the connection",
     "unauthorized_client": "The server does not let this client log in so: look at `grant` of the connection, and at "

@@ -46,7 +46,7 @@ class AuthStatus:
     scope_granted: tuple[str, ...] | None = None
     """None: no token is kept, or its answer did not say."""
     expires_at: datetime | None = None
-    """None: no token is kept, or nobody knows."""
+    """None: no token is kept, nobody knows, or the session is over, whatever its token says."""
     obtained_at: datetime | None = None
     """When the kept token was got or last renewed."""
     renews: bool | None = None
@@ -101,7 +101,7 @@ def token_status(name: str, auth: OAuth2Auth, client_id: str, store: TokenStore,
         server=auth.server,
         scope_asked=_words(auth.scope),
         scope_granted=None if state is None or state.scope is None else _words(state.scope),
-        expires_at=None if state is None else state.expires_at,
+        expires_at=None if state is None or state.is_over else state.expires_at,
         obtained_at=None if state is None else state.obtained_at,
         renews=None if state is None else not auth.is_personal or state.refresh_token is not None,
     )

@@ -235,6 +235,14 @@ def test_who_would_log_in_without_need_is_told_why_not(kind: str, said: str) -> 
     assert list(auth_login.tried_out(AuthStatus("hr", kind, None, Standing.STATIC), NOW)) == [said]
 
 
+def test_a_token_that_was_tried_and_not_kept_is_said_to_be_so() -> None:
+    status = AuthStatus("hr", "client_credentials", "client desk-sync", Standing.NOT_USED)
+
+    assert list(auth_login.tried_out(status, NOW))[-1] == (
+        "  ! it is not kept, for there is no key: `crudsd key generate` makes one"
+    )
+
+
 @pytest.mark.parametrize(
     ("was_in", "local", "personal", "said"),
     [

@@ -91,6 +91,7 @@ def token_status(name: str, auth: OAuth2Auth, client_id: str, store: TokenStore,
     except TokenStateError as error:
         return unreadable_status(name, auth, client_id, str(error))
     standing, reason, since = _standing(auth, state, now)
+    is_over = state is not None and state.is_over and auth.is_personal
     return AuthStatus(
         connection=name,
         kind=auth.grant,
@@ -101,9 +102,9 @@ def token_status(name: str, auth: OAuth2Auth, client_id: str, store: TokenStore,
         server=auth.server,
         scope_asked=_words(auth.scope),
         scope_granted=None if state is None or state.scope is None else _words(state.scope),
-        expires_at=None if state is None or state.is_over else state.expires_at,
+        expires_at=None if state is None or is_over else state.expires_at,
         obtained_at=None if state is None else state.obtained_at,
-        renews=None if state is None else not auth.is_personal or state.refresh_token is not None,
+        renews=None if state is None else not is_over and (not auth.is_personal or state.refresh_token is not None),
     )
 
 

@@ -235,6 +235,14 @@ def test_who_would_log_in_without_need_is_told_why_not(kind: str, said: str) -> 
     assert list(auth_login.tried_out(AuthStatus("hr", kind, None, Standing.STATIC), NOW)) == [said]
 
 
+def test_a_session_that_is_over_runs_out_no_more() -> None:
+    over = replace(HR, standing=Standing.NEEDS_LOGIN, reason="it was revoked", expires_at=None, renews=False)
+
+    lines = list(auth_status.whole(over, NOW))
+
+    assert [line for line in lines if "expires" in line or "renewed" in line] == []
+
+
 def test_a_token_that_was_tried_and_not_kept_is_said_to_be_so() -> None:
     status = AuthStatus("hr", "client_credentials", "client desk-sync", Standing.NOT_USED)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from .clock import utc_clock
 from .errors import ConfigError, StateError, UsageError
 from .runtime.key_desk import (
-    NO_KEY,
+    KEY_GONE,
     KeyCheck,
     check_source,
     check_state,
@@ -53,8 +53,7 @@ def _without_key(settings: Settings, database: Database, *, needed: bool) -> tup
     """Return what the operator should know where there is no key: that it was lost, or that one would be of use."""
     lost = locked_away(SealedRows(database).all())
     if lost is not None:
-        back = f"put the key back as {settings.key_file}, or make a new one there with `crudsd key generate`"
-        return (f"there is no key, and {lost}; {back}. {LOST}",)
+        return (_lost_key(settings, lost),)
     if not needed:
         return ()
     missing = (
@@ -62,6 +61,11 @@ def _without_key(settings: Settings, database: Database, *, needed: bool) -> tup
         f"`crudsd key generate {settings.key_file}` makes one"
     )
     return (missing,)
+
+
+def _lost_key(settings: Settings, lost: str) -> str:
+    back = f"put the key back as {settings.key_file}, or make a new one there with `crudsd key generate`"
+    return f"there is no key, and {lost}; {back}. {LOST}"
 
 
 def key_source(settings: Settings) -> KeySource | None:
@@ -117,6 +121,9 @@ def check_key(settings: Settings) -> KeyCheck:
                     faults = (*faults, *check_state(ring, sealed, _bindings(settings, loaded, database, Vault(ring))))
     except (ConfigError, StateError) as error:
         faults = (*faults, str(error))
+    lost = None if source is not None else locked_away(rows or ())
+    if lost is not None:
+        faults = (_lost_key(settings, lost),)
     return key_check(source, ring, location=location, rows=rows, faults=faults)
 
 
@@ -223,7 +230,7 @@ def _newest(settings: Settings) -> KeyRing | None:
 
 def _needed(source: KeySource | None) -> KeySource:
     if source is None:
-        raise ConfigError(NO_KEY)
+        raise ConfigError(KEY_GONE)
     return source
 
 

@@ -76,7 +76,7 @@ def login_needed(state: TokenState | None, now: datetime) -> str | None:
     Asks nobody: a session that the server has ended meanwhile is not known to be over until it is used.
     """
     if state is None:
-        return "nobody has logged in yet"
+        return "nobody is logged in"
     if state.over_since is not None:
         return f"the session is over since {shown_moment(state.over_since)}: {state.over_because}"
     left = state.life_left(now)

@@ -21,7 +21,7 @@ def command() -> None:
     """Log in to systems, see how their credentials stand, and log out."""
 
 
-@command.command("login")
+@command.command("login", short_help="Log in to CONNECTION, once.")
 @click.argument("connection")
 @click.option("--browser", is_flag=True, help="Also open the address in a browser of this machine.")
 @click.option("--paste", is_flag=True, help="Listen on no port: paste the address that the browser ends at.")
@@ -48,7 +48,7 @@ def login(context: click.Context, connection: str, browser: bool, paste: bool) -
     return Exit.DONE
 
 
-@command.command("status")
+@command.command("status", short_help="Show how the credentials of each connection stand.")
 @click.argument("connection", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.pass_context
@@ -73,7 +73,7 @@ def status(context: click.Context, connection: str | None, as_json: bool) -> int
     return Exit.DONE if all(row.is_well for row in rows) else Exit.ERROR
 
 
-@command.command("logout")
+@command.command("logout", short_help="End the session of CONNECTION, and forget it.")
 @click.argument("connection")
 @click.option("--local", is_flag=True, help="Forget the session here only; its tokens stay good at the server.")
 @click.pass_context

@@ -24,7 +24,7 @@ def command() -> None:
     """Look after the key that seals tokens and secrets."""
 
 
-@command.command("generate")
+@command.command("generate", short_help="Make a key and write it to a new file.")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.pass_context
 def generate(context: click.Context, path: Path | None) -> int:
@@ -39,7 +39,7 @@ def generate(context: click.Context, path: Path | None) -> int:
     return Exit.DONE
 
 
-@command.command("check")
+@command.command("check", short_help="Say whether the key opens everything that is sealed.")
 @_JSON
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> int:
@@ -54,7 +54,7 @@ def check(context: click.Context, as_json: bool) -> int:
     return Exit.CONFIG if found.faults else Exit.DONE
 
 
-@command.command("add")
+@command.command("add", short_help="Put a new key at the top of the key file.")
 @_FILE
 @click.pass_context
 def add(context: click.Context, file: Path | None) -> int:
@@ -72,7 +72,7 @@ def add(context: click.Context, file: Path | None) -> int:
     return Exit.DONE
 
 
-@command.command("rotate")
+@command.command("rotate", short_help="Seal everything with the first key of the ring.")
 @click.option(
     "--drop-unreadable",
     is_flag=True,
@@ -92,7 +92,7 @@ def rotate(context: click.Context, drop_unreadable: bool, as_json: bool) -> int:
     return Exit.ERROR if done.left else Exit.DONE
 
 
-@command.command("retire")
+@command.command("retire", short_help="Take a key that seals nothing out of the key file.")
 @click.argument("key_id", metavar="ID")
 @_FILE
 @click.pass_context

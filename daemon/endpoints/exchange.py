@@ -275,7 +275,7 @@ def _without_token(said: str, error: http.OAuthAccessTokenError | http.TokenStat
         case http.OAuthAccessTokenError(kind=http.OAuthErrorKind.TEMPORARY):
             return UnavailableError(said, retry_after_s=_believed(error.retry_after))
         case http.ReauthorizationRequiredError():
-            return LoginNeededError(f"{said}; {cure}")
+            return LoginNeededError(f"{said.removesuffix('; log in again')}; {cure}")
         case _:
             return AuthError(said)
 

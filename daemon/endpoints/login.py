@@ -99,8 +99,8 @@ class AuthSession:
             if self._session.server_metadata().revocation_endpoint is None:
                 raise LoginError(
                     f"{self.name}: no revocation endpoint is known, so its tokens cannot be given back. Name it "
-                    f"(revocation_url), or forget them here alone, where they stay good at the server until they run "
-                    f"out: crudsd auth logout {self.name} --local"
+                    f"(revocation_url); or forget them here only, and they stay good at the server until they run "
+                    f"out: `crudsd auth logout {self.name} --local`"
                 )
             self._session.revoke()
 
@@ -150,9 +150,9 @@ _CURES = {
     "access_denied": "The person declined, or may not do this; `crudsd auth login {name}` begins again",
     "invalid_grant": "The code was used already, is too old or was another client's; `crudsd auth login {name}` "
     "begins again",
-    "expired_token": "Nobody agreed in time; `crudsd auth login {name}` begins again",
-    "invalid_client": "The server does not take this client's proof: look at client_id, client_secret and client_auth "
-    "of the connection",
+    "expired_token": "`crudsd auth login {name}` shows a new code",
+    "invalid_client": "The server does not take this client's proof: look at client_id, client_auth and the secret, "
+    "private key or certificate of the connection",
     "unauthorized_client": "The server does not let this client log in so: look at `grant` of the connection, and at "
     "the client's registration there",
     "invalid_scope": "Look at `scope` of the connection: the server does not give it to this client",

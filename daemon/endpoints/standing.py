@@ -47,7 +47,7 @@ class AuthStatus:
     scope_granted: tuple[str, ...] | None = None
     """None: no token is kept, or its answer did not say."""
     expires_at: datetime | None = None
-    """None: no token is kept, or nobody knows."""
+    """None: no token is kept, nobody knows, or the session is over, whatever its token says."""
     obtained_at: datetime | None = None
     """When the kept token was got or last renewed."""
     renews: bool | None = None
@@ -100,6 +100,7 @@ def token_status(name: str, auth: OAuth2Auth, client_id: str, store: TokenStore,
     except TokenStateError as error:
         return unreadable_status(name, auth, client_id, str(error))
     standing, reason, since = _standing(auth, state, now)
+    is_over = state is not None and state.is_over and auth.is_personal
     return AuthStatus(
         connection=name,
         kind=auth.grant,
@@ -110,16 +111,16 @@ def token_status(name: str, auth: OAuth2Auth, client_id: str, store: TokenStore,
         server=auth.server,
         scope_asked=_words(auth.scope),
         scope_granted=None if state is None or state.scope is None else _words(state.scope),
-        expires_at=None if state is None else state.expires_at,
+        expires_at=None if state is None or is_over else state.expires_at,
         obtained_at=None if state is None else state.obtained_at,
-        renews=None if state is None else not auth.is_personal or state.refresh_token is not None,
+        renews=None if state is None else not is_over and (not auth.is_personal or state.refresh_token is not None),
     )
 
 
 def _standing(auth: OAuth2Auth, state: TokenState | None, now: datetime) -> tuple[Standing, str, datetime | None]:
     if state is None:
         if auth.is_personal:
-            return Standing.NEEDS_LOGIN, "nobody has logged in yet", None
+            return Standing.NEEDS_LOGIN, "nobody is logged in", None
         return Standing.NOT_USED, "", None
     if state.is_over and auth.is_personal:
         return Standing.NEEDS_LOGIN, state.over_because, state.over_since

@@ -101,6 +101,8 @@ def tried_out(status: Status, now: datetime) -> Iterator[str]:
         return
     yield f"{status.connection} needs no login: with {status.kind}, crudsd gets its tokens by itself. It got one now:"
     yield from session(status, now)
+    if status.standing == "not_used":
+        yield "  ! it is not kept, for there is no key: `crudsd key generate` makes one"
 
 
 def logged_out(connection: str, *, was_in: bool, local: bool, personal: bool) -> Iterator[str]:

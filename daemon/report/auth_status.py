@@ -114,7 +114,7 @@ def _until(row: Status, now: datetime) -> str:
 
 def _expires(row: Status, now: datetime, *, zone: str = "") -> str:
     if row.expires_at is None:
-        return "-" if row.obtained_at is None else "when it is refused"
+        return "-" if row.obtained_at is None or row.standing == "needs_login" else "when it is refused"
     left_s = (row.expires_at - now).total_seconds()
     told = f"in {about(left_s)}" if left_s > 0 else f"{about(-left_s)} ago"
     return f"{told} ({row.expires_at:%Y-%m-%d %H:%M:%S}{zone})"

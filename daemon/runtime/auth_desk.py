@@ -144,7 +144,7 @@ class AuthDesk:
         if status.standing is Standing.UNREADABLE:
             raise LoginError(
                 f"{name}: what is kept of its session cannot be opened: {status.reason}. To go on without it: "
-                f"crudsd auth logout {name} --local"
+                f"`crudsd auth logout {name} --local`"
             )
 
     def _in_browser(

@@ -16,6 +16,7 @@ from daemon.vault.vault import Vault
 from .sealed_records import Binding, SealedRecords, UnreadableError, key_id
 
 NO_KEY = "there is no key; `crudsd key generate` makes one"
+KEY_GONE = "there is no key; put back the one that was there, or `crudsd key generate` makes one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def writable_file(source: KeySource | None, given: Path | None, command: str) ->
     if given is not None:
         return given
     if source is None:
-        raise ConfigError(NO_KEY)
+        raise ConfigError(KEY_GONE)
     if source.kind is SourceKind.FILE and source.path is not None:
         return source.path
     if source.kind is SourceKind.CREDENTIAL:

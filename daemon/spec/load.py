@@ -33,8 +33,8 @@ class Loaded:
         """What is allowed and should not be so for long, each with its place and a cure."""
         return tuple(
             f"{self.place_of(('connections', name, 'auth', 'grant'))}: connection {name} uses the grant password, "
-            "which is not to be used any more (RFC 9700 2.4): it hands out a person's password, and ends with the "
-            "second factor; ask the system's owner for client_credentials, jwt_bearer or device_code"
+            "which is not to be used any more (RFC 9700 2.4): it hands out a person's password, and fails where a "
+            "second factor is asked for; ask the system's owner for client_credentials, jwt_bearer or device_code"
             for name, connection in self.spec.connections.items()
             if isinstance(connection.auth, OAuth2Auth) and connection.auth.grant == "password"
         )

@@ -59,7 +59,7 @@ def write_key(path: Path) -> str:
             aside.unlink()
     except FileExistsError:
         raise ConfigError(
-            f"{path}: is there already, and may be the key of sealed records; name another file"
+            f"{path}: is there already, and may be the key of sealed records; `crudsd key add` puts a new key into it"
         ) from None
     except OSError as error:
         raise ConfigError(f"{path}: the key cannot be written: {error.strerror}") from error

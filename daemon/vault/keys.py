@@ -13,7 +13,10 @@ KEY_BYTES = 32
 """A key is so many random bytes. No passphrase: what people think up is guessed, and what is guessed opens all."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-CURE = "`crudsd key generate` makes a good one"
+CURE = (
+    "put the right key back from your copy; where nothing is sealed yet, delete the file, and `crudsd key generate` "
+    "makes a good one"
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

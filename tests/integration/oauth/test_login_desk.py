@@ -340,7 +340,7 @@ def test_where_no_person_is_needed_it_is_tried_whether_a_token_can_be_had(scene:
 
 
 def test_a_client_that_is_refused_is_told_with_where_to_look(scene: Scene) -> None:
-    with scene.auth() as auth, pytest.raises(LoginError, match=r"invalid_client.*client_id, client_secret"):
+    with scene.auth() as auth, pytest.raises(LoginError, match=r"invalid_client.*client_id, client_auth"):
         auth.try_out("wrong")
 
 

@@ -170,7 +170,7 @@ FAULTS = [
     (new_ring, ["the canary: sealed with the key k", "put the line of k", "`crudsd secret set hr-secret`"]),
     (same_name, ["the token of hr: the key k", "the secret hr-secret: the key k", "the canary: the key k"]),
     (open_to_all, ["others may use the key file (mode 0644); run `chmod 0600` on it"]),
-    (Path.unlink, ["there is no key; `crudsd key generate` makes one"]),
+    (Path.unlink, ["there is no key, and the token of hr, the secret hr-secret are sealed", "put the key back as "]),
     (other_client, ["the connection's server or client_id is another now", "`crudsd auth login hr`"]),
     (no_connection, ["the token of gone: no connection of the configuration uses it"]),
     (old_schema, ["the schema is behind", "run `crudsd db upgrade`"]),
@@ -309,8 +309,10 @@ class TestOtherSources:
 
     def test_without_a_key_each_verb_says_how_to_make_one(self, key: Path, capsys: pytest.CaptureFixture[str]) -> None:
         key.unlink()
-        for words in (["check"], ["add"], ["rotate"], ["retire", "k1"]):
-            assert "`crudsd key generate` makes one" in said(capsys, *words, code=78)
+        for words in (["add"], ["rotate"], ["retire", "k1"]):
+            assert "put back the one that was there, or `crudsd key generate` makes one" in said(
+                capsys, *words, code=78
+            )
 
 
 @pytest.mark.parametrize("words", [["rotate"], ["retire", "k1"]])

@@ -772,7 +772,7 @@ def test_whether_a_login_is_needed_is_told_by_the_kept_state_alone(time: Time) -
     before = time.wall - timedelta(hours=1)
     good = TokenState("one", "r1", "Bearer", time.wall, before, None, "authorization_code")
     over = replace(good, over_since=time.wall, over_because="invalid_grant")
-    assert login_needed(None, time.wall) == "nobody has logged in yet"
+    assert login_needed(None, time.wall) == "nobody is logged in"
     assert login_needed(good, time.wall + timedelta(days=900)) is None
     assert login_needed(replace(good, refresh_token=None), time.wall - timedelta(seconds=1)) is None
     assert login_needed(replace(good, refresh_token=None, expires_at=None), time.wall) is None

@@ -74,6 +74,7 @@ def test_a_session_that_the_server_has_ended_needs_a_login_since_then_and_says_w
 
     assert (status.standing, status.since) == (Standing.NEEDS_LOGIN, NOW - HOUR)
     assert status.reason == "the server refused to renew it"
+    assert (status.expires_at, status.renews) == (None, False)
 
 
 @pytest.mark.parametrize(("granted", "missing"), [("a b", ()), ("b", ("a",)), ("c", ("a", "b")), (None, ())])

@@ -80,8 +80,8 @@ def test_the_table_has_a_row_for_each_connection() -> None:
             "    ✗ since 2026-11-23 12:00:00 UTC: the person took it back; run crudsd auth login hr",
         ),
         (
-            AuthStatus("hr", "device_code", None, Standing.NEEDS_LOGIN, "nobody has logged in"),
-            "    ✗ nobody has logged in; run crudsd auth login hr",
+            AuthStatus("hr", "device_code", None, Standing.NEEDS_LOGIN, "nobody is logged in"),
+            "    ✗ nobody is logged in; run crudsd auth login hr",
         ),
         (AuthStatus("hr", "device_code", None, Standing.UNREADABLE, "there is no key"), "    ✗ there is no key"),
         (replace(HR, scope_granted=("people.read",)), "    ! not granted: people.write"),
@@ -233,6 +233,22 @@ def test_after_a_login_it_is_told_what_it_gave() -> None:
 )
 def test_who_would_log_in_without_need_is_told_why_not(kind: str, said: str) -> None:
     assert list(auth_login.tried_out(AuthStatus("hr", kind, None, Standing.STATIC), NOW)) == [said]
+
+
+def test_a_session_that_is_over_runs_out_no_more() -> None:
+    over = replace(HR, standing=Standing.NEEDS_LOGIN, reason="it was revoked", expires_at=None, renews=False)
+
+    lines = list(auth_status.whole(over, NOW))
+
+    assert [line for line in lines if "expires" in line or "renewed" in line] == []
+
+
+def test_a_token_that_was_tried_and_not_kept_is_said_to_be_so() -> None:
+    status = AuthStatus("hr", "client_credentials", "client desk-sync", Standing.NOT_USED)
+
+    assert list(auth_login.tried_out(status, NOW))[-1] == (
+        "  ! it is not kept, for there is no key: `crudsd key generate` makes one"
+    )
 
 
 @pytest.mark.parametrize(

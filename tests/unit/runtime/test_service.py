@@ -266,7 +266,7 @@ def test_a_job_that_needs_a_login_is_skipped_and_said_once_and_goes_on_by_itself
     scene = Scene(people=YEARLY, others=YEARLY)
     scene.clock = HandClock()
     scene.story.debug = lambda event, **facts: scene.story.tell(f"quietly {event}", **facts)  # type: ignore[method-assign]
-    cure = "connection hr needs a login: nobody has logged in yet; run `crudsd auth login hr`"
+    cure = "connection hr needs a login: nobody is logged in; run `crudsd auth login hr`"
     scene.work.obstacles["people"] = cure
 
     with scene.serving() as service:

@@ -17,6 +17,7 @@ _TELLTALES = (
 
 _SECRET_NAME = re.compile("|".join((*_NAMES, "passw", "credential")), re.IGNORECASE)
 _NAME = rf"[\w-]{{0,40}}(?:{'|'.join(_NAMES)})(?:s|_?\d{{1,3}})?"
+_LONG_NAME = _NAME.replace("{0,40}", "{0,200}")
 _SCHEME = r"(?:\b(?:bearer|basic|dpop|digest|negotiate|token|apikey)\s+)?"
 _QUOTE = r"\\{0,15}[\"']"
 """Escaped up to four times. Not without end: a long run of backslashes would be walked through from each of them."""
@@ -29,7 +30,9 @@ _RULES = tuple(
         # "name": "value", a dict's or a pair's, also where its quotes were escaped.
         (rf"({_QUOTE}(?:{_NAME}){_QUOTE}\s*[:=,]\s*({_QUOTE}){_SCHEME})(?:(?!\2)(?s:\\.|.))*", r"\1{mark}"),
         (r"(\b(?:set-)?cookie2?\s*:\s*)[^\r\n\"']+", r"\1{mark}"),
-        (rf"(\b(?:{_NAME})[\"']?\s*[:=]\s*{_SCHEME})[^\s\"',;&}})\]]+\]?", r"\1{mark}"),
+        (rf"((?<![\w/-])(?:{_LONG_NAME})[\"']?\s*[:=]\s*{_SCHEME})[^\s\"',;&}})\]]+\]?", r"\1{mark}"),
+        # After a slash it is the end of an address, and ": " begins what is said of that.
+        (rf"((?<=/)(?:{_NAME})[\"']?(?:\s*=\s*|:){_SCHEME})[^\s\"',;&}})\]]+\]?", r"\1{mark}"),
         # Not the parameters of a challenge: Bearer error="invalid_token".
         (r"(\b(?:bearer|basic)\s+)(?!\w+=\\*\")[\w.~+/=-]{6,}", r"\1{mark}"),
     )

@@ -141,9 +141,9 @@ class Service:
         self._wellbeing.reloading()
         before, self._schedules, self._work = self._schedules, program.schedules, program.work
         self._dispatcher.replace(program)
-        for job in before:
-            if trigger_of(job, before[job]) is not None and trigger_of(job, self._schedules.get(job)) is None:
-                self._scheduler.remove_job(job)
+        for waking in self._scheduler.get_jobs():
+            if waking.id != _BEAT and trigger_of(waking.id, self._schedules.get(waking.id)) is None:
+                waking.remove()
         for job in self._schedules:
             if before.get(job) != self._schedules[job]:
                 self._schedule(job)
@@ -164,7 +164,9 @@ class Service:
 
     def _status(self) -> str:
         dispatcher = self._dispatcher
-        ahead = {job.id: job.next_run_time for job in self._scheduler.get_jobs() if job.id != _BEAT}
+        # A job whose moments have all passed wakes up no more.
+        waking = [job for job in self._scheduler.get_jobs() if job.id != _BEAT and job.next_run_time is not None]
+        ahead = {job.id: job.next_run_time for job in waking}
         running, failed = dispatcher.running, dispatcher.failed
         return status(
             len(self._schedules), running=running, failed=failed, paused=len(dispatcher.held_back), ahead=ahead

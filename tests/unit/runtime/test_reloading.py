@@ -34,6 +34,21 @@ def test_jobs_come_go_and_change_and_a_run_under_way_ends_as_it_began(gate: thre
     assert scene.work.ran.count("gone") == 1
 
 
+def test_a_job_whose_moments_have_passed_may_stay_go_and_come_back() -> None:
+    past = {"at": "2001-01-01T00:00"}
+    scene = Scene(once=past, people=YEARLY)
+
+    with scene.serving() as service:
+        scene.changed(people=YEARLY)
+        scene.story.wait_for("service.reloaded", jobs=1)
+        scene.changed(people={"after": "once"}, once=past)
+        scene.story.wait_for("service.reloaded", jobs=2)
+        scene.fire(service, "once")
+        scene.story.wait_for("test.ended", job="people")
+
+    assert scene.work.ran == ["once", "people"]
+
+
 def test_a_configuration_that_is_no_good_is_refused_and_said_until_a_good_one_comes(tmp_path: Path) -> None:
     scene = Scene(people=YEARLY)
     with systemd(scene, tmp_path) as heard:

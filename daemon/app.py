@@ -68,9 +68,7 @@ def open_app(settings: Settings, *, stop: threading.Event | None = None) -> Iter
     """
     loaded = validate(settings)
     with open_database(settings.state_place(loaded.spec.state)) as database:
-        if schema.current(database) is None:
-            schema.upgrade(database)
-        schema.check(database)
+        schema.prepare(database)
         app = App(settings, loaded, database, stop=stop or threading.Event())
         try:
             yield app

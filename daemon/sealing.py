@@ -171,9 +171,7 @@ def secret_desk(settings: Settings) -> Iterator[SecretDesk]:
     """
     loaded = load(settings.config)
     with open_database(settings.state_place(loaded.spec.state)) as database:
-        if schema.current(database) is None:
-            schema.upgrade(database)
-        schema.check(database)
+        schema.prepare(database)
         vault, _ = open_vault(settings, database, needed=False)
         kept = SqlSecrets(database, utc_clock)
         yield SecretDesk(kept, vault, vault_references(loaded))

@@ -84,10 +84,6 @@ class SpecError(ConfigError):
         files = len({problem.file for problem in self.problems})
         return f"{_counted(len(self.problems), 'problem')} in {_counted(files, 'file')}"
 
-    def as_dicts(self) -> list[dict[str, str | int | None]]:
-        """Return all problems for JSON, in the same order."""
-        return [problem.as_dict() for problem in self.problems]
-
 
 def dotted(path: Path_) -> str:
     """Return a path as it is shown: `jobs.people.key[1]`."""

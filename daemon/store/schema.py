@@ -49,6 +49,13 @@ def check(database: Database) -> None:
     )
 
 
+def prepare(database: Database) -> None:
+    """Give a new database its tables. Raises ConfigError, with the cure, for one of another schema."""
+    if current(database) is None:
+        upgrade(database)
+    check(database)
+
+
 def upgrade(database: Database) -> None:
     """Bring the schema to `head`, all or nothing. Does nothing when it is there; refuses one that is ahead."""
     found = current(database)

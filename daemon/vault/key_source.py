@@ -80,14 +80,3 @@ def find_key_source(
     if environment.get(_VARIABLE):
         return KeySource(SourceKind.VARIABLE, value=Secret(environment[_VARIABLE]))
     return None
-
-
-def find_key_ring(
-    environment: Mapping[str, str], credentials: Path | None, key_file: Path | None
-) -> tuple[KeyRing | None, tuple[str, ...]]:
-    """Return the key ring, and warnings about where it comes from; None when there is no key anywhere.
-
-    Raises ConfigError for a key that is there and must not be used, or cannot be read.
-    """
-    source = find_key_source(environment, credentials, key_file)
-    return (None, ()) if source is None else (source.read(), source.warnings)

@@ -1,6 +1,6 @@
 """Staff in one collection, users in another, and a job of the whole program that keeps the users in step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +101,14 @@ def pick(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 def given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def maker(server: MisbehavingServer, folder: Path, count: int) -> Callable[..., Pair]:
+    """Return what makes a pair of systems with some people in the source; what it takes otherwise is a pair's."""
+
+    def made(count: int = count, **changes: Any) -> Pair:
+        pair = Pair(server, folder, **changes)
+        pair.hire(*range(count))
+        return pair
+
+    return made

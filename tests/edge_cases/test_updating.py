@@ -10,7 +10,7 @@ import pytest
 from daemon.cli import main
 from daemon.sync.key_change import KeyChange
 from daemon.sync.outcome import Ending
-from tests.edge_cases.pair import LIST, NAMES, USER, Pair, person
+from tests.edge_cases.pair import LIST, NAMES, USER, Pair, maker, person
 from tests.fakes.misbehaving import Fault, MisbehavingServer, Moment, Seen
 from tests.fakes.patches import MERGE, OPERATIONS
 from tests.integration.harness import wrote
@@ -30,14 +30,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MisbehavingServer]:
 
 @pytest.fixture
 def make(server: MisbehavingServer, tmp_path: Path) -> Make:
-    """Make a pair of systems with some people in the source; `users`, `target` and the rest as in `Pair`."""
-
-    def made(count: int = 8, **changes: Any) -> Pair:
-        pair = Pair(server, tmp_path, **changes)
-        pair.hire(*range(count))
-        return pair
-
-    return made
+    return maker(server, tmp_path, 8)
 
 
 # ---- 28: the dialects of an update ---------------------------------------------------------------------------------

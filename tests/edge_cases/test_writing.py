@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daemon.sync.outcome import Ending
-from tests.edge_cases.pair import LIST, USER, Pair, person
+from tests.edge_cases.pair import LIST, USER, Pair, maker, person
 from tests.fakes.misbehaving import Fault, MisbehavingServer, Moment, Seen
 from tests.integration.harness import wrote
 
@@ -27,14 +27,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MisbehavingServer]:
 
 @pytest.fixture
 def make(server: MisbehavingServer, tmp_path: Path) -> Make:
-    """Make a pair of systems with twenty people in the source; `users` and `target` as in `Pair`."""
-
-    def made(count: int = 20, **changes: Any) -> Pair:
-        pair = Pair(server, tmp_path, **changes)
-        pair.hire(*range(count))
-        return pair
-
-    return made
+    return maker(server, tmp_path, 20)
 
 
 # ---- 23, 24: answers that are lost ---------------------------------------------------------------------------------

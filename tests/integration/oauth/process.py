@@ -45,6 +45,7 @@ class Task:
     """What a process is told."""
 
     database: str
+    """What `state:` would say."""
     token_url: str
     api_url: str
     client_id: str
@@ -75,9 +76,9 @@ class Came:
 
 
 @contextmanager
-def sealed_store(path: Path, token_url: str, client_id: str, **options: Any) -> Iterator[SqlTokenStore]:
-    """The daemon's own token store: a file, sealed, with leases between processes."""
-    with ready(path, **options) as database:
+def sealed_store(place: Path | str, token_url: str, client_id: str, **options: Any) -> Iterator[SqlTokenStore]:
+    """The daemon's own token store: sealed, with leases between processes."""
+    with ready(place, **options) as database:
         yield SqlTokenStore(
             database,
             Vault(KeyRing((("k1", b"1" * 32),))),
@@ -90,8 +91,7 @@ def sealed_store(path: Path, token_url: str, client_id: str, **options: Any) -> 
 
 def read(task: Task) -> Came:
     """Read as the task says. A read that fails is the last."""
-    path = Path(task.database)
-    with sealed_store(path, task.token_url, task.client_id, busy_timeout_s=task.busy_s) as store:
+    with sealed_store(task.database, task.token_url, task.client_id, busy_timeout_s=task.busy_s) as store:
         auth = OAuth2(
             task.token_url,
             task.client_id,

@@ -16,7 +16,7 @@ CASES = {
     "test_grants": ("every grant and way to prove oneself ends in a token that the API takes", 21),
     "test_jobs": ("runs and a service whose session ends, or whose token endpoint is down for a while", 8),
     "test_login_desk": ("logins and logouts as a command does them: every way in which they end", 29),
-    "test_race": ("processes over one session: raced, killed, paused, their disk full, their clock set", 9),
+    "test_race": ("processes over one session: raced, killed, paused, their disk full, their clock set", 10),
     "test_revocation": ("tokens that the server ends early, and sessions that the client ends", 22),
     "test_rotation": ("refresh tokens that are good once, on 16 threads, stolen, and lost", 9),
     "test_secrets": ("logs at DEBUG, errors and printed objects show no secret", 5),

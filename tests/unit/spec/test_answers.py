@@ -16,7 +16,7 @@ KEY = "key: record.id"
 def problems(folder: Path, *changes: tuple[str, str]) -> list[tuple[str, str, str | None]]:
     with pytest.raises(SpecError) as caught:
         load(write(folder, good_but(*changes)))
-    return [(str(one["path"]), str(one["message"]), one["cure"]) for one in caught.value.as_dicts()]  # type: ignore[misc]
+    return [(str(one.as_dict()["path"]), one.message, one.cure) for one in caught.value.problems]
 
 
 def accepts(folder: Path, *changes: tuple[str, str]) -> None:

@@ -346,7 +346,7 @@ def test_problems_have_a_form_for_machines(tmp_path: Path) -> None:
     write(tmp_path, good_but((KEY, "key: recrod.id")))
     with pytest.raises(SpecError) as caught:
         load(tmp_path)
-    assert caught.value.as_dicts() == [
+    assert [problem.as_dict() for problem in caught.value.problems] == [
         {
             "file": str(tmp_path / "crudsd.yaml"),
             "line": 7,

@@ -13,6 +13,7 @@ from daemon.errors import ConfigError, StateError
 from daemon.store.database import Database, open_database
 from daemon.store.statements import execute
 from tests.unit.store.places import ready
+from tests.unit.store.transactions import Transactions
 
 
 @pytest.fixture
@@ -129,28 +130,7 @@ class TestReadOnly:
         assert not path.exists()
 
 
-class TestTransactions:
-    def test_an_error_rolls_back(self, database: Database) -> None:
-        def write_and_fail() -> None:
-            with database.write() as connection:
-                execute(connection, "INSERT INTO meta VALUES ('a', ?)", (b"1",))
-                raise ZeroDivisionError
-
-        with pytest.raises(ZeroDivisionError):
-            write_and_fail()
-        assert database.get_fact("a") is None
-
-    def test_a_reader_keeps_nothing(self, database: Database) -> None:
-        with database.read() as connection:
-            execute(connection, "INSERT INTO meta VALUES ('a', ?)", (b"1",))
-        assert database.get_fact("a") is None
-
-    def test_a_reader_sees_one_state_throughout(self, database: Database) -> None:
-        with database.read() as connection:
-            execute(connection, "SELECT count(*) FROM meta")
-            database.put_fact("a", b"1")
-            assert execute(connection, "SELECT count(*) FROM meta").scalar() == 0
-
+class TestTransactions(Transactions):
     def test_a_writer_holds_the_lock_from_its_start(self, path: Path, database: Database) -> None:
         with (
             database.write(),

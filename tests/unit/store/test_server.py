@@ -24,6 +24,7 @@ from tests.contract.journal import WRITES, a_change, a_link, send, settle
 from tests.servers.postgres import ADMIN, Postgres
 from tests.servers.process import until
 from tests.unit.store.places import HandClock, SqlWorld, other_owner, ready
+from tests.unit.store.transactions import Transactions
 
 pytestmark = pytest.mark.servers
 
@@ -124,28 +125,7 @@ class TestOpening:
         assert list(tmp_path.iterdir()) == []
 
 
-class TestTransactions:
-    def test_an_error_rolls_back(self, database: Database) -> None:
-        def write_and_fail() -> None:
-            with database.write() as connection:
-                execute(connection, "INSERT INTO meta VALUES ('a', ?)", (b"1",))
-                raise ZeroDivisionError
-
-        with pytest.raises(ZeroDivisionError):
-            write_and_fail()
-        assert database.get_fact("a") is None
-
-    def test_a_reader_keeps_nothing(self, database: Database) -> None:
-        with database.read() as connection:
-            execute(connection, "INSERT INTO meta VALUES ('a', ?)", (b"1",))
-        assert database.get_fact("a") is None
-
-    def test_a_reader_sees_one_state_throughout(self, database: Database) -> None:
-        with database.read() as connection:
-            execute(connection, "SELECT count(*) FROM meta")
-            database.put_fact("a", b"1")
-            assert execute(connection, "SELECT count(*) FROM meta").scalar() == 0
-
+class TestTransactions(Transactions):
     def test_a_writer_sees_what_others_have_committed(self, database: Database) -> None:
         with database.read():
             pass  # the connection that comes next has read at one state before

@@ -1,13 +1,14 @@
 import base64
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from daemon.errors import ConfigError
 from daemon.vault.key_file import read_key_file, write_key
-from daemon.vault.key_source import find_key_ring
+from daemon.vault.key_source import find_key_source
 from daemon.vault.keys import KeyRing, parse_key_ring
 
 KEY = base64.b64encode(b"1" * 32).decode()
@@ -100,6 +101,14 @@ class TestFiles:
         os.chown(path, 12345, 12345)
         with pytest.raises(ConfigError, match="belongs to another user"):
             read_key_file(path)
+
+
+def find_key_ring(
+    environment: Mapping[str, str], credentials: Path | None, key_file: Path | None
+) -> tuple[KeyRing | None, tuple[str, ...]]:
+    """The ring at the place that counts, and what is warned about it."""
+    source = find_key_source(environment, credentials, key_file)
+    return (None, ()) if source is None else (source.read(), source.warnings)
 
 
 class TestFinding:

@@ -99,8 +99,9 @@ def test_a_job_that_is_paused_rests_until_it_is_resumed_and_then_makes_up_for_it
         caught(process, lambda: scene.helpdesk.created == 120, what="a run", within_s=WITHIN_S)
 
     assert "! paused: the API is being moved" in ahead
-    (reason,) = scene.rows("select distinct error from runs where ending = 'skipped'")
-    assert "the API is being moved; `crudsd resume" in reason[0]
+    # On a busy machine fires may also be skipped for the run that follows.
+    skipped = [reason for (reason,) in scene.rows("select error from runs where ending = 'skipped'")]
+    assert any("the API is being moved; `crudsd resume" in reason for reason in skipped)
     # Either the next fire or the look for what is resumed comes first; one of them does it.
     assert scene.rows("select count(*) from runs where trigger = 'resume'") in ([(0,)], [(1,)])
 

@@ -6,8 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import logs
+from .alerting import alert_plan, check_alerts, make_alerter, senders
 from .clock import Clock, utc_clock
 from .errors import ConfigError, Exit, LeaseLostError
+from .runtime.alarm import NoAlarm
+from .runtime.alert_desk import AlertDesk
+from .runtime.alerter import Alerter
 from .runtime.approving import Approved, approve
 from .runtime.auth_desk import AuthDesk
 from .runtime.explainer import Explainer
@@ -53,7 +57,7 @@ def validate(settings: Settings) -> Loaded:
     loaded = load(settings.config)
     with vault_lookup(settings, loaded) as vault:
         problems = check_secrets(loaded, settings.environment, settings.credentials, vault=vault)
-        problems += check_papers(settings, loaded, vault)
+        problems += check_papers(settings, loaded, vault) + check_alerts(settings, loaded)
     if problems:
         raise SpecError(problems)
     return loaded
@@ -88,6 +92,8 @@ class App:
         self._database = database
         self._place = settings.state_place(loaded.spec.state)
         self._under_way, self._is_retired = 0, False
+        self._alerter: Alerter | None = None
+        """Of the service, where this is its program."""
         self._counting = threading.Lock()
         self._leases = Leases(database, self._clock, Owner.here())
         self._runs = RunStore(database, self._clock)
@@ -219,6 +225,7 @@ class App:
                 stop_on_signals(self._stop, speaks=False),
                 Hangups() as hangups,
                 Generations(self, hangups) as generations,
+                make_alerter(self._database, self._runs, self._states, self._clock, self._log) as self._alerter,
             ):
                 ended = Service(
                     self.program(),
@@ -244,7 +251,10 @@ class App:
         """Return what a service runs by this configuration, and tell the log what should be known of it."""
         for warning in self.warnings:
             self._log.warning("service.warning", message=warning)
-        return Program({name: job.schedule for name, job in self.spec.jobs.items()}, self.service_work())
+        schedules = {name: job.schedule for name, job in self.spec.jobs.items()}
+        if self._alerter is not None:
+            self._alerter.replace(alert_plan(self.settings, self.spec, self.connections.secret, self._login_needed))
+        return Program(schedules, self.service_work())
 
     def reread(self) -> "App":
         """Return the program of the files as they are now, on the same state. Raises what `open_app` raises.
@@ -255,7 +265,16 @@ class App:
         place = self.settings.state_place(loaded.spec.state)
         if place != self._place:
             raise ConfigError("state: cannot change while crudsd serve runs; put it back, or restart the service")
-        return App(self.settings, loaded, self._database, stop=self._stop)
+        after = App(self.settings, loaded, self._database, stop=self._stop)
+        after._alerter = self._alerter
+        return after
+
+    def alerts(self) -> AlertDesk:
+        """Return what people may ask of alerts: whom they tell of what, and to tell them now."""
+        return AlertDesk(self.spec, senders(self.settings, self.spec, self.connections.secret), self._clock)
+
+    def _login_needed(self, job: str) -> str:
+        return self.connections.login_obstacle(self.job(job))
 
     def service_work(self) -> ServiceWork:
         """Return what the service has done by others."""
@@ -270,6 +289,7 @@ class App:
             stops=self._stops,
             worker=self._worker,
             run=run,
-            login_needed=lambda job: self.connections.login_obstacle(self.job(job)),
+            login_needed=self._login_needed,
             log=self._log,
+            alarm=self._alerter or NoAlarm(),
         )

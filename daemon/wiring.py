@@ -106,7 +106,7 @@ class Connections:
             return None
         if self._vault is None:
             return f"there is no key to keep one with; `crudsd key generate {self._settings.key_file}` makes one"
-        client_id = auth.client_id if isinstance(auth.client_id, str) else self._secret(auth.client_id).reveal()
+        client_id = auth.client_id if isinstance(auth.client_id, str) else self.secret(auth.client_id).reveal()
         try:
             return login_needed(usable(auth, self._token_store(name, auth, client_id).load(name)), self._clock())
         except TokenStateError as error:
@@ -132,7 +132,7 @@ class Connections:
         auth = connection.auth
         if not isinstance(auth, OAuth2Auth):
             return static_status(name, connection)
-        client_id = auth.client_id if isinstance(auth.client_id, str) else self._secret(auth.client_id).reveal()
+        client_id = auth.client_id if isinstance(auth.client_id, str) else self.secret(auth.client_id).reveal()
         if self._vault is None and kept_tokens.has_token(self._database, name):
             return unreadable_status(name, auth, client_id, "there is no key")
         return token_status(name, auth, client_id, self._token_store(name, auth, client_id), now=self._clock())
@@ -145,7 +145,7 @@ class Connections:
 
     def _around(self) -> Surroundings:
         return Surroundings(
-            resolve=self._secret,
+            resolve=self.secret,
             token_store=self._token_store,
             folder=self._settings.folder,
             stop=self._stop,
@@ -155,7 +155,8 @@ class Connections:
             warn=self._warn,
         )
 
-    def _secret(self, ref: SecretRef) -> Secret:
+    def secret(self, ref: SecretRef) -> Secret:
+        """Return what a reference names now. Raises SecretError."""
         settings = self._settings
         return resolve(
             ref,

@@ -32,6 +32,7 @@ VERBS = {
     "runs": "runs",
     "rejects": "rejects",
     "explain": "explain",
+    "alerts": "alerts",
     "auth": "auth",
     "schema": "schema",
     "db": "db",

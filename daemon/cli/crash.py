@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.redaction import redact_text
-
-from .version import version
+from daemon.report.identity import version
 
 
 def write_report(error: BaseException, *, verb: str) -> Path | None:

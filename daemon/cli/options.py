@@ -77,7 +77,7 @@ def say_version(context: click.Context, parameter: click.Parameter, value: objec
     """Print the version and end, if the option is there."""
     del parameter
     if value and not context.resilient_parsing:
-        from .version import version
+        from daemon.report.identity import version
 
         click.echo(f"crudsd {version()}")
         context.exit()

@@ -1,12 +1,11 @@
 """`crudsd version`: what a bug report should begin with."""
 
 import platform
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 
 import click
 
 from daemon.errors import Exit
+from daemon.report.identity import version
 
 from . import output
 from .lazy import Verb
@@ -31,11 +30,3 @@ def command(as_json: bool) -> int:
     else:
         output.emit(f"{name} {value}" for name, value in facts.items())
     return Exit.DONE
-
-
-def version() -> str:
-    """Return crudsd's version; `unknown` when it runs from a folder that was never installed."""
-    try:
-        return installed("crudsd")
-    except PackageNotFoundError:
-        return "unknown"

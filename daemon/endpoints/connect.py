@@ -34,7 +34,7 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
         return throttle.enter(method, url, route=_route(method, url, client.host), in_hand=attempts.in_hand)
 
     try:
-        tls = tls_options(connection, around.folder)
+        tls = tls_options(connection.tls, around.folder)
         papers = Papers(tls["client_cert"], partial(around.on_secret, name))
         client = cruds.Client(
             connection.host,

@@ -138,7 +138,7 @@ def rotated_oauth2(
 ) -> RotatedOAuth2:
     """Return the same for a client that is in use for long; raises what `oauth2_of` raises."""
     tell = partial(around.on_secret, name)
-    papers = Papers(tls_options(connection, around.folder)["client_cert"], tell)
+    papers = Papers(tls_options(connection.tls, around.folder)["client_cert"], tell)
     held = _held(name, auth, around, blot)
     return RotatedOAuth2(held, papers, _session(name, connection, auth, around, blot), tell)
 
@@ -163,7 +163,7 @@ def _session(
     """Return what makes the session out of the values of secrets; all that it makes share one store."""
     stores: dict[str, TokenStore] = {}
     options = {**_options(connection, auth), "profile": name, "stop": EndOfWaits(around.stop)}
-    options |= tls_options(connection, around.folder)
+    options |= tls_options(connection.tls, around.folder)
     options |= {
         "patience": connection.timeout.total.total_seconds(),
         "on_wait": partial(_tell_wait, name, auth, around),

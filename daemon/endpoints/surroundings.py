@@ -8,7 +8,7 @@ from typing import Any
 
 from cruds.events import RequestEvent
 from cruds.oauth2.store import TokenStore
-from daemon.spec import Connection, OAuth2Auth, SecretRef
+from daemon.spec import OAuth2Auth, SecretRef, Tls
 from daemon.values import Secret
 
 from .rotation import UNCHANGING, Look
@@ -58,12 +58,11 @@ class EndOfWaits(threading.Event):
         return self._asked.wait(timeout)
 
 
-def tls_options(connection: Connection, folder: Path) -> Mapping[str, Any]:
-    """Return the options of a connection's TLS, for the client and for its token endpoint alike.
+def tls_options(tls: Tls, folder: Path) -> Mapping[str, Any]:
+    """Return the options of a block `tls`, for a client and for its token endpoint alike.
 
     Raises ValueError for a file that is not there.
     """
-    tls = connection.tls
     ours, key = _file(folder, tls.cert_file), _file(folder, tls.key_file)
     return {"ca_file": _file(folder, tls.ca_file), "client_cert": (ours, key) if ours and key else ours}
 

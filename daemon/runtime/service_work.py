@@ -1,7 +1,7 @@
 """What the service asks for, done with the state database, the worker and the log."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon import logs
@@ -13,6 +13,7 @@ from daemon.store.runs import RunStore, Trigger
 from daemon.store.stops import Stops
 from daemon.sync.outcome import Ending
 
+from .alarm import Alarm, NoAlarm
 from .stop_request import StopRequest
 from .work import Fire
 from .worker import Finished, Worker
@@ -34,6 +35,8 @@ class ServiceWork:
     login_needed: Callable[[str], str]
     """Says what a person has to do before a job can run, empty when nothing."""
     log: logs.Logger
+    alarm: Alarm = field(default_factory=NoAlarm)
+    """Told of what may be news."""
 
     def fire(self, fire: Fire) -> str | None:
         """Write the run that is due and return its id; None when somebody else has written it."""
@@ -44,9 +47,17 @@ class ServiceWork:
         """Record a fire that does not run; nothing when its run is written already."""
         revision = job_revision(self.jobs[fire.job])
         self.runs.skip(fire.job, fire.fire_time, trigger=Trigger(fire.trigger), reason=reason, revision=revision)
+        self.alarm.changed(fire.job)
 
     def carry_out(self, job: str, run: str, stop_request: StopRequest) -> Ending:
         """Do a queued run, telling the log."""
+        self.alarm.began(job, run)
+        try:
+            return self._carry_out(job, run, stop_request)
+        finally:
+            self.alarm.changed(job)
+
+    def _carry_out(self, job: str, run: str, stop_request: StopRequest) -> Ending:
         with logs.bound(job=job, run=run):
             self.log.info("run.began")
             try:
@@ -91,8 +102,11 @@ class ServiceWork:
 
     def failed(self, job: str, *, failed: bool) -> int:
         """Count a run that is over, and return how many of the job failed in a row with it."""
-        return self.states.count(job, failed=failed)
+        failures = self.states.count(job, failed=failed)
+        self.alarm.changed(job)
+        return failures
 
     def pause(self, job: str, reason: str) -> None:
         """Let the job run no more until a person resumes it."""
         self.states.pause(job, reason)
+        self.alarm.changed(job)

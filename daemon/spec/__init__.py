@@ -1,5 +1,20 @@
 """YAML job files in, one frozen spec out, or every problem at once with its place and its cure."""
 
+from .alert_rules import address_trouble
+from .alerts import (
+    ALERTED,
+    PINGED,
+    Alert,
+    AlertEvent,
+    CommandAlert,
+    HeartbeatAlert,
+    HttpAlert,
+    OnFailure,
+    OnLate,
+    Tells,
+    WebhookAlert,
+    secrets_of,
+)
 from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth, QueryAuth
 from .connection import Connection, Quota, Retry, Timeout, Tls
 from .expressions import Expression, ExpressionError, compile_expression
@@ -17,16 +32,23 @@ from .templates import PathTemplate, Template, compile_path, compile_template
 from .types import Method, SecretRef
 
 __all__ = [
+    "ALERTED",
+    "PINGED",
     "SELECTED_BY",
+    "Alert",
+    "AlertEvent",
     "BasicAuth",
     "BearerAuth",
     "CatchUp",
+    "CommandAlert",
     "Connection",
     "Expression",
     "ExpressionError",
     "Field_",
     "Guards",
     "HeaderAuth",
+    "HeartbeatAlert",
+    "HttpAlert",
     "Job",
     "Limit",
     "ListRequest",
@@ -36,6 +58,8 @@ __all__ = [
     "Mode",
     "NoAuth",
     "OAuth2Auth",
+    "OnFailure",
+    "OnLate",
     "Overlap",
     "Paginate",
     "PathTemplate",
@@ -52,10 +76,13 @@ __all__ = [
     "Spec",
     "SpecError",
     "Target",
+    "Tells",
     "Template",
     "Then",
     "Timeout",
     "Tls",
+    "WebhookAlert",
+    "address_trouble",
     "changed_blocks",
     "check_secrets",
     "compile_expression",
@@ -70,5 +97,6 @@ __all__ = [
     "record_paths",
     "resolve",
     "secret_file",
+    "secrets_of",
     "vault_references",
 ]

@@ -11,6 +11,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from .addresses import address_problems
+from .alert_rules import alert_problems, recipient_problems
 from .answers import answer_problems, connection_answer_problems, replace_problems
 from .auth_rules import auth_problems
 from .grammar import names, parse_expression, parse_template, suggestion
@@ -35,6 +36,7 @@ _WRITE: Final[Mapping[str, frozenset[str]]] = {
 _REQUESTS = tuple(_WRITE)
 _STOP = frozenset({"page", "body"})
 _RESPONSE = frozenset({"response"})
+_ALERT = frozenset({"alert"})
 _ANSWERS = ("source", "source.read", *(f"target.{name}" for name in _REQUESTS))
 
 _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
@@ -59,6 +61,8 @@ _TEMPLATES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     *((f"jobs.*.target.{name}", known) for name, known in _WRITE.items()),
     *((f"jobs.*.target.{name}.{part}", known) for name, known in _WRITE.items() for part in _REQUEST_PARTS),
     ("connections.*.headers", frozenset()),
+    ("alerts.*.body", _ALERT),
+    ("alerts.*.path", _ALERT),
 )
 """Where templates stand, with the names they may use."""
 
@@ -74,11 +78,12 @@ _Finding: TypeAlias = tuple[Path_, str, str | None]
 def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> Iterator[Problem]:
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
-        _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, answer_problems, auth_problems,
-        connection_answer_problems, ignore_problems, paging_problems, replace_problems, state_problems, time_problems,
+        _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, alert_problems, answer_problems,
+        auth_problems, connection_answer_problems, ignore_problems, paging_problems,
+        replace_problems, state_problems, time_problems,
     ]  # fmt: skip
     if complete:
-        checks += [_connections, _after]
+        checks += [_connections, _after, recipient_problems]
     for check in checks:
         for path, message, cure in check(tree):
             yield marks.problem_at_value(path, message, cure)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from .alerts import Tells
 from .request import ListRequest, Paginate, Request, Rule
 from .schedule import Schedule
 from .types import Duration, Expression, Flag, Name, Percent, RecordField, Strict, Template, TemplateTree, Whole
@@ -151,7 +152,7 @@ class RejectRules(Strict):
     )
 
 
-class Job(Strict):
+class Job(Tells):
     """A named, scheduled piece of work: source → map → target."""
 
     description: str = ""

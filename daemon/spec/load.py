@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from .alert_rules import program_trouble
+from .alerts import CommandAlert, Tells
 from .auth import OAuth2Auth
 from .crosschecks import cross_problems
 from .explain import problems_of
@@ -14,9 +16,17 @@ from .problems import Path_, Problem, SpecError
 from .reading import Reading, read
 from .spec import Spec
 
-_SECTIONS = ("connections", "jobs")
+_SECTIONS = ("alerts", "connections", "jobs")
+_MAIN_ONLY = {"state", "retention", *Tells.model_fields}
 _FILES = (("auth", "*", "file"), ("tls", "ca_file"), ("tls", "cert_file"), ("tls", "key_file"))
-"""Where a connection names files; relative ones are meant from the folder of the file that names them."""
+_ALERT_FILES = (
+    ("url", "file"),
+    ("headers", "*", "file"),
+    ("tls", "ca_file"),
+    ("tls", "cert_file"),
+    ("tls", "key_file"),
+)
+"""Where connections and alerts name files; relative ones are meant from the folder of the file that names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +41,24 @@ class Loaded:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and should not be so for long, each with its place and a cure."""
+        return (*self._passwords_handed_out(), *self._programs_not_there())
+
+    def _passwords_handed_out(self) -> tuple[str, ...]:
         return tuple(
             f"{self.place_of(('connections', name, 'auth', 'grant'))}: connection {name} uses the grant password, "
             "which is not to be used any more (RFC 9700 2.4): it hands out a person's password, and fails where a "
             "second factor is asked for; ask the system's owner for client_credentials, jwt_bearer or device_code"
             for name, connection in self.spec.connections.items()
             if isinstance(connection.auth, OAuth2Auth) and connection.auth.grant == "password"
+        )
+
+    def _programs_not_there(self) -> tuple[str, ...]:
+        commands = {name: one.command[0] for name, one in self.spec.alerts.items() if isinstance(one, CommandAlert)}
+        found = {name: trouble for name, program in commands.items() if (trouble := program_trouble(program))}
+        return tuple(
+            f"{self.place_of(('alerts', name, 'command'))}: alert {name} starts {commands[name]}, which {trouble}; "
+            "install it where crudsd serve runs, with mode 0755"
+            for name, trouble in found.items()
         )
 
     def place_of(self, path: Path_) -> str:
@@ -99,7 +121,7 @@ class _Merged:
         for section, value in tree.items():
             if section in _SECTIONS and isinstance(value, dict):
                 self._add_section(section, value, reading.marks)
-            elif section in {"state", "retention"} and not main:
+            elif section in _MAIN_ONLY and not main:
                 self.problems.append(
                     reading.marks.problem_at_key((section,), "belongs in the main file", "move it there")
                 )
@@ -157,10 +179,11 @@ def _copy(source: Marks, target: Marks, path: Path_, *, only_this: bool = False)
 
 def _make_files_absolute(tree: dict[str, Any], folder: Path) -> None:
     _make_absolute(tree, ("state", "file"), folder)
-    connections = tree.get("connections")
-    for connection in connections.values() if isinstance(connections, dict) else ():
-        for pattern in _FILES:
-            _make_absolute(connection, pattern, folder)
+    for section, patterns in (("connections", _FILES), ("alerts", _ALERT_FILES)):
+        blocks = tree.get(section)
+        for block in blocks.values() if isinstance(blocks, dict) else ():
+            for pattern in patterns:
+                _make_absolute(block, pattern, folder)
 
 
 def _make_absolute(block: Any, pattern: tuple[str, ...], folder: Path) -> None:

@@ -8,9 +8,12 @@ from .problems import Path_
 from .spec import Spec
 
 _TEXT: Final = {"type": "string"}
+_NAMES: Final = {"type": ["string", "array"], "items": {"type": "string"}, "description": "Short for {to: …}."}
 _SHORT_FORMS: Final[Mapping[str, Mapping[str, Any]]] = {
     "Field_": {"type": ["string", "number", "boolean"], "description": "Short for {from: …}."},
     "Limit": {"type": ["string", "integer"], "description": "A share (5%) or a number (20)."},
+    "OnFailure": _NAMES,
+    "OnLate": _NAMES,
     "ListRequest": _TEXT | {"description": "Short for {uri: …}."},
     "Request": _TEXT | {"description": "Short for {uri: …}."},
 }

@@ -72,7 +72,7 @@ def check_secrets(
     """Return a problem, at the reference's place in the file, for each secret that cannot be had now."""
     found = []
     blocks: list[tuple[Path_, Any]] = [(("state",), loaded.spec.state)]
-    blocks += [(("connections", name), connection) for name, connection in loaded.spec.connections.items()]
+    blocks += _holders(loaded)
     for place, block in blocks:
         for path, ref in _references(block, place):
             try:
@@ -85,12 +85,19 @@ def check_secrets(
 def vault_references(loaded: Loaded) -> Mapping[str, tuple[str, ...]]:
     """Return the references to secrets in the vault: by name, the places as `keys (file:line:column)`."""
     found: dict[str, tuple[str, ...]] = {}
-    for name, connection in loaded.spec.connections.items():
-        for path, ref in _references(connection, ("connections", name)):
+    for holder, block in _holders(loaded):
+        for path, ref in _references(block, holder):
             if ref.vault is not None:
                 place = f"{'.'.join(map(str, path[:-1]))} ({loaded.place_of(path)})"
                 found[ref.vault] = (*found.get(ref.vault, ()), place)
     return found
+
+
+def _holders(loaded: Loaded) -> list[tuple[Path_, Any]]:
+    """Return the blocks that may refer to secrets, each with its place."""
+    spec = loaded.spec
+    connections: list[tuple[Path_, Any]] = [(("connections", name), one) for name, one in spec.connections.items()]
+    return [*connections, *((("alerts", name), one) for name, one in spec.alerts.items())]
 
 
 def entered_secret(name: str, entered: bytes) -> Secret:
@@ -159,3 +166,6 @@ def _references(value: Any, path: Path_) -> Iterator[tuple[Path_, SecretRef]]:
     elif isinstance(value, BaseModel):
         for name, info in type(value).model_fields.items():
             yield from _references(getattr(value, name), (*path, info.alias or name))
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _references(inner, (*path, name))

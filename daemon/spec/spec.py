@@ -7,13 +7,14 @@ from pydantic import Field
 
 from daemon.errors import UsageError
 
+from .alerts import Alert, Tells
 from .connection import Connection
 from .job import Job
 from .retention import Retention
-from .types import Name, Strict, TextOrSecret
+from .types import Name, TextOrSecret
 
 
-class Spec(Strict):
+class Spec(Tells):
     """What all files together say."""
 
     version: Literal[1]
@@ -23,8 +24,13 @@ class Spec(Strict):
         "a password. Default: crudsd.db beside this file.",
     )
     retention: Retention = Retention()
+    alerts: dict[Name, Alert] = Field(default_factory=dict)
     connections: dict[Name, Connection] = Field(default_factory=dict)
     jobs: dict[Name, Job] = Field(default_factory=dict)
+
+    def tells(self, job: str) -> Tells:
+        """Return what is told of a job: what it says itself, else what is said of all jobs."""
+        return self.jobs[job].over(self)
 
     def job(self, name: str) -> Job:
         """Return a job. Raises UsageError, with the nearest name, when there is none."""

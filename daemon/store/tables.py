@@ -193,6 +193,18 @@ job_states = Table(
     PrimaryKeyConstraint("job"),
 )
 
+alert_states = Table(
+    "alert_states",
+    metadata,
+    Column("job", Text, nullable=False),
+    Column("since", Moment, nullable=False),  # when the job was first looked at for alerts
+    Column("failing", Text),  # the run whose failure was told; null: nothing is to be taken back
+    Column("late_at", Moment),  # when lateness was told; null: it is not late
+    Column("held", Text),  # what holds the job, as it was told
+    Column("pinged", Text),  # the latest run that a heartbeat was told of
+    PrimaryKeyConstraint("job"),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -1,4 +1,4 @@
-"""What people ask of a running service: jobs that are paused, runs that are to stop.
+"""What people ask of a running service: jobs that are paused, runs that are to stop. And what people were told.
 
 Revision 0004, after 0003.
 """
@@ -21,4 +21,14 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False, server_default=""),
         sa.Column("failures", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("job", name="pk_job_states"),
+    )
+    op.create_table(
+        "alert_states",
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("since", sa.Text(), nullable=False),
+        sa.Column("failing", sa.Text(), nullable=True),
+        sa.Column("late_at", sa.Text(), nullable=True),
+        sa.Column("held", sa.Text(), nullable=True),
+        sa.Column("pinged", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("job", name="pk_alert_states"),
     )

@@ -43,6 +43,21 @@ class Notice:
     """Called once it was told, or given up; not where the service ends before."""
 
 
+class Countdown:
+    """Calls something at the so-many-th call. Threads may share it."""
+
+    def __init__(self, number: int, then: Callable[[], None]) -> None:
+        self._left, self._then, self._lock = number, then, threading.Lock()
+
+    def __call__(self) -> None:
+        """Count one."""
+        with self._lock:
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last:
+            self._then()
+
+
 class Channel:
     """Tells one destination what it is given, in order. Threads may share it."""
 

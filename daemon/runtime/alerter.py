@@ -7,7 +7,7 @@ that a process that is killed in between tells it again (at least once), and a r
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -19,7 +19,7 @@ from daemon.report.alert import alert as told
 from daemon.spec import AlertEvent, Tells
 from daemon.store.alert_states import AlertState, AlertStates
 
-from .alert_channel import WAITS_S, Channel, Notice, Sender
+from .alert_channel import WAITS_S, Channel, Countdown, Notice, Sender
 from .alert_decision import Decision
 from .alert_decision import decide as decide_on
 from .alert_lookout import AlertPlan, Lookout, Seen
@@ -57,6 +57,7 @@ class Alerter:
         self._in_hand: set[tuple[str, str]] = set()
         """Jobs of which something is being told: next comes what is news after that."""
         self._dirty: set[str] = set()
+        self._looking: frozenset[str] = frozenset()
         self._look_at: dict[str, datetime] = {}
         """When jobs are to be looked at though nothing has happened."""
         self._channels: dict[str, Channel] = {}
@@ -127,8 +128,12 @@ class Alerter:
                 jobs, self._dirty = self._dirty, set()
                 is_last, now = self._is_closing, self._clock()
                 jobs |= {job for job, at in self._look_at.items() if at <= now}
+                self._looking = frozenset(jobs)
             for job in sorted(jobs):
                 self._try(job)
+            with self._changed:
+                self._looking = frozenset()
+                self._changed.notify_all()
             if is_last and not jobs:
                 return
 
@@ -163,8 +168,9 @@ class Alerter:
         seen = self._lookout.look(job, plan, state, not_late_before=self._not_late_before)
         decision = decide_on(plan.tells[job], state, seen.facts)
         self._look_again(job, decision, seen)
-        self._tell(job, plan.tells[job], decision, seen)
-        self._ping(job, plan.tells[job], decision, seen)
+        at = _Looked(job, plan.tells[job], state, seen)
+        self._tell(at, decision)
+        self._ping(at, decision)
         if job in self._unwritten:
             self._write(job)
 
@@ -175,45 +181,45 @@ class Alerter:
             soon = seen.facts.now + timedelta(seconds=_AGAIN_S)
             self._look_at[job] = late_at if late_at > seen.facts.now else soon
 
-    def _tell(self, job: str, tells: Tells, decision: Decision, seen: Seen) -> None:
+    def _tell(self, at: "_Looked", decision: Decision) -> None:
         after = decision.state
 
         def keep(state: AlertState) -> AlertState:
             return replace(state, failing=after.failing, late_at=after.late_at, held=after.held)
 
-        if not self._takes(job, "alerts", keep, is_news=bool(decision.events)):
+        if not self._takes(at, "alerts", keep, is_news=bool(decision.events)):
             return
-        notices = [(event, _recipients(tells, event)) for event in decision.events]
-        finished = _Countdown(1 + len(notices), lambda: self._is_told(job, "alerts", keep))
-        for event, names in notices:
-            self._put(event, names, self._lookout.alerted(event, job, seen), finished)
+        finished = Countdown(1 + len(decision.events), lambda: self._is_told(at.job, "alerts", keep))
+        for event in decision.events:
+            alerted = self._lookout.alerted(event, at.job, at.seen)
+            self._put(event, _recipients(at.tells, event), alerted, finished)
         finished()
 
-    def _ping(self, job: str, tells: Tells, decision: Decision, seen: Seen) -> None:
+    def _ping(self, at: "_Looked", decision: Decision) -> None:
         ping, pinged = decision.ping, decision.pinged
 
         def keep(state: AlertState) -> AlertState:
             return replace(state, pinged=pinged)
 
-        if ping is None or not self._takes(job, "heartbeat", keep, is_news=True):
+        if ping is None or not self._takes(at, "heartbeat", keep, is_news=True):
             return
-        self._put(
-            ping,
-            tells.heartbeat or (),
-            self._lookout.alerted(ping, job, seen),
-            lambda: self._is_told(job, "heartbeat", keep),
-        )
+        alerted = self._lookout.alerted(ping, at.job, at.seen)
+        self._put(ping, at.tells.heartbeat or (), alerted, lambda: self._is_told(at.job, "heartbeat", keep))
 
-    def _takes(self, job: str, what: str, keep: Callable[[AlertState], AlertState], *, is_news: bool) -> bool:
+    def _takes(self, at: "_Looked", what: str, keep: Callable[[AlertState], AlertState], *, is_news: bool) -> bool:
         """Whether something is to be told of a job now; what is to be remembered without a word is remembered."""
+        job = at.job
         with self._changed:
             if (job, what) in self._in_hand:
+                return False
+            if self._kept[job] != at.state:  # something was told since it was read, so that this may be no news
+                self._dirty.add(job)
                 return False
             if is_news:
                 self._in_hand.add((job, what))
                 return True
-            before, self._kept[job] = self._kept[job], keep(self._kept[job])
-            is_same = before == self._kept[job]
+            self._kept[job] = keep(at.state)
+            is_same = self._kept[job] == at.state
         if not is_same:
             self._write(job)
         return False
@@ -224,7 +230,7 @@ class Alerter:
             senders = self._plan.senders
             taking = [name for name in dict.fromkeys(names) if name in senders and event in senders[name].events]
             channels = [self._channel(name) for name in taking]
-        finished = _Countdown(1 + len(channels), done)
+        finished = Countdown(1 + len(channels), done)
         message = told(alerted) if channels else {}
         for channel in channels:
             channel.put(Notice(event, message, finished))
@@ -263,18 +269,14 @@ class Alerter:
                 self._log.warning("alert.not_remembered", job=job, error=str(error))
 
 
-class _Countdown:
-    """Calls something at the so-many-th call. Threads may share it."""
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A job that was looked at, and what had been told of it then."""
 
-    def __init__(self, number: int, then: Callable[[], None]) -> None:
-        self._left, self._then, self._lock = number, then, threading.Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            self._left -= 1
-            is_last = self._left == 0
-        if is_last:
-            self._then()
+    job: str
+    tells: Tells
+    state: AlertState
+    seen: Seen
 
 
 def _recipients(tells: Tells, event: AlertEvent) -> Sequence[str]:

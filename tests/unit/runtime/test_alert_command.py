@@ -15,6 +15,7 @@ from daemon.runtime.alert_command import CommandSender
 from daemon.spec import AlertEvent, CommandAlert
 from daemon.values import Secret
 from tests.canaries import seen_in
+from tests.servers.process import until
 
 ALERT = {"event": "failure", "job": "people", "run": "r1", "summary": "people failed: 404 – nicht da", "cause": ""}
 WRITES = "import json, os, sys; json.dump([sys.stdin.read(), dict(os.environ), os.getcwd()], open(sys.argv[1], 'w'))"
@@ -96,7 +97,8 @@ def test_a_program_that_does_not_end_is_ended_with_all_that_it_started(code: str
     with pytest.raises(UnavailableError, match=r"/bin/sh took longer than 0\.5 s and was ended"):
         sender("/bin/sh", "-c", script, timeout="500ms").send(AlertEvent.FAILURE, ALERT)
 
-    assert not is_alive(int((tmp_path / "pid").read_text()))
+    child = int((tmp_path / "pid").read_text())
+    until(lambda: not is_alive(child), what="its child has ended", within_s=20)
 
 
 def is_alive(pid: int) -> bool:

@@ -53,7 +53,11 @@ def check_alerts(settings: Settings, loaded: Loaded) -> tuple[Problem, ...]:
         if trouble is not None:
             what = "path" if isinstance(sender, HeartbeatSender) else "body"
             cure = "docs/reference/alerts.md lists what there is (example: {{ alert.summary }})"
-            found.append(loaded.problem(("alerts", name, what), trouble.removeprefix(f"alerts.{name}."), cure))
+            found.append(
+                loaded.problem(
+                    ("alerts", name, what), trouble.removeprefix(f"alerts.{name}.{what}").lstrip(".: "), cure
+                )
+            )
     return tuple(found)
 
 

@@ -103,7 +103,7 @@ ENVIRONMENT = {
     "CANARY_OWNER": OWNER,
     "CANARY_IN_QUERY": IN_QUERY,
 }
-_OWN_FILES = {"crudsd.yaml", "token.txt", "key.pem", "key.jwk", "crudsd.key", "api-token"}
+_OWN_FILES = {"crudsd.yaml", "token.txt", "key.pem", "key.jwk", "crudsd.key", "api-token", "hook.txt"}
 
 
 class Hostile(ScriptedServer):

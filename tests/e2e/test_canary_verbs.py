@@ -16,9 +16,9 @@ import pytest
 
 from daemon import cli
 from tests.canaries import seen_in, shown
-from tests.e2e.canary import BEARER, CLIENT, ENVIRONMENT, SEALED, Desk, Hostile, desk, echo, empty_state, server
+from tests.e2e.canary import BEARER, CLIENT, ENVIRONMENT, HEADER, SEALED, Desk, Hostile, desk, echo, empty_state, server
 from tests.e2e.harness import CRUDSD, LIMIT_S, until
-from tests.fakes.scripted import json_reply
+from tests.fakes.scripted import Reply, json_reply
 
 __all__ = ["desk", "empty_state", "server"]
 
@@ -57,6 +57,8 @@ COMMANDS: Mapping[str, tuple[Try, ...] | str] = {
     "rejects retry": tries("people E1", "people --all"),
     "rejects drop": tries("people E1", "people E1 --json"),
     "explain": tries("people E1", "people E1 --json", "people E1 --no-source --no-target"),
+    "alerts list": tries("", "--json"),
+    "alerts test": tries("hook", "hook --event hold", "program", "switch", "nobody"),
     "schema": tries(""),
     "db upgrade": tries(""),
     "db check": tries("", "--json"),
@@ -118,11 +120,26 @@ def used(desk: Desk, server: Hostile) -> None:
     """Have a state with tokens and rejects, and a saved plan."""
     desk.write(server.url, "oauth2")
     server.throws["POST /users"] = lambda seen: json_reply({"message": echo(seen)}, 422)
+    with_alerts(desk, server)
     assert desk.crudsd("plan", "people", "--out", "saved.plan").code == 0
     assert desk.crudsd("run", "people").code == 3
     with sqlite3.connect(desk.folder / "crudsd.db") as state:
         assert state.execute("SELECT count(*) FROM tokens").fetchone() == (1,)
     state.close()
+
+
+def with_alerts(desk: Desk, server: Hostile) -> None:
+    """Have destinations with secrets, that throw back what they were sent."""
+    server.throws[f"/{SEALED}"] = lambda seen: Reply(400, body=echo(seen).encode())
+    (desk.folder / "hook.txt").write_text(f"{server.url}/{SEALED}?token={HEADER}\n", encoding="utf-8")
+    config = json.loads((desk.folder / "crudsd.yaml").read_text(encoding="utf-8"))
+    headers = {"Authorization": {"env": "CANARY_PASSWORD"}}
+    config["alerts"] = {
+        "hook": {"type": "webhook", "url": {"file": "hook.txt"}, "headers": headers},
+        "program": {"type": "command", "command": ["/bin/sh", "-c", "cat; env; exit 1"]},
+        "switch": {"type": "heartbeat", "url": {"file": "hook.txt"}, "path": "{{ alert.job }}"},
+    }
+    desk.text(json.dumps(config))
 
 
 def piped(text: str) -> Any:

@@ -19,6 +19,7 @@ from tests.fakes.scripted import Reply, ScriptedServer, serving
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "how-to" / "alerts.md").read_text(encoding="utf-8")
 REFERENCE = (DOCS / "reference" / "alerts.md").read_text(encoding="utf-8")
+YAML: list[str] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 JOB = """\
     schedule: {every: 15m}
     source: {connection: a, read: a}
@@ -29,7 +30,7 @@ JOB = """\
 
 def block(alert: str) -> str:
     """Return the YAML of the page that has this alert."""
-    return next(one for one in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if f"\n  {alert}:\n" in one)
+    return next(one for one in YAML if f"\n  {alert}:\n" in one)
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_the_mail_of_the_page_is_sent(server: ScriptedServer, tmp_path: Path) ->
 
 
 def test_the_job_of_the_page_that_may_be_late_is_valid(server: ScriptedServer, tmp_path: Path) -> None:
-    write(tmp_path, next(one for one in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "on_late" in one), server)
+    write(tmp_path, next(one for one in YAML if "on_late" in one), server)
 
     assert main(["validate"]) == Exit.DONE
 

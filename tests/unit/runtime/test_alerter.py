@@ -17,6 +17,8 @@ from daemon.sync.change import Kind
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Result, Verdict
 from daemon.sync.pin import Digest
+from daemon.values import Secret
+from tests.canaries import seen_in
 from tests.unit.runtime.alert_scene import AlertScene, Ear, alert_scene
 from tests.unit.runtime.service_scene import Story
 
@@ -51,6 +53,26 @@ def test_an_alert_says_what_happened_why_and_what_to_do(scene: AlertScene) -> No
     assert alert["cure"] == "the reason says what to change; crudsd runs people shows the last runs"
     assert alert["at"] == alert["ended_at"] == "2026-03-01T12:00:01Z"
     assert alert["counts"]["seen"] == 0
+
+
+def test_no_secret_is_told_whoever_let_it_into_an_error(scene: AlertScene) -> None:
+    known = Secret("canary-known-by-another-name").reveal()
+    with scene.alerting() as alerter:
+        for error in (
+            f"E: {known}",
+            "E: https://x.example.com/a?api_key=canary-q",
+            "E: Authorization: Bearer canary-b",
+        ):
+            scene.ran(Ending.FAILED, error=f"E: {said}")
+            alerter.changed("people")
+            scene.settled(alerter)
+            scene.ran(Ending.DONE)
+            alerter.changed("people")
+            scene.settled(alerter)
+
+    told = [alert for alert in scene.ops.heard if alert["event"] == "failure"]
+    assert all(alert["reason"].startswith("E: ") for alert in told)
+    assert (len(told), seen_in(repr([scene.ops.heard, scene.dead.heard]))) == (3, [])
 
 
 def test_a_restart_tells_nothing_twice(scene: AlertScene) -> None:

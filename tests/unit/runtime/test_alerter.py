@@ -63,7 +63,7 @@ def test_no_secret_is_told_whoever_let_it_into_an_error(scene: AlertScene) -> No
             "E: https://x.example.com/a?api_key=canary-q",
             "E: Authorization: Bearer canary-b",
         ):
-            scene.ran(Ending.FAILED, error=f"E: {said}")
+            scene.ran(Ending.FAILED, error=error)
             alerter.changed("people")
             scene.settled(alerter)
             scene.ran(Ending.DONE)

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,11 +164,9 @@ def test_a_reload_takes_over_changed_alerts_and_the_end_waits_for_none_of_them(a
         said(process, "service.reloaded")
         api.is_well = True
         caught(process, lambda: api.told("/second") == ["recovery"], what="the second webhook", within_s=WITHIN_S)
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         code, _, err = ended(process)
 
     assert code == Exit.DONE, err
-    assert time.monotonic() - began < 20
     assert api.told() == ["failure"]
     assert "alerts.left" in err

@@ -86,11 +86,19 @@ class Channel:
                 dropped = self._line.popleft()
             self._line.append(notice)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=f"alert {self._name}", daemon=True)
-                self._thread.start()
+                self._thread = self._started()
         if dropped is not None:
             self._tell_end("alert.dropped", dropped, f"more than {self._most} alerts wait for {self._name}")
             dropped.done()
+
+    def _started(self) -> threading.Thread | None:
+        thread = threading.Thread(target=self._work, name=f"alert {self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the machine has no thread left; the next alert tries again
+            self._log.warning("alert.delayed", alert=self._name, error=str(error))
+            return None
+        return thread
 
     def close(self) -> None:
         """Wait between no two tries any more: what is left is tried once, and stays owed where that fails."""

@@ -88,8 +88,12 @@ class Alerter:
         """Tell the heartbeats of a job that want to know that a run begins."""
         with self._changed:
             tells = self._plan.tells.get(job)
-        if tells is not None and tells.heartbeat:
+        if tells is None or not tells.heartbeat:
+            return
+        try:
             self._put(AlertEvent.START, tells.heartbeat, self._lookout.begun(job, run), lambda: None)
+        except Exception as error:  # noqa: BLE001 - it is the run's thread, and no alert ends a run
+            self._log.error("alert.crashed", job=job, error=repr(error), exc_info=True)
 
     def changed(self, job: str) -> None:
         """Have a job looked at soon."""

@@ -120,6 +120,8 @@ class _Merged:
             _copy(reading.marks, self.marks, (), only_this=True)
         for section, value in tree.items():
             if section in _SECTIONS and isinstance(value, dict):
+                if section == "alerts" and not main:
+                    self._refuse_programs(value, reading.marks)
                 self._add_section(section, value, reading.marks)
             elif section in _MAIN_ONLY and not main:
                 self.problems.append(
@@ -127,6 +129,13 @@ class _Merged:
                 )
             elif not section.startswith("x-") and (main or section not in self.tree or section == "version"):
                 self._add_value(section, value, reading.marks, main=main)
+
+    def _refuse_programs(self, alerts: dict[str, Any], marks: Marks) -> None:
+        """Let nobody have programs started who may only add jobs: jobs.d may have writers of its own."""
+        for name, alert in alerts.items():
+            if isinstance(alert, dict) and alert.get("type") == "command":
+                message = "a program that is started belongs in the main file"
+                self.problems.append(marks.problem_at_key(("alerts", name), message, "move it there"))
 
     def _add_section(self, section: str, value: dict[str, Any], marks: Marks) -> None:
         known = self.tree.setdefault(section, {})

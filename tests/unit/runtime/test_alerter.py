@@ -215,6 +215,34 @@ def test_a_full_line_drops_its_oldest_and_says_so() -> None:
     assert len(done) == 6
 
 
+def none_left(thread: threading.Thread) -> None:
+    raise RuntimeError(f"can't start new thread {thread.name}")
+
+
+def test_a_machine_without_a_thread_left_delays_an_alert_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    story, ear = Story(), Ear()
+    channel = Channel("ops", lambda: ear, story)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("can't start new thread"))
+        )
+        channel.put(Notice(AlertEvent.LATE, {"job": "first"}, lambda: None))
+    assert story.names() == ["alert.delayed"]
+
+    channel.put(Notice(AlertEvent.LATE, {"job": "second"}, lambda: None))
+
+    assert channel.join(20)
+    assert [job for _, job in ear.told] == ["first", "second"]
+
+
+def test_no_trouble_with_an_alert_reaches_the_run_that_begins(scene: AlertScene) -> None:
+    with scene.alerting() as alerter:
+        alerter._lookout.begun = lambda job, run: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+        alerter.began("people", "r1")
+
+    assert "alert.crashed" in scene.story.names()
+
+
 def test_a_plan_that_is_held_names_the_command_that_lets_it_pass(scene: AlertScene) -> None:
     verdict = Verdict("deletes", tripped=True, message="30 deletes of 100 linked records (30%) are more than 10%")
     with scene.alerting() as alerter:

@@ -43,10 +43,11 @@ def test_what_is_told_is_no_other_job(tmp_path: Path) -> None:
 
 
 def test_files_of_jobs_may_bring_their_alerts_and_defaults_are_the_main_files(tmp_path: Path) -> None:
-    assert load(write(tmp_path, GOOD + "on_failure: ops\n", ops=ALERTS)).spec.alerts.keys() == {"ops", "cmd", "dead"}
+    part = "".join(line for line in ALERTS.splitlines(keepends=True) if "command" not in line)
+    assert load(write(tmp_path, GOOD + "on_failure: ops\n", ops=part)).spec.alerts.keys() == {"ops", "dead"}
 
     with pytest.raises(SpecError) as caught:
-        load(write(tmp_path, GOOD, ops=ALERTS + "on_failure: ops\n"))
+        load(write(tmp_path, GOOD, ops=part + "on_failure: ops\n"))
     assert [problem.message for problem in caught.value.problems] == ["belongs in the main file"]
 
 
@@ -96,6 +97,15 @@ def test_a_mistake_in_a_destination_has_its_place(tmp_path: Path, alert: str, to
 
     assert found.startswith("10: ")
     assert told in found
+
+
+def test_who_may_only_add_jobs_has_no_program_started(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(write(tmp_path, GOOD, ops=ALERTS))
+
+    (problem,) = caught.value.problems
+    assert problem.file.endswith("jobs.d/ops.yaml")
+    assert (problem.line, problem.message) == (3, "a program that is started belongs in the main file")
 
 
 def test_a_program_that_is_not_there_is_a_warning(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from .runtime.alert_desk import AlertDesk
 from .runtime.alerter import Alerter
 from .runtime.approving import Approved, approve
 from .runtime.auth_desk import AuthDesk
+from .runtime.capacity import capacity_of
 from .runtime.explainer import Explainer
 from .runtime.generations import Generations
 from .runtime.housekeeping import Housekeeper, prune_now
@@ -254,7 +255,7 @@ class App:
         schedules = {name: job.schedule for name, job in self.spec.jobs.items()}
         if self._alerter is not None:
             self._alerter.replace(alert_plan(self.settings, self.spec, self.connections.secret, self._login_needed))
-        return Program(schedules, self.service_work())
+        return Program(schedules, self.service_work(), capacity_of(self.spec))
 
     def reread(self) -> "App":
         """Return the program of the files as they are now, on the same state. Raises what `open_app` raises.

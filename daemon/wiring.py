@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
 from cruds.exception import TokenStateError
@@ -10,6 +11,7 @@ from cruds.oauth2.token import login_needed
 
 from . import logs
 from .clock import Clock
+from .endpoints.caller import Caller
 from .endpoints.connect import connect
 from .endpoints.exchange import Exchange
 from .endpoints.login import AuthSession, auth_session
@@ -64,11 +66,13 @@ class Connections:
         for exchange in self._exchanges.values():
             exchange.client.close()
 
-    def endpoints(self, job: Job) -> Endpoints:
-        """Return both sides of a job."""
+    def endpoints(self, job: Job, stopping: Callable[[], bool]) -> Endpoints:
+        """Return both sides of a job for one run of it; its waits end when `stopping` says so."""
+        caller = Caller(stopping)
+        source, target = self.exchange(job.source.connection), self.exchange(job.target.connection)
         return Endpoints(
-            source=RestSource(self.exchange(job.source.connection), job.source.request),
-            target=RestTarget(self.exchange(job.target.connection), job.target),
+            source=RestSource(source.on_behalf_of(caller), job.source.request),
+            target=RestTarget(target.on_behalf_of(caller), job.target),
         )
 
     def exchange(self, name: str) -> Exchange:

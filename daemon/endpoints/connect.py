@@ -31,7 +31,8 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
 
     def gate(method: str, url: str) -> Leave:
         papers.renew(client.reload_client_cert)
-        return throttle.enter(method, url, route=_route(method, url, client.host), in_hand=attempts.in_hand)
+        route = _route(method, url, client.host)
+        return throttle.enter(method, url, route=route, in_hand=attempts.in_hand, caller=attempts.caller)
 
     try:
         tls = tls_options(connection.tls, around.folder)
@@ -49,7 +50,7 @@ def connect(name: str, connection: Connection, around: Surroundings) -> Exchange
             pool_size=connection.quota.concurrency + 1,
             parse_float=Decimal,
             allow_insecure=connection.allow_insecure,
-            stop=EndOfWaits(around.stop),
+            stop=EndOfWaits(around.stop, lambda: attempts.caller),
             on_event=tell,
             gate=gate,
             allowed_hosts=connection.allowed_hosts,

@@ -5,9 +5,10 @@ Foreign exceptions are translated here and nowhere else; the original stays as t
 
 import threading
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 import cruds
 from cruds import exception as http
@@ -34,6 +35,7 @@ from daemon.errors import (
 from daemon.spec import Retry, Then
 
 from .blot import Blotter
+from .caller import NOBODY, Caller
 from .rate_headers import believed
 from .rules import Judge, Rules, Warn, unheard
 
@@ -105,8 +107,14 @@ class Attempts:
         """Whether the call finishes a change that is begun."""
         return getattr(self._here, "in_hand", False)
 
-    def begin(self, *, in_hand: bool, is_keyed: bool) -> None:
+    @property
+    def caller(self) -> Caller:
+        """On whose behalf the call is made."""
+        return getattr(self._here, "caller", NOBODY)
+
+    def begin(self, *, in_hand: bool, is_keyed: bool, caller: Caller = NOBODY) -> None:
         """Forget what was before: a call begins on this thread. `is_keyed`: it may be repeated by its key."""
+        self._here.caller = caller
         self._here.may_be_done, self._here.in_hand = False, in_hand
         self._here.is_excused, self._here.is_keyed = False, is_keyed
 
@@ -147,10 +155,17 @@ class Exchange:
         self._warn = warn
         self._rules = rules
         """What the connection says of the answers to all its requests."""
+        self._caller = NOBODY
+
+    def on_behalf_of(self, caller: Caller) -> Self:
+        """Return this exchange for one caller: same client, same quota, a turn of its own."""
+        found = copy(self)
+        found._caller = caller
+        return found
 
     def send(self, call: Call) -> cruds.Response:
         """Make one call and return its answer, or raise the EndpointError that says what to think of it."""
-        self._attempts.begin(in_hand=call.writes, is_keyed=call.idempotency is not None)
+        self._attempts.begin(in_hand=call.writes, is_keyed=call.idempotency is not None, caller=self._caller)
         rules = tuple(one for one in (call.rules, self._rules) if one is not None)
         judge = Judge(rules, self._warn, self._attempts.excuse) if rules else None
         try:

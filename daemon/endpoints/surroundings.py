@@ -11,6 +11,7 @@ from cruds.oauth2.store import TokenStore
 from daemon.spec import OAuth2Auth, SecretRef, Tls
 from daemon.values import Secret
 
+from .caller import NOBODY, Caller
 from .rotation import UNCHANGING, Look
 from .rules import unheard
 
@@ -45,9 +46,10 @@ class EndOfWaits(threading.Event):
     Whether something new may begin is asked before, by the engine and the throttle.
     """
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, stop: threading.Event, caller: Callable[[], Caller] = lambda: NOBODY) -> None:
+        """`caller` says on whose behalf this thread waits: its own stop ends the wait too."""
         super().__init__()
-        self._asked = stop
+        self._asked, self._caller = stop, caller
 
     def is_set(self) -> bool:
         """Return False: there is no reason to refuse an attempt."""
@@ -55,7 +57,7 @@ class EndOfWaits(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait, at most this many seconds, for the work to be asked to stop; say whether it was."""
-        return self._asked.wait(timeout)
+        return self._asked.wait(timeout) if timeout is None else self._caller().wait(self._asked, timeout)
 
 
 def tls_options(tls: Tls, folder: Path) -> Mapping[str, Any]:

@@ -1,14 +1,14 @@
 """One gate for each real account, passed by every attempt of all jobs of a connection.
 
 In the order in which they are asked: the breaker (is the system up at all), the waits that the system asked for and
-the budgets that it states, a place among the requests under way, a token of the configured budget. Waits that the
+the budgets that it states, a place among the requests under way, a token of the configured budget. Places are given
+to runs in turns, so that one with many requests waiting does not hold up another with one. Waits that the
 system asks for are waited out up to `retry.max_wait`; a longer one refuses the attempt and says when. Waits of our own
 budget are never refused: a run that ended there would begin its read again and never come to its end.
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +30,7 @@ from daemon.spec import Connection
 
 from .breaker import CircuitBreaker, State
 from .bucket import Bucket
+from .caller import NOBODY, Caller, Turns
 from .concurrency import Concurrency
 from .ledger import Hold, Ledger
 from .rate_headers import asked_wait, stated_budgets
@@ -50,6 +51,7 @@ class _Ask:
     url: str
     route: str
     in_hand: bool
+    caller: Caller
     number: int = 0
     began_at: float = 0.0
     is_probe: bool = False
@@ -79,18 +81,20 @@ class Throttle:
         self._concurrency = Concurrency(quota.concurrency)
         self._breaker = CircuitBreaker(breaker.failures, breaker.cool_down.total_seconds())
         self._last_failure = ""
-        self._queue: deque[_Ask] = deque()
+        self._queue: Turns[_Ask] = Turns()
         self._under_way = self._latest = 0
         self._quiet_until, self._pause_s = float("-inf"), _FIRST_PAUSE_S
 
-    def enter(self, method: str, url: str, *, route: str = "", in_hand: bool = False) -> Leave:
+    def enter(
+        self, method: str, url: str, *, route: str = "", in_hand: bool = False, caller: Caller = NOBODY
+    ) -> Leave:
         """Wait until this attempt may go out; what is returned takes in how it ended (`cruds.gate.Gate`).
 
         Raises GateClosedError when the system is down, or asks for a longer wait than a run may take, and
-        ClientStoppedError when the work was asked to stop, or is while it waits. `in_hand`: the attempt finishes a
+        ClientStoppedError when all work or the caller was asked to stop, or is while it waits. `in_hand`: the attempt finishes a
         change that is begun, so it goes out all the same if it need not wait.
         """
-        ask = _Ask(method, url, route, in_hand)
+        ask = _Ask(method, url, route, in_hand, caller)
         if not in_hand:
             self._check_stop(ask)
         while True:
@@ -133,16 +137,20 @@ class Throttle:
         return GateClosedError(message, wait_s=wait_s, method=ask.method, url=ask.url)
 
     def _take_place(self, ask: _Ask) -> None:
-        """Wait for a place, first come first served: jobs that share the connection all go on."""
+        """Wait for a place, callers in turns: jobs that share the connection all go on."""
         with self._changed:
-            self._queue.append(ask)
+            self._queue.join(ask.caller, ask)
             try:
-                while self._queue[0] is not ask or self._under_way >= self._concurrency.limit:
+                while self._queue.first is not ask or self._under_way >= self._concurrency.limit:
                     self._changed.wait(_POLL_S)
                     self._check_stop(ask)
+            except BaseException:
+                self._queue.leave(ask.caller, ask)
+                raise
+            else:
+                self._queue.take(ask.caller)
                 self._under_way += 1
             finally:
-                self._queue.remove(ask)
                 self._changed.notify_all()
 
     def _goes(self, ask: _Ask) -> bool:
@@ -171,11 +179,11 @@ class Throttle:
         self._ledger.take(ask.route, ask.began_at)
 
     def _sleep(self, wait_s: float, ask: _Ask) -> None:
-        if wait_s > 0 and self._stop.wait(wait_s):
+        if wait_s > 0 and ask.caller.wait(self._stop, wait_s):
             self._check_stop(ask)
 
     def _check_stop(self, ask: _Ask) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or ask.caller.is_stopping:
             raise ClientStoppedError("the run was asked to stop before it went out", method=ask.method, url=ask.url)
 
     # ---- on the way back -------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Decides of each fire whether it starts, waits, or is recorded as skipped; and has the runs done by threads.
 
 One run of a job at a time. What a fire does that meets one is the job's `overlap`. Runs that a person triggered wait
-for their turn, whatever the overlap. A run is a row before it is a thread, so that none is lost with the process.
+for their turn, whatever the overlap. A run is a row before it is a thread, so that none is lost with the process; it
+becomes one when the line (`line.py`) has a worker and slots for it.
 """
 
 import threading
@@ -16,6 +17,7 @@ from daemon.logs import Logger
 from daemon.spec import Overlap
 from daemon.sync.outcome import Ending
 
+from .line import Line
 from .stop_request import StopRequest
 from .work import Fire, Program
 
@@ -25,11 +27,13 @@ MAKES_WAY = "the next run of the job is due (overlap: cancel)"
 FAILURES = frozenset({Ending.FAILED, Ending.UNAVAILABLE})
 GOOD_ENDINGS = frozenset({Ending.DONE, Ending.REJECTED})
 """After these a job that waits for this one is started."""
+_MOST_THREADS = 10_000
+"""More than there can be workers: how many run at once is the line's to say, and may change while they do."""
 
 
 @dataclass(slots=True)
 class _Turns:
-    """The runs of one job that this process has: the one under way, and those whose turn comes after it."""
+    """The runs of one job that this process has: the one under way or in line, and those that come after it."""
 
     run: str
     stop_request: StopRequest
@@ -46,7 +50,6 @@ class Dispatcher:
         clock: Clock,
         log: Logger,
         stop: threading.Event,
-        workers: int,
         start: Callable[[Fire], None],
     ) -> None:
         """`start` is told of each job that is due because another one has ended well."""
@@ -58,21 +61,30 @@ class Dispatcher:
         """The obstacle of each job that was told: once, not again with each fire."""
         self._failed: dict[str, Ending] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="run")
+        self._line = Line(program.capacity)
+        self._pool = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="run")
 
     def replace(self, program: Program) -> None:
         """Take fires by another program from now on; runs under way end as they began."""
         with self._lock:
             self._schedules, self._work = program.schedules, program.work
+            self._line.replace(program.capacity)
+            self._start_next()
             for job in {*self._told, *self._failed} - program.schedules.keys():
                 self._told.pop(job, None)
                 self._failed.pop(job, None)
 
     @property
     def running(self) -> Mapping[str, str]:
-        """The runs under way, or in line for a thread, by their jobs."""
+        """The runs under way by their jobs."""
         with self._lock:
-            return {job: turns.run for job, turns in self._turns.items()}
+            return {job: self._turns[job].run for job in self._line.under_way}
+
+    @property
+    def in_line(self) -> tuple[str, ...]:
+        """The jobs with a run that waits for a worker, or for a slot of a connection; who came first stands first."""
+        with self._lock:
+            return self._line.waiting
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -87,7 +99,7 @@ class Dispatcher:
             return tuple(self._told)
 
     def is_busy(self, job: str) -> bool:
-        """Whether a run of the job is under way."""
+        """Whether a run of the job is under way, or in line."""
         with self._lock:
             return job in self._turns
 
@@ -167,31 +179,41 @@ class Dispatcher:
         tell("run.skipped", job=fire.job, reason=reason)
 
     def _take(self, job: str, run: str) -> None:
-        """Start a run whose row is written, or put it in line behind the one under way."""
+        """Put a run whose row is written in line, or behind the job's own run before it."""
         if job in self._turns:
             self._turns[job].waiting.append(run)
             return
         self._turns[job] = _Turns(run, StopRequest())
-        self._futures[job] = self._pool.submit(self._carry_out, job)
+        self._line.join(job)
+        self._start_next()
+
+    def _start_next(self) -> None:
+        """Start every run whose turn it is."""
+        while not self._stop.is_set() and (job := self._line.next()) is not None:
+            self._futures[job] = self._pool.submit(self._carry_out, job)
+
+    def _end_turn(self, job: str) -> None:
+        """Give back what a run had taken. The job's next one goes to the end of the line."""
+        self._line.over(job)
+        del self._futures[job]
+        turns = self._turns[job]
+        if turns.waiting:
+            turns.run, turns.stop_request = turns.waiting.popleft(), StopRequest()
+            self._line.join(job)
+        else:
+            del self._turns[job]
+        self._start_next()
 
     # ---- on a thread of the pool ----
 
     def _carry_out(self, job: str) -> None:
-        """Do the runs of a job, one after the other, until none waits."""
-        turns = self._turns[job]
-        while True:
-            ending = Ending.SKIPPED if self._stop.is_set() else self._do(job, turns)
-            with self._lock:
-                self._note(job, ending)
-                has_next = bool(turns.waiting) and not self._stop.is_set()
-                if has_next:
-                    turns.run, turns.stop_request = turns.waiting.popleft(), StopRequest()
-                else:
-                    del self._turns[job], self._futures[job]
-            if ending in GOOD_ENDINGS:
-                self._start_dependants(job)
-            if not has_next:
-                return
+        """Do one run of a job."""
+        ending = Ending.SKIPPED if self._stop.is_set() else self._do(job, self._turns[job])
+        with self._lock:
+            self._note(job, ending)
+            self._end_turn(job)
+        if ending in GOOD_ENDINGS:
+            self._start_dependants(job)
 
     def _note(self, job: str, ending: Ending) -> None:
         if ending in FAILURES:

@@ -33,13 +33,8 @@ JUMP_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much at once, and how long to the end."""
+    """How often the service looks around."""
 
-    workers: int = 8
-    """Runs under way at once."""
-    drain_s: float = 60.0
-    """Seconds that runs get to finish what is in hand when the service is asked to stop. The unit's
-    TimeoutStopSec is longer."""
     look_s: float = 2.0
     """Seconds between two looks for what other processes asked for, and for clocks that jumped."""
     waits_s: float = 10.0
@@ -76,12 +71,10 @@ class Service:
         reload: Callable[[], Program | None] = _no_other,
     ) -> None:
         """`reload` is asked at each look for another program; it raises CrudsdError for one that is no good."""
-        self._schedules, self._work = program.schedules, program.work
+        self._schedules, self._work, self._drain_s = program.schedules, program.work, program.capacity.drain_s
         self._clock, self._log, self._wellbeing, self._stop = clock, log, wellbeing, stop
         self._limits, self._housekeeping, self._reload = limits, housekeeping, reload
-        self._dispatcher = Dispatcher(
-            program, clock=clock, log=log, stop=stop, workers=limits.workers, start=self._start
-        )
+        self._dispatcher = Dispatcher(program, clock=clock, log=log, stop=stop, start=self._start)
         self._again: dict[str, threading.Timer] = {}
         """Fires that the database could not take, by job."""
         self._lock = threading.Lock()
@@ -140,6 +133,7 @@ class Service:
             return
         self._wellbeing.reloading()
         before, self._schedules, self._work = self._schedules, program.schedules, program.work
+        self._drain_s = program.capacity.drain_s
         self._dispatcher.replace(program)
         for waking in self._scheduler.get_jobs():
             if waking.id != _BEAT and trigger_of(waking.id, self._schedules.get(waking.id)) is None:
@@ -164,12 +158,16 @@ class Service:
 
     def _status(self) -> str:
         dispatcher = self._dispatcher
-        # A job whose moments have all passed wakes up no more.
-        waking = [job for job in self._scheduler.get_jobs() if job.id != _BEAT and job.next_run_time is not None]
-        ahead = {job.id: job.next_run_time for job in waking}
-        running, failed = dispatcher.running, dispatcher.failed
+        # In the order in which they are due; a job whose moments have all passed wakes up no more.
+        waking = (job for job in self._scheduler.get_jobs() if job.id != _BEAT and job.next_run_time is not None)
+        due = next(((job.id, job.next_run_time) for job in waking), None)
         return status(
-            len(self._schedules), running=running, failed=failed, paused=len(dispatcher.held_back), ahead=ahead
+            len(self._schedules),
+            running=dispatcher.running,
+            queued=dispatcher.in_line,
+            failed=dispatcher.failed,
+            paused=len(dispatcher.held_back),
+            due=due,
         )
 
     def _look_at_clocks(self) -> None:
@@ -270,7 +268,7 @@ class Service:
             for timer in self._again.values():
                 timer.cancel()
         self._log.info("service.draining", runs=len(self._dispatcher.running))
-        late = self._dispatcher.drain(self._limits.drain_s)
+        late = self._dispatcher.drain(self._drain_s)
         self._log.info("service.stopped", unfinished=late)
 
 

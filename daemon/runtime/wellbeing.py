@@ -1,7 +1,7 @@
 """Whether the service gets on, and what it says of itself to systemd."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from .notify import Notifier
@@ -67,18 +67,26 @@ class Wellbeing:
 
 
 def status(
-    jobs: int, *, running: Collection[str], failed: Collection[str], paused: int, ahead: Mapping[str, datetime]
+    jobs: int,
+    *,
+    running: Collection[str],
+    queued: Collection[str] = (),
+    failed: Collection[str],
+    paused: int,
+    due: tuple[str, datetime] | None,
 ) -> str:
-    """Return one line: how many jobs, which run, which failed last time, and which is due next."""
+    """Return one line: how many jobs, which run, which wait for a slot, which failed last time, which is due next."""
     said = [f"{jobs} jobs" if jobs != 1 else "1 job"]
     said.append(f"running: {_names(running)}" if running else "none running")
+    if queued:
+        said.append(f"queued: {_names(queued)}")
     if failed:
         said.append(f"failed: {_names(failed)}")
     if paused:
         said.append(f"{paused} held back")
-    if ahead:
-        job = min(ahead, key=lambda name: ahead[name])
-        said.append(f"next: {job} at {ahead[job]:%Y-%m-%d %H:%M:%S} UTC")
+    if due is not None:
+        job, moment = due
+        said.append(f"next: {job} at {moment:%Y-%m-%d %H:%M:%S} UTC")
     return "; ".join(said)
 
 

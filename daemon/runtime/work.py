@@ -1,7 +1,7 @@
 """What the service has done by others: rows in the state database, and the runs themselves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -23,11 +23,31 @@ class Fire:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """How much at once, and how long to the end."""
+
+    workers: int = 8
+    """Runs under way at once."""
+    drain_s: float = 60.0
+    """Seconds that runs get to finish what is in hand when the service is asked to stop. The unit's
+    TimeoutStopSec is longer."""
+    connections: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The connections that each job uses; none for a job that is not here."""
+    runs: Mapping[str, int] = field(default_factory=dict)
+    """Runs under way at once on each connection; as many as there are workers on one that is not here."""
+
+    def most(self, connection: str) -> int:
+        """Return how many runs may be under way at once on a connection."""
+        return self.runs.get(connection, self.workers)
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """What the service runs, as one reading of the configuration says it."""
 
     schedules: Mapping[str, Schedule | None]
     work: "Work"
+    capacity: Capacity = Capacity()
 
 
 class Work(Protocol):

@@ -101,8 +101,8 @@ class Worker:
     database: Database
     leases: Leases
     runs: RunStore
-    endpoints: Callable[[Job], Endpoints]
-    """Opens both sides of a job."""
+    endpoints: Callable[[Job, Callable[[], bool]], Endpoints]
+    """Opens both sides of a job for one run, which says whether it was asked to stop: then its waits end."""
     clock: Clock
     stop: threading.Event
     """Set when the process is asked to end."""
@@ -112,7 +112,8 @@ class Worker:
         """Compute what a run would do now. Nothing is written but renewed tokens; gone when the block ends."""
         with Database.scratch() as scratch, self._pool(job) as pool:
             journal = SqlJournal(scratch, run="plan", job=name, lease=None, clock=self.clock, links_are_kept=False)
-            ports = self._ports(name, job, journal, SqlTargetIndex(scratch, "plan"), pool, observe)
+            endpoints = self.endpoints(job, self.stop.is_set)
+            ports = self._ports(name, endpoints, journal, SqlTargetIndex(scratch, "plan"), pool, observe)
             options = Options(run="plan", writes=False, stopping=self.stop.is_set)
             result = engine.run(job, ports, options)
             yield Planned(
@@ -220,7 +221,8 @@ class Worker:
             Database.scratch() as scratch,
         ):
             index = SqlTargetIndex(scratch, run)
-            ports = self._ports(name, job, journal, index, pool, self._noting_phases(run, observe))
+            endpoints = self.endpoints(job, options.stopping)
+            ports = self._ports(name, endpoints, journal, index, pool, self._noting_phases(run, observe))
             fenced = FencedTarget(ports.target, self.leases, lease, self.clock)
             result = engine.run(job, replace(ports, target=fenced), options)
         if result.ending is Ending.INTERRUPTED and taken.stop_request.is_asked:
@@ -236,13 +238,12 @@ class Worker:
     def _ports(
         self,
         name: str,
-        job: Job,
+        endpoints: Endpoints,
         journal: SqlJournal,
         index: SqlTargetIndex,
         pool: ThreadPoolExecutor,
         observe: Observe,
     ) -> Ports:
-        endpoints = self.endpoints(job)
         return Ports(
             source=endpoints.source,
             target=endpoints.target,

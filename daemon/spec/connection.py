@@ -18,6 +18,13 @@ class Quota(Strict):
     concurrency: Whole = Field(
         default=4, ge=1, le=256, description="Requests under way at once. Default: 4, polite to an unknown API."
     )
+    runs: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Runs of crudsd serve under way at once that use this connection. Default: half of service.workers, "
+        "and no more than `concurrency`.",
+    )
     share: Percent | None = Field(
         default=None, description="The part of the budget that is ours, where others use the account too."
     )

@@ -17,7 +17,7 @@ from .reading import Reading, read
 from .spec import Spec
 
 _SECTIONS = ("alerts", "connections", "jobs")
-_MAIN_ONLY = {"state", "retention", *Tells.model_fields}
+_MAIN_ONLY = {"state", "retention", "service", *Tells.model_fields}
 _FILES = (("auth", "*", "file"), ("tls", "ca_file"), ("tls", "cert_file"), ("tls", "key_file"))
 _ALERT_FILES = (
     ("url", "file"),

@@ -11,6 +11,7 @@ from .alerts import Alert, Tells
 from .connection import Connection
 from .job import Job
 from .retention import Retention
+from .service import ServiceRules
 from .types import Name, TextOrSecret
 
 
@@ -25,6 +26,7 @@ class Spec(Tells):
     )
     retention: Retention = Retention()
     alerts: dict[Name, Alert] = Field(default_factory=dict)
+    service: ServiceRules = ServiceRules()
     connections: dict[Name, Connection] = Field(default_factory=dict)
     jobs: dict[Name, Job] = Field(default_factory=dict)
 

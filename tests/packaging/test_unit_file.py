@@ -88,11 +88,11 @@ def test_a_bad_configuration_does_not_restart_all_night(service: dict[str, list[
 
 
 def test_systemd_waits_longer_than_the_service_drains(service: dict[str, list[str]]) -> None:
-    from daemon.runtime.service import Limits
+    from daemon.runtime.work import Capacity
 
     (limit,) = service["TimeoutStopSec"]
 
-    assert seconds(limit) > Limits().drain_s
+    assert seconds(limit) > Capacity().drain_s
 
 
 def test_only_the_service_reads_its_state(service: dict[str, list[str]]) -> None:

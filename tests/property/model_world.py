@@ -168,7 +168,7 @@ class World:
             database,
             Leases(database, self.clock, owner),
             RunStore(database, self.clock),
-            lambda _: self._endpoints(script, stop),
+            lambda *_: self._endpoints(script, stop),
             self.clock,
             stop,
         )

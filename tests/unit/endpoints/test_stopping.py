@@ -7,7 +7,10 @@ from typing import Any, TypeVar
 
 import pytest
 
+from daemon.endpoints.caller import Caller
+from daemon.endpoints.exchange import Call
 from daemon.endpoints.memory import MemorySource
+from daemon.errors import StoppedError
 from daemon.spec import Job
 from daemon.sync import engine
 from daemon.sync.change import Fate, Kind
@@ -133,3 +136,16 @@ def test_a_change_that_would_have_to_wait_is_left_to_the_next_run(scene: Scene) 
     assert result.ending in {Ending.INTERRUPTED, Ending.UNAVAILABLE}
     assert tally[Kind.CREATE, Fate.DROPPED] == 2, "the third, and the fourth, for which the same wait counts"
     assert len(scene.server.applied) == result.counts.created
+
+
+def test_one_run_that_is_asked_to_stop_waits_out_no_retry_after_while_another_goes_on(server: MisbehavingServer) -> None:
+    server.collection("users", key="no", paging="page")
+    server.fault(Fault.too_many(60), method="GET", nth=1, times=1)
+    asked = threading.Event()
+    api = exchange(server.url, on_event=lambda *_: asked.set(), retry={"attempts": 3, "max_wait": "2m"})
+
+    with pytest.raises(StoppedError):
+        api.on_behalf_of(Caller(asked.is_set)).send(Call("GET", "users"))
+
+    other = exchange(server.url).on_behalf_of(Caller(threading.Event().is_set))
+    assert other.send(Call("GET", "users")).status == 200

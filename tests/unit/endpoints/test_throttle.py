@@ -9,6 +9,7 @@ import pytest
 
 from cruds import Response
 from cruds.exception import ClientStoppedError
+from daemon.endpoints.caller import Caller
 from daemon.endpoints.throttle import Throttle
 from daemon.spec import Connection
 
@@ -160,3 +161,58 @@ def test_a_stop_ends_the_wait_for_a_place() -> None:
         stop.set()
         with pytest.raises(ClientStoppedError):
             waiting.result(timeout=20)
+
+
+# ---- runs that share a connection ----
+
+
+def test_a_run_with_many_requests_waiting_does_not_hold_up_another_with_one() -> None:
+    stop = threading.Event()
+    one = Throttle(Connection.model_validate({"host": "h.example", "quota": {"concurrency": 1}}), stop=stop)
+    busy, quick = Caller(), Caller()
+    order: list[str] = []
+
+    def attempt(name: str, caller: Caller) -> None:
+        leave = one.enter("GET", "https://h.example/x", caller=caller)
+        order.append(name)
+        leave(Response(200, {}, b"", "https://h.example/x", "GET"), None)
+
+    with ThreadPoolExecutor(9) as pool:
+        with place(one):
+            for number in range(8):
+                pool.submit(attempt, f"busy-{number}", busy)
+                in_line(one, number + 1)
+            pool.submit(attempt, "quick", quick)
+            in_line(one, 9)
+
+    assert order == ["busy-0", "quick", *(f"busy-{number}" for number in range(1, 8))]
+
+
+def in_line(one: Throttle, many: int) -> None:
+    """Wait until so many attempts wait for a place."""
+    with one._changed:
+        assert one._changed.wait_for(lambda: sum(map(len, one._queue._lines.values())) == many, 20)
+
+
+@pytest.mark.parametrize("quota", [{"requests": 1, "per": "1h"}, {"concurrency": 1}], ids=["budget", "place"])
+def test_a_run_that_is_asked_to_stop_waits_no_longer_and_no_other_is_disturbed(quota: dict[str, object]) -> None:
+    one = Throttle(Connection.model_validate({"host": "h.example", "quota": quota}), stop=threading.Event())
+    asked = threading.Event()
+    caller, other = Caller(asked.is_set), Caller(lambda: False)
+
+    with place(one), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(one.enter, "GET", "https://h.example/x", caller=caller)
+        asked.set()
+        with pytest.raises(ClientStoppedError):
+            waiting.result(timeout=20)
+        with pytest.raises(ClientStoppedError):
+            one.enter("GET", "https://h.example/x", caller=caller)
+
+    if "concurrency" in quota:
+        one.enter("GET", "https://h.example/x", caller=other)
+
+
+def test_a_change_in_hand_goes_out_for_a_run_that_was_asked_to_stop_if_it_need_not_wait() -> None:
+    one = Throttle(Connection.model_validate({"host": "h.example"}), stop=threading.Event())
+
+    one.enter("PUT", "https://h.example/x", caller=Caller(lambda: True), in_hand=True)

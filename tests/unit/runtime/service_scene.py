@@ -14,7 +14,7 @@ from daemon.runtime.notify import Notifier
 from daemon.runtime.service import Limits, Service
 from daemon.runtime.stop_request import StopRequest
 from daemon.runtime.wellbeing import Wellbeing
-from daemon.runtime.work import Fire, Program, Work
+from daemon.runtime.work import Capacity, Fire, Program, Work
 from daemon.spec import Schedule
 from daemon.sync.outcome import Ending
 
@@ -135,7 +135,8 @@ class Scene:
         self.work = MemoryWork(self.story)
         self.stop = threading.Event()
         self.environment: dict[str, str] = {}
-        self.limits = Limits(workers=4, drain_s=20, again_s=0, look_s=0.01, waits_s=0)
+        self.limits = Limits(again_s=0, look_s=0.01, waits_s=0)
+        self.capacity = Capacity(workers=4, drain_s=20)
         self.exits: list[Exit] = []
         self.is_written = True
         self.reloads: list[Program | CrudsdError] = []
@@ -154,13 +155,13 @@ class Scene:
     def changed(self, **schedules: dict[str, Any] | None) -> None:
         """Let the service find another configuration."""
         read = {name: None if said is None else Schedule.model_validate(said) for name, said in schedules.items()}
-        self.reloads.append(Program(read, self.work))
+        self.reloads.append(Program(read, self.work, self.capacity))
 
     @contextmanager
     def serving(self, notifier: Any = None) -> Iterator[Service]:
         work: Work = self.work
         service = Service(
-            Program(self._schedules, work),
+            Program(self._schedules, work, self.capacity),
             clock=self.clock,
             log=self.story,
             wellbeing=Wellbeing(notifier or Notifier(self.environment), is_written=lambda: self.is_written),
@@ -192,9 +193,12 @@ def held(gate: threading.Event, ending: Ending = Ending.DONE) -> Callable[[], En
 
 def idle(service: Service) -> None:
     """Wait until no run is on the books any more: until then a fire of its job is skipped."""
-    with service._dispatcher._lock:
-        running = [*service._dispatcher._futures.values()]
-    assert not wait(running, timeout=20).not_done
+    while True:
+        with service._dispatcher._lock:
+            running = [*service._dispatcher._futures.values()]
+        if not running:
+            return
+        assert not wait(running, timeout=20).not_done
 
 
 YEARLY: dict[str, Any] = {"cron": "0 0 29 2 *"}

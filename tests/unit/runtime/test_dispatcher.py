@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from daemon.runtime.work import Capacity
 from daemon.sync.outcome import Ending
 from tests.unit.runtime.service_scene import T0, T1, T2, YEARLY, Scene, held, idle
 
@@ -131,3 +132,66 @@ def test_a_run_that_was_stopped_with_the_service_is_no_failure_and_one_that_took
         scene.work.does["people"] = too_long
         scene.fire(service, "people", T1)
         scene.story.wait_for("job.paused", job="people")
+
+
+# ---- limits ----
+
+
+def test_a_slow_systems_jobs_wait_for_their_slot_while_others_run(gate: threading.Event) -> None:
+    slow = {f"slow_{number}": YEARLY for number in range(4)}
+    scene = Scene(**slow, people=YEARLY)
+    scene.capacity = limits(slow=2, connections={job: "slow" for job in slow} | {"people": "hr"})
+    for job in slow:
+        scene.work.does[job] = held(gate)
+
+    with scene.serving() as service:
+        for job in slow:
+            scene.fire(service, job)
+        scene.story.wait_for("test.began", times=2)
+        scene.fire(service, "people")
+        scene.story.wait_for("test.ended", job="people")
+
+        assert scene.work.ran == ["slow_0", "slow_1", "people"]
+        assert "; queued: slow_2, slow_3; " in service._status()
+        gate.set()
+        scene.story.wait_for("test.ended", times=5)
+
+    assert sorted(scene.work.ran) == sorted(["people", *slow])
+
+
+def test_another_reading_of_the_configuration_brings_other_limits(gate: threading.Event) -> None:
+    scene = Scene(a=YEARLY, b=YEARLY)
+    scene.capacity = limits(hr=1, connections={"a": "hr", "b": "hr"})
+    scene.work.does["a"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "a")
+        scene.fire(service, "b")
+        scene.story.wait_for("test.began", job="a")
+        assert service._dispatcher.in_line == ("b",)
+        scene.capacity = limits(hr=2, connections={"a": "hr", "b": "hr"})
+        scene.changed(a=YEARLY, b=YEARLY)
+        scene.story.wait_for("test.ended", job="b")
+        gate.set()
+
+
+def test_a_jobs_next_run_goes_to_the_end_of_the_line(gate: threading.Event) -> None:
+    scene = Scene(people={**YEARLY, "overlap": "queue"}, others=YEARLY)
+    scene.capacity = limits(hr=1, connections={"people": "hr", "others": "hr"})
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        scene.fire(service, "people", T1)
+        scene.fire(service, "others")
+        gate.set()
+        scene.story.wait_for("test.ended", times=2, job="people")
+
+    assert scene.work.ran == ["people", "others", "people"]
+
+
+def limits(*, connections: dict[str, str], **runs: int) -> Capacity:
+    """Four workers, so many runs on each connection, and which job uses which."""
+    uses = {job: frozenset([connection]) for job, connection in connections.items()}
+    return Capacity(workers=4, drain_s=20, connections=uses, runs=runs)

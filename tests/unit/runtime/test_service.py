@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from daemon.errors import Exit, LockedError, StateError
-from daemon.runtime.service import Limits
+from daemon.runtime.work import Capacity
 from daemon.sync.outcome import Ending
 from tests.unit.runtime.service_scene import T0, T1, YEARLY, HandClock, Scene, held, idle
 
@@ -235,7 +235,7 @@ def test_a_stop_lets_runs_in_hand_finish_and_starts_none(gate: threading.Event) 
 
 def test_what_waits_for_a_worker_when_the_stop_comes_is_left_for_the_next_start(gate: threading.Event) -> None:
     scene = Scene(people=YEARLY, others=YEARLY)
-    scene.limits = Limits(workers=1, drain_s=20, again_s=0)
+    scene.capacity = Capacity(workers=1, drain_s=20)
     scene.work.does["people"] = held(gate)
 
     with scene.serving() as service:
@@ -252,7 +252,7 @@ def test_what_waits_for_a_worker_when_the_stop_comes_is_left_for_the_next_start(
 
 def test_a_run_that_does_not_finish_in_time_is_told(gate: threading.Event) -> None:
     scene = Scene(people=YEARLY)
-    scene.limits = Limits(drain_s=0)
+    scene.capacity = Capacity(drain_s=0)
     scene.work.does["people"] = held(gate)
 
     with scene.serving() as service:

@@ -101,9 +101,9 @@ def test_a_watchdog_is_heeded_that_is_meant_for_this_process(
 
 def test_a_status_line_stays_short() -> None:
     many = [f"job-{number}" for number in range(9)]
-    said = status(9, running=many, failed=many[:4], paused=2, ahead={"a": T1, "b": T0})
+    said = status(9, running=many, queued=many[:1], failed=many[:4], paused=2, due=("b", T0))
 
     assert said == (
-        "9 jobs; running: job-0, job-1, job-2 and 6 more; failed: job-0, job-1, job-2 and 1 more; 2 held back; "
+        "9 jobs; running: job-0, job-1, job-2 and 6 more; queued: job-0; failed: job-0, job-1, job-2 and 1 more; 2 held back; "
         "next: b at 2026-11-22 12:00:00 UTC"
     )

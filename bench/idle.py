@@ -45,8 +45,8 @@ JOB = """  job-{number}:
     key: record.employee_no
     map:
       external_id: record.employee_no
-      name: record.given_name ~ ' ' ~ record.family_name
-      email: {{from: record.work_email | trim | lower, required: true}}
+      name: record.given_name ~ ' ' ~ record.family_name_{number}
+      email: {{from: record.work_email_{number} | trim | lower, required: true}}
       phone: {{from: record.mobile, when_null: clear}}
     target:
       connection: api-{target}
@@ -91,13 +91,13 @@ def schedule(number: int, now: datetime) -> str:
     """Return one schedule; its next fire is far from now."""
     if number % 3 == 0:
         due = now + timedelta(hours=2 + number % 20)
-        return f'{{cron: "{number % 60} {due.hour} * * *", timezone: Europe/Berlin, jitter: 60s}}' if False else (
-            f'{{cron: "{number % 60} {due.hour} * * *", jitter: 60s}}'
-        )
+        return f'{{cron: "{number % 60} {due.hour} * * *", jitter: 60s}}'
     if number % 3 == 1:
         hours = next(hours for hours in range(12 + number % 50, 1_000) if FAR < _rest(now, hours))
         return f"{{every: {hours}h}}"
-    return f'{{at: ["{now + timedelta(days=1 + number):%Y-%m-%dT%H:%M}", "{now + timedelta(days=400):%Y-%m-%dT%H:%M}"]}}'
+    return (
+        f'{{at: ["{now + timedelta(days=1 + number):%Y-%m-%dT%H:%M}", "{now + timedelta(days=400):%Y-%m-%dT%H:%M}"]}}'
+    )
 
 
 def _rest(now: datetime, hours: int) -> timedelta:

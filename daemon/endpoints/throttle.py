@@ -85,14 +85,12 @@ class Throttle:
         self._under_way = self._latest = 0
         self._quiet_until, self._pause_s = float("-inf"), _FIRST_PAUSE_S
 
-    def enter(
-        self, method: str, url: str, *, route: str = "", in_hand: bool = False, caller: Caller = NOBODY
-    ) -> Leave:
+    def enter(self, method: str, url: str, *, route: str = "", in_hand: bool = False, caller: Caller = NOBODY) -> Leave:
         """Wait until this attempt may go out; what is returned takes in how it ended (`cruds.gate.Gate`).
 
         Raises GateClosedError when the system is down, or asks for a longer wait than a run may take, and
-        ClientStoppedError when all work or the caller was asked to stop, or is while it waits. `in_hand`: the attempt finishes a
-        change that is begun, so it goes out all the same if it need not wait.
+        ClientStoppedError when all work or the caller was asked to stop, or is while it waits. `in_hand`: the attempt
+        finishes a change that is begun, so it goes out all the same if it need not wait.
         """
         ask = _Ask(method, url, route, in_hand, caller)
         if not in_hand:

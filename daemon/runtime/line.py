@@ -1,5 +1,4 @@
-"""Whose turn it is: which of the runs that wait starts next, so that limits hold, all get their share, and none waits
-for ever.
+"""Whose turn it is: which of the runs that wait starts next. Limits hold, all get a share, and none waits for ever.
 
 A run takes a worker and a slot of each of its connections, all at once. Of those that could start, the one goes first
 whose connections have the fewest runs under way, then whose connections had their turn longest ago, then the oldest:

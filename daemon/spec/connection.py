@@ -22,8 +22,8 @@ class Quota(Strict):
         default=None,
         ge=1,
         le=256,
-        description="Runs of crudsd serve under way at once that use this connection. Default: half of service.workers, "
-        "and no more than `concurrency`.",
+        description="Runs of crudsd serve under way at once that use this connection. Default: half of "
+        "service.workers, and no more than `concurrency`.",
     )
     share: Percent | None = Field(
         default=None, description="The part of the budget that is ours, where others use the account too."

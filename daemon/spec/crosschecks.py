@@ -14,13 +14,15 @@ from .addresses import address_problems
 from .alert_rules import alert_problems, recipient_problems
 from .answers import answer_problems, connection_answer_problems, replace_problems
 from .auth_rules import auth_problems
-from .grammar import names, parse_expression, parse_template, suggestion
+from .expressions import expression_names
+from .grammar import suggestion
 from .ignored import ignore_problems
 from .marks import Marks
 from .paging import paging_problems
 from .problems import Path_, Problem
 from .schedule import time_problems
 from .state import state_problems
+from .templates import template_names
 
 _RECORD = frozenset({"record"})
 _READ = frozenset({"cursor"})
@@ -99,7 +101,10 @@ def _found(tree: Any, pattern: str) -> Iterator[tuple[Path_, Any]]:
 
 def _inside(value: Any, step: str) -> Iterator[tuple[str | int, Any]]:
     if isinstance(value, dict):
-        yield from ((key, inner) for key, inner in value.items() if step in {"*", key})
+        if step == "*":
+            yield from value.items()
+        elif step in value:
+            yield step, value[step]
     elif isinstance(value, list) and step == "*":
         yield from enumerate(value)
 
@@ -125,7 +130,7 @@ def _expressions(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     for pattern, known in _EXPRESSIONS:
         for path, text in _found(tree, pattern):
             if isinstance(text, str):
-                yield from _unknown_names(path, partial(_expression_names, text), known)
+                yield from _unknown_names(path, partial(expression_names, text), known)
 
 
 def _templates(tree: Mapping[str, Any]) -> Iterator[_Finding]:
@@ -135,15 +140,7 @@ def _templates(tree: Mapping[str, Any]) -> Iterator[_Finding]:
             if pattern.endswith((".read", *_REQUESTS)) and not isinstance(value, str):
                 continue
             for path, text in _texts(place, value):
-                yield from _unknown_names(path, partial(_template_names, text), known)
-
-
-def _expression_names(text: str) -> frozenset[str]:
-    return names(parse_expression(text))
-
-
-def _template_names(text: str) -> frozenset[str]:
-    return frozenset().union(*(names(part) for part in parse_template(text) if not isinstance(part, str)))
+                yield from _unknown_names(path, partial(template_names, text), known)
 
 
 def _unknown_names(path: Path_, read: Callable[[], frozenset[str]], known: frozenset[str]) -> Iterator[_Finding]:

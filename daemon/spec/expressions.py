@@ -6,6 +6,7 @@ field, numbers keep their digits, missing is not null, and neither becomes text 
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from jinja2 import TemplateError, nodes
@@ -18,6 +19,8 @@ from .grammar import names, parse_expression
 from .operators import UnfitError
 
 _EXCERPT: Final = 200
+_REMEMBERED: Final = 32_768
+"""Texts whose names are remembered while files are read: each is asked about twice, and jobs are alike."""
 
 
 class ExpressionError(ValueError):
@@ -78,6 +81,12 @@ def compile_expression(text: str) -> Expression:
     return Expression(text, parse_expression(text))
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def expression_names(text: str) -> frozenset[str]:
+    """Return the top-level names that a bare expression reads. Raises ValueError as `check_expression` does."""
+    return compile_expression(text).names
+
+
 def check_expression(value: Any) -> Any:
     """Return the expression's text if it can be compiled; a YAML number or boolean is its own text.
 
@@ -88,5 +97,5 @@ def check_expression(value: Any) -> Any:
     if isinstance(value, (int, float, Decimal)):
         value = str(value)
     if isinstance(value, str):
-        compile_expression(value)
+        expression_names(value)
     return value

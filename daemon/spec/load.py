@@ -1,6 +1,10 @@
 """Files in, one frozen spec out, or every problem in them at once."""
 
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,12 @@ from .alerts import CommandAlert, Tells
 from .auth import OAuth2Auth
 from .crosschecks import cross_problems
 from .explain import problems_of
+from .expressions import expression_names
 from .marks import Marks
 from .problems import Path_, Problem, SpecError
 from .reading import Reading, read
 from .spec import Spec
+from .templates import template_names
 
 _SECTIONS = ("alerts", "connections", "jobs")
 _MAIN_ONLY = {"state", "retention", "service", *Tells.model_fields}
@@ -29,14 +35,18 @@ _ALERT_FILES = (
 """Where connections and alerts name files; relative ones are meant from the folder of the file that names them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Loaded:
     """A spec that can still say where each of its parts was written."""
 
     spec: Spec
     files: tuple[Path, ...]
     """In the order they were read: the main file, then jobs.d by name."""
-    _marks: Marks
+
+    @cached_property
+    def _marks(self) -> Marks:
+        """Read once more when somebody asks: most who load a spec have nothing to say of it."""
+        return _merge(self.files, marked=True).marks
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -79,18 +89,57 @@ def load(path: Path) -> Loaded:
     """
     main = path / "crudsd.yaml" if path.is_dir() else path
     files = (main, *sorted(_parts(main.parent / "jobs.d"), key=lambda part: part.name))
+    with _without_collections():
+        for marked in (False, True):
+            merged = _merge(files, marked=marked)
+            spec = merged.spec()
+            if spec is not None and not merged.problems:
+                return Loaded(spec, files)
+    raise SpecError(_in_order(merged.problems, files))
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Look for no garbage meanwhile: there are many new values, and none of them is any."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        expression_names.cache_clear()
+        template_names.cache_clear()
+        if was_on:
+            gc.enable()
+
+
+def _merge(files: Iterable[Path], *, marked: bool) -> "_Merged":
     merged = _Merged()
-    for file in files:
-        merged.add(read(file), file, main=file == main)
-    spec = merged.spec()
-    if merged.problems or spec is None:
-        raise SpecError(_in_order(merged.problems, files))
-    return Loaded(spec, files, merged.marks)
+    for number, file in enumerate(files):
+        merged.add(read(file, marked=marked), file, main=number == 0)
+    return merged
 
 
 def _parts(folder: Path) -> list[Path]:
     hidden = (".", "#")
     return [file for file in folder.glob("*") if file.suffix in {".yaml", ".yml"} and not file.name.startswith(hidden)]
+
+
+class _Marked:
+    """The marks of one file by the first steps of their paths: a look at all of them for each job is too slow."""
+
+    def __init__(self, marks: Marks) -> None:
+        self.whole = marks
+        self._below: dict[Path_, list[Path_]] = {}
+        for place in marks.values.keys() | marks.keys.keys():
+            for length in range(1, min(len(place), 2) + 1):
+                self._below.setdefault(place[:length], []).append(place)
+
+    def copy(self, target: Marks, path: Path_, *, only_this: bool = False) -> None:
+        """Copy the marks of a path of one or two steps, and of what is below it."""
+        for place in [path] if only_this else self._below.get(path, ()):
+            for old, new in ((self.whole.keys, target.keys), (self.whole.values, target.values)):
+                if place in old:
+                    new.setdefault(place, old[place])
 
 
 @dataclass(slots=True)
@@ -116,19 +165,20 @@ class _Merged:
             self.main_broken |= main
             return
         _make_files_absolute(tree, file.absolute().parent)
+        marked = _Marked(reading.marks)
         if main:
-            _copy(reading.marks, self.marks, (), only_this=True)
+            marked.copy(self.marks, (), only_this=True)
         for section, value in tree.items():
             if section in _SECTIONS and isinstance(value, dict):
                 if section == "alerts" and not main:
                     self._refuse_programs(value, reading.marks)
-                self._add_section(section, value, reading.marks)
+                self._add_section(section, value, marked)
             elif section in _MAIN_ONLY and not main:
                 self.problems.append(
                     reading.marks.problem_at_key((section,), "belongs in the main file", "move it there")
                 )
             elif not section.startswith("x-") and (main or section not in self.tree or section == "version"):
-                self._add_value(section, value, reading.marks, main=main)
+                self._add_value(section, value, marked, main=main)
 
     def _refuse_programs(self, alerts: dict[str, Any], marks: Marks) -> None:
         """Let nobody have programs started who may only add jobs: jobs.d may have writers of its own."""
@@ -137,29 +187,29 @@ class _Merged:
                 message = "a program that is started belongs in the main file"
                 self.problems.append(marks.problem_at_key(("alerts", name), message, "move it there"))
 
-    def _add_section(self, section: str, value: dict[str, Any], marks: Marks) -> None:
+    def _add_section(self, section: str, value: dict[str, Any], marks: _Marked) -> None:
         known = self.tree.setdefault(section, {})
         if not isinstance(known, dict):
             return
-        _copy(marks, self.marks, (section,), only_this=True)
+        marks.copy(self.marks, (section,), only_this=True)
         for name, inner in value.items():
             path = (section, name)
             if name in known:
-                message = f"this name stands at {self.marks.keys[path]} already"
-                self.problems.append(marks.problem_at_key(path, message, "rename one of the two"))
+                message = f"this name stands at {self.marks.at_key(path)} already"
+                self.problems.append(marks.whole.problem_at_key(path, message, "rename one of the two"))
                 continue
             known[name] = inner
-            _copy(marks, self.marks, path)
+            marks.copy(self.marks, path)
 
-    def _add_value(self, section: str, value: Any, marks: Marks, *, main: bool) -> None:
+    def _add_value(self, section: str, value: Any, marks: _Marked, *, main: bool) -> None:
         if section == "version" and not main:
             if value != 1:
-                self.problems.append(marks.problem_at_value(("version",), "expected 1"))
+                self.problems.append(marks.whole.problem_at_value(("version",), "expected 1"))
             return
         if value is None and section in _SECTIONS:  # `jobs:` with everything under it commented out
             return
         self.tree[section] = value
-        _copy(marks, self.marks, (section,))
+        marks.copy(self.marks, (section,))
 
     def spec(self) -> Spec | None:
         """Validate; adds the problems found. What is wrong in two ways at one place is told once."""
@@ -177,13 +227,6 @@ class _Merged:
 
 def _same_place(problem: Problem, other: Problem) -> bool:
     return (problem.file, problem.line, problem.column) == (other.file, other.line, other.column) and bool(problem.line)
-
-
-def _copy(source: Marks, target: Marks, path: Path_, *, only_this: bool = False) -> None:
-    for old, new in ((source.keys, target.keys), (source.values, target.values)):
-        for place, mark in old.items():
-            if place == path or (not only_this and place[: len(path)] == path):
-                new.setdefault(place, mark)
 
 
 def _make_files_absolute(tree: dict[str, Any], folder: Path) -> None:

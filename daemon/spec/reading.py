@@ -4,10 +4,9 @@ Only `true` and `false` are booleans, only what looks like a number is one, and 
 dates and `1:30` are the texts they look like. Tags, duplicate keys and `012` are refused.
 """
 
-import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,14 @@ import yaml
 
 from .marks import Mark, Marks, Source
 from .problems import Path_, Problem, dotted
+from .quick import DEEPEST, CParser, NotPlainError, quick_tree
+from .scalars import OCTAL, plain
 from .yaml_errors import syntax_problem, unquoted, unreadable_character
 
 _LARGEST_BYTES = 5_000_000
 """A job file is written by people; more than this is the wrong file."""
 _MOST_VALUES = 200_000
 """Values after aliases are followed, so that nine aliases of nine aliases of … end here and not in memory."""
-_DEEPEST = 60
-"""Levels of nesting."""
-
-_INT = re.compile(r"-?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]{1,3})?")
-_OCTAL = re.compile(r"[-+]?0[0-9]+")
-_CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
-    word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")
-}
 _HARMLESS = frozenset(
     {
         "assertion_audience",
@@ -68,8 +60,8 @@ class Reading:
     """True if the file is not YAML, so that nothing is known of what it holds."""
 
 
-def read(path: Path) -> Reading:
-    """Read one file. Problems are collected, not raised."""
+def read(path: Path, *, marked: bool = True) -> Reading:
+    """Read one file. Problems are collected, not raised. Not `marked`: the marks may be left out."""
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             return _broken(Problem(str(path), 0, 0, "", f"larger than {_LARGEST_BYTES:,} bytes; this is no job file"))
@@ -79,6 +71,9 @@ def read(path: Path) -> Reading:
         return _broken(Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror or error}", cure))
     except UnicodeDecodeError as error:
         return _broken(Problem(str(path), 0, 0, "", f"not UTF-8 (byte {error.start + 1})", "save the file as UTF-8"))
+    if not marked:
+        with suppress(NotPlainError):
+            return Reading(quick_tree(text))
     return parse(text, str(path))
 
 
@@ -86,19 +81,18 @@ def parse(text: str, file: str) -> Reading:
     """Read YAML text that came from `file`. Problems are collected, not raised."""
     source = Source(file, text)
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
+        node, tagged = _composed(text)
     except yaml.reader.ReaderError as error:
         return _broken(unreadable_character(error, text, source))
     except yaml.YAMLError as error:
         return _broken(syntax_problem(error, source))
     except RecursionError:
-        return _broken(Problem(file, 0, 0, "", f"nested more than {_DEEPEST} levels deep"))
+        return _broken(Problem(file, 0, 0, "", f"nested more than {DEEPEST} levels deep"))
     walk = _Walk(source)
     walk.reading.marks.values[()] = Mark(source, 1, 1, 1)
     if node is not None:
         _hide(node, source, set())
-        walk.reading.problems += [_tag_problem(source, tagged) for tagged in loader.tagged]
+        walk.reading.problems += [_tag_problem(source, event) for event in tagged]
         walk.reading.tree = walk.value(node, ())
     return walk.reading
 
@@ -107,20 +101,68 @@ def _broken(problem: Problem) -> Reading:
     return Reading(problems=[problem], broken=True)
 
 
-class _Loader(yaml.SafeLoader):
+def _composed(text: str) -> tuple[yaml.Node | None, list[Any]]:
+    """Return the document as nodes, and the events of its tags.
+
+    libyaml reads ten times as fast. What it refuses is read once more, for the place and the words of the error; a tab
+    it takes where the parser in Python does not, so it is not asked.
+    """
+    if _Fast is not None and "\t" not in text:
+        with suppress(yaml.YAMLError):
+            found: tuple[yaml.Node | None, list[Any]] = _Fast(text).whole()
+            return found
+    return _Loader(text).whole()
+
+
+class _Nodes(yaml.composer.Composer):
     """Composes nodes without guessing types; notes every tag."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the name is PyYAML's
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
+    def __init__(self) -> None:
+        super().__init__()
         self.tagged: list[Any] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML has no types for its parser
+        event = self.peek_event()  # type: ignore[attr-defined]
         if getattr(event, "tag", None) is not None:
             self.tagged.append(event)
         return super().compose_node(parent, index)
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """Return no tag: what a scalar means is not YAML's to say."""
+        del kind, value, implicit
+        return ""
+
+    def descend_resolver(self, parent: Any, index: Any) -> None:
+        """Note no path: nothing is resolved by it."""
+
+    def ascend_resolver(self) -> None:
+        """Forget no path."""
+
+    def whole(self) -> tuple[yaml.Node | None, list[Any]]:
+        """Return the one document, and the events of its tags."""
+        return self.get_single_node(), self.tagged
+
+
+class _Loader(_Nodes, yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
+    """The parser in Python."""
+
+    def __init__(self, text: str) -> None:
+        yaml.reader.Reader.__init__(self, text)
+        yaml.scanner.Scanner.__init__(self)
+        yaml.parser.Parser.__init__(self)
+        super().__init__()
+
+
+_Fast: Any = None
+"""As `_Loader`, with the parser in C."""
+if CParser is not None:
+
+    class _WithLibyaml(_Nodes, CParser):  # type: ignore[misc]  # its base is there only if libyaml is
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+            super().__init__()
+
+    _Fast = _WithLibyaml
 
 
 def _tag_problem(source: Source, event: Any) -> Problem:
@@ -148,8 +190,8 @@ class _Walk:
         if any(node is outer for outer in self.above):
             self._complain(mark, path, "this alias holds itself", "write the value out")
             return None
-        if len(self.above) >= _DEEPEST:
-            self._complain(mark, path, f"nested more than {_DEEPEST} levels deep", None)
+        if len(self.above) >= DEEPEST:
+            self._complain(mark, path, f"nested more than {DEEPEST} levels deep", None)
             return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, mark, path)
@@ -161,16 +203,12 @@ class _Walk:
 
     def _scalar(self, node: yaml.ScalarNode, mark: Mark, path: Path_) -> Any:
         text: str = node.value
-        if node.style is not None:
+        if node.style:
             return text
-        if text in _CONSTANTS:
-            return _CONSTANTS[text]
-        if _OCTAL.fullmatch(text):
+        if OCTAL.fullmatch(text):
             self._complain(mark, path, f"{text} is a number in one YAML and text in another", f'quote it: "{text}"')
             return text
-        if _INT.fullmatch(text) and len(text) < 4_000:
-            return int(text)
-        return Decimal(text) if _FLOAT.fullmatch(text) else text
+        return plain(text)
 
     def _list(self, node: yaml.Node, path: Path_) -> list[Any]:
         return [self.value(item, (*path, place)) for place, item in enumerate(node.value)]
@@ -224,7 +262,7 @@ class _Walk:
 
 
 def _is_merge(key: yaml.Node) -> bool:
-    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and not key.style
 
 
 def _is_key(key: yaml.Node) -> bool:

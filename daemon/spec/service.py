@@ -13,6 +13,6 @@ class ServiceRules(Strict):
     workers: Whole = Field(default=8, ge=1, le=256, description="Runs under way at once. Default: 8.")
     drain: Duration = Field(
         default=timedelta(seconds=60),
-        description="What runs get to finish and commit when the service is asked to stop; the unit's TimeoutStopSec is "
-        "longer. Default: 60s.",
+        description="What runs get to finish and commit when the service is asked to stop; the unit's TimeoutStopSec "
+        "is longer. Default: 60s.",
     )

@@ -6,7 +6,8 @@ nothing.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from daemon.values import MISSING, Missing
@@ -16,6 +17,8 @@ from .expressions import Expression, ExpressionError
 from .grammar import parse_template
 from .operators import UnfitError, text_of
 
+_REMEMBERED: Final = 32_768
+"""As in expressions.py: texts whose names are remembered while files are read."""
 _Render: TypeAlias = Callable[[Mapping[str, Any]], Any]
 
 
@@ -78,8 +81,31 @@ def compile_path(text: str) -> PathTemplate:
 
 def check_template(value: Any) -> Any:
     """Return the value as it is if all its texts can be compiled; raises ValueError with what is wrong."""
-    compile_template(value)
+    _check(value)
     return value
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def template_names(text: str) -> frozenset[str]:
+    """Return the top-level names that a text with templates reads. Raises ValueError as `check_template` does."""
+    return compile_template(text).names
+
+
+def _check(tree: Any) -> None:
+    if isinstance(tree, str):
+        template_names(tree)
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            _check_key(key)
+            _check(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            _check(value)
+
+
+def _check_key(key: Any) -> None:
+    if isinstance(key, str) and "{{" in key:
+        raise ValueError(f"a key cannot be a template: {key}")
 
 
 def _compiled(tree: Any, names: set[str]) -> _Render | None:
@@ -93,8 +119,7 @@ def _compiled(tree: Any, names: set[str]) -> _Render | None:
 
 def _mapping(tree: Mapping[Any, Any], names: set[str]) -> _Render | None:
     for key in tree:
-        if isinstance(key, str) and "{{" in key:
-            raise ValueError(f"a key cannot be a template: {key}")
+        _check_key(key)
     entries = [(key, value, _compiled(value, names)) for key, value in tree.items()]
     if all(render is None for _, _, render in entries):
         return None

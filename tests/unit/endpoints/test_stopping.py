@@ -138,7 +138,9 @@ def test_a_change_that_would_have_to_wait_is_left_to_the_next_run(scene: Scene) 
     assert len(scene.server.applied) == result.counts.created
 
 
-def test_one_run_that_is_asked_to_stop_waits_out_no_retry_after_while_another_goes_on(server: MisbehavingServer) -> None:
+def test_one_run_that_is_asked_to_stop_waits_out_no_retry_after_while_another_goes_on(
+    server: MisbehavingServer,
+) -> None:
     server.collection("users", key="no", paging="page")
     server.fault(Fault.too_many(60), method="GET", nth=1, times=1)
     asked = threading.Event()

@@ -111,6 +111,7 @@ def serve(jobs: int, idle_s: float) -> Cost:
     with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         folder = Path(place)
         (folder / "crudsd.yaml").write_text(job_file(jobs), encoding="utf-8")
+        subprocess.run([str(CRUDSD), "db", "upgrade"], cwd=folder, check=True, capture_output=True)
         notified.bind(str(folder / "notify"))
         notified.settimeout(60)
         environment = os.environ | {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": str(WATCHDOG_S * 10**6)}

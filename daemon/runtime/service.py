@@ -185,16 +185,18 @@ class Service:
 
     def _look_for_obstacles(self) -> None:
         """Make up for the fires that were skipped until a person did something, once it is done."""
-        for job in self._dispatcher.held_back:
-            if not self._work.obstacle(job):
+        held_back = self._dispatcher.held_back
+        left = self._work.held_back(held_back) if held_back else {}
+        for job in held_back:
+            if job not in left:
                 self._log.info("job.unpaused", job=job)
                 self._start(Fire(job, self._clock(), "resume"))
 
     def _look_for_waits(self) -> None:
         """Take up the work of the jobs whose system asked for a wait that is over now."""
-        for job in self._schedules:
-            until = self._work.waits_until(job)
-            if until is not None and until <= self._clock() and not self._dispatcher.is_busy(job):
+        now = self._clock()
+        for job, until in self._work.waiting().items():
+            if job in self._schedules and until <= now and not self._dispatcher.is_busy(job):
                 # The moment is the fire time, so it is taken up once, however often and by whomever it is seen.
                 self._start(Fire(job, until, "resume"))
 

@@ -1,6 +1,6 @@
 """What the service asks for, done with the state database, the worker and the log."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from daemon import logs
 from daemon.errors import LockedError, LoginNeededError
 from daemon.report.cures import Told, cures
 from daemon.spec import Job, job_revision
-from daemon.store.job_states import JobStates
+from daemon.store.job_states import JobState, JobStates
 from daemon.store.runs import RunStore, Trigger
 from daemon.store.stops import Stops
 from daemon.sync.outcome import Ending
@@ -74,14 +74,29 @@ class ServiceWork:
 
     def obstacle(self, job: str) -> str:
         """Return why this job may not run before a person does something, empty when it may."""
-        state = self.states.get(job)
-        if state.paused_at is not None:
-            return f"it is paused since {state.paused_at:%Y-%m-%d %H:%M:%S} UTC: {state.reason}; `crudsd resume {job}`"
-        return self.login_needed(job)
+        return _paused(job, self.states.get(job)) or self.login_needed(job)
+
+    def held_back(self, jobs: Collection[str]) -> Mapping[str, str]:
+        """Return those of these jobs that may not run before a person does something, with why."""
+        if not jobs:
+            return {}
+        paused, logins = self.states.paused(), dict[frozenset[str], str]()
+        found = {}
+        for job in jobs:
+            state = paused.get(job)
+            found[job] = "" if state is None else _paused(job, state)
+            if job in self.jobs and not found[job]:
+                uses = frozenset((self.jobs[job].source.connection, self.jobs[job].target.connection))
+                found[job] = logins[uses] if uses in logins else logins.setdefault(uses, self.login_needed(job))
+        return {job: why for job, why in found.items() if why}
 
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of a job goes on whose last run is waiting; None where it is not."""
         return self.runs.waits_until(job)
+
+    def waiting(self) -> Mapping[str, datetime]:
+        """Return when the work goes on of all jobs whose last run is waiting."""
+        return self.runs.waiting()
 
     def last_fire(self, job: str) -> datetime | None:
         """Return the latest moment for which the schedule fired this job; None when it never did."""
@@ -110,3 +125,10 @@ class ServiceWork:
         """Let the job run no more until a person resumes it."""
         self.states.pause(job, reason)
         self.alarm.changed(job)
+
+
+def _paused(job: str, state: JobState) -> str:
+    """Return that a job is paused, since when, why, and what helps; empty when it is not."""
+    if state.paused_at is None:
+        return ""
+    return f"it is paused since {state.paused_at:%Y-%m-%d %H:%M:%S} UTC: {state.reason}; `crudsd resume {job}`"

@@ -1,6 +1,6 @@
 """What the service has done by others: rows in the state database, and the runs themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -65,8 +65,14 @@ class Work(Protocol):
     def obstacle(self, job: str) -> str:
         """Return why this job may not run before a person does something, empty when it may. Asks no system."""
 
+    def held_back(self, jobs: Collection[str]) -> Mapping[str, str]:
+        """Return those of these jobs that may not run before a person does something, with why, in one look."""
+
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of a job goes on whose last run is waiting; None where it is not."""
+
+    def waiting(self) -> Mapping[str, datetime]:
+        """Return when the work goes on of all jobs whose last run is waiting, in one look."""
 
     def last_fire(self, job: str) -> datetime | None:
         """Return the latest moment for which the schedule fired this job; None when it never did."""

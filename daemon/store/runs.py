@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from daemon.clock import Clock
@@ -218,13 +218,14 @@ class RunStore:
 
         Runs that did not start or were cut off say nothing of the system, so the one before them counts.
         """
-        passed_over = (Ending.SKIPPED, Ending.INTERRUPTED)
-        query = select(runs.c.resume_at).where(
-            runs.c.job == job, runs.c.phase == Phase.OVER, runs.c.ending.not_in(passed_over)
-        )
         with self._database.read() as connection:
-            found: datetime | None = connection.execute(query.order_by(runs.c.id.desc()).limit(1)).scalar()
+            found: datetime | None = connection.execute(_resume_at_of(runs.c.job == job)).scalar()
         return found
+
+    def waiting(self) -> dict[str, datetime]:
+        """Return for every job whose last run is waiting when its work goes on, as `waits_until` does for one."""
+        with self._database.read() as connection:
+            return {row.job: row.resume_at for row in connection.execute(_ALL_WAITING)}
 
     def _resume_at(self, result: Result) -> datetime | None:
         if result.ending is not Ending.WAITING:
@@ -265,6 +266,26 @@ def last_read(connection: Connection, job: str) -> LastRead | None:
     query = select(runs.c.counts, runs.c.selection).where(runs.c.job == job, runs.c.selection.is_not(None))
     row = connection.execute(query.order_by(runs.c.id.desc()).limit(1)).first()
     return None if row is None else LastRead(msgspec.json.decode(row.counts, type=Counts).seen, row.selection)
+
+
+def _resume_at_of(its: Any) -> Any:
+    """Select when the work of a job's last run that says anything goes on."""
+    passed_over = (Ending.SKIPPED, Ending.INTERRUPTED)
+    chosen = its, runs.c.phase == Phase.OVER, runs.c.ending.not_in(passed_over)
+    return select(runs.c.resume_at).where(*chosen).order_by(runs.c.id.desc()).limit(1)
+
+
+def _all_waiting() -> Any:
+    """Select job and moment of all that wait: from each job to the next by the index, never over the whole history."""
+    jobs = select(func.min(runs.c.job).label("job")).cte("jobs", recursive=True)
+    after = select(func.min(runs.c.job)).where(runs.c.job > jobs.c.job).scalar_subquery()
+    jobs = jobs.union_all(select(after).where(jobs.c.job.is_not(None)))
+    last = _resume_at_of(runs.c.job == jobs.c.job).correlate(jobs).scalar_subquery().label("resume_at")
+    found = select(jobs.c.job, last).subquery()
+    return select(found.c.job, found.c.resume_at).where(found.c.resume_at.is_not(None))
+
+
+_ALL_WAITING = _all_waiting()
 
 
 def _open(run: str) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -84,6 +84,12 @@ class MemoryWork:
 
     def obstacle(self, job: str) -> str:
         return self.obstacles.get(job, "")
+
+    def held_back(self, jobs: Collection[str]) -> dict[str, str]:
+        return {job: self.obstacles[job] for job in jobs if self.obstacles.get(job)}
+
+    def waiting(self) -> dict[str, datetime]:
+        return dict(self.waits)
 
     def last_fire(self, job: str) -> datetime | None:
         return self.last_fires.get(job)

@@ -11,7 +11,7 @@ from daemon.runtime.line import Line
 from daemon.runtime.work import Capacity
 
 
-def capacity(workers: int = 8, *, runs: dict[str, int] | None = None, **jobs: str) -> Capacity:
+def capacity(workers: int, runs: dict[str, int] | None = None, /, **jobs: str) -> Capacity:
     """Limits in short: `people="hr desk"` is a job and its connections."""
     connections = {job: frozenset(names.split()) for job, names in jobs.items()}
     return Capacity(workers=workers, connections=connections, runs=runs or {})
@@ -38,7 +38,7 @@ def test_no_more_runs_start_than_there_are_workers_and_the_oldest_goes_first() -
 
 def test_a_slow_systems_many_jobs_leave_the_other_workers_to_others() -> None:
     slow = {f"slow-{number}": "slow desk" for number in range(10)}
-    line = Line(capacity(4, runs={"slow": 2, "desk": 4}, **slow, quick="hr desk", other="hr desk"))
+    line = Line(capacity(4, {"slow": 2, "desk": 4}, **slow, quick="hr desk", other="hr desk"))
     for job in (*slow, "quick", "other"):
         line.join(job)
 
@@ -60,14 +60,14 @@ def test_with_one_worker_connections_take_turns() -> None:
 
 
 def test_a_connection_that_is_source_and_target_takes_one_slot() -> None:
-    line = Line(capacity(runs={"hr": 1}, itself="hr hr"))
+    line = Line(capacity(8, {"hr": 1}, itself="hr hr"))
     line.join("itself")
 
     assert started(line) == ["itself"]
 
 
 def test_a_run_whose_two_slots_are_never_free_together_has_its_turn_all_the_same() -> None:
-    line = Line(capacity(runs={"a": 1, "c": 1}, both="a c", a1="a", a2="a", c1="c", c2="c"))
+    line = Line(capacity(8, {"a": 1, "c": 1}, both="a c", a1="a", a2="a", c1="c", c2="c"))
     for job in ("a1", "c1", "both"):
         line.join(job)
     started(line)
@@ -86,7 +86,7 @@ def test_a_run_whose_two_slots_are_never_free_together_has_its_turn_all_the_same
 
 def test_a_slot_of_a_common_target_is_not_kept_for_a_run_whose_source_is_full_for_long() -> None:
     quick = {f"quick-{number}": "hr desk" for number in range(30)}
-    line = Line(capacity(runs={"slow": 1, "desk": 2}, **quick, slow="slow desk", late="slow desk"))
+    line = Line(capacity(8, {"slow": 1, "desk": 2}, **quick, slow="slow desk", late="slow desk"))
     for job in ("slow", "late", *quick):
         line.join(job)
 
@@ -99,15 +99,15 @@ def test_a_slot_of_a_common_target_is_not_kept_for_a_run_whose_source_is_full_fo
 
 
 def test_other_limits_count_from_the_next_start_on() -> None:
-    line = Line(capacity(1, runs={"hr": 1}, a="hr", b="hr", c="hr"))
+    line = Line(capacity(1, {"hr": 1}, a="hr", b="hr", c="hr"))
     for job in ("a", "b", "c"):
         line.join(job)
     assert started(line) == ["a"]
 
-    line.replace(capacity(2, runs={"hr": 2}, a="hr", b="hr", c="hr"))
+    line.replace(capacity(2, {"hr": 2}, a="hr", b="hr", c="hr"))
     assert started(line) == ["b"]
 
-    line.replace(capacity(1, runs={"hr": 2}, a="hr", b="hr", c="hr"))
+    line.replace(capacity(1, {"hr": 2}, a="hr", b="hr", c="hr"))
     line.over("a")
     assert started(line) == []
     line.over("b")
@@ -115,7 +115,7 @@ def test_other_limits_count_from_the_next_start_on() -> None:
 
 
 def test_a_run_that_left_the_line_does_not_start() -> None:
-    line = Line(capacity())
+    line = Line(capacity(8))
     line.join("a")
     line.leave("a")
 

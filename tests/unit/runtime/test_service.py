@@ -150,15 +150,15 @@ def test_work_that_was_cut_off_during_a_wait_waits_for_its_end() -> None:
 def test_a_database_that_cannot_be_read_does_not_end_the_looks() -> None:
     scene = Scene(people=YEARLY)
     clock = scene.clock = HandClock()
-    broken, real = [3], scene.work.waits_until
+    broken, real = [3], scene.work.waiting
 
-    def waits_until(job: str) -> datetime | None:
+    def waiting() -> dict[str, datetime]:
         if broken[0]:
             broken[0] -= 1
             raise StateError("the database is locked")
-        return real(job)
+        return real()
 
-    scene.work.waits_until = waits_until  # type: ignore[method-assign]
+    scene.work.waiting = waiting  # type: ignore[method-assign]
     scene.work.waits["people"] = clock.now
 
     with scene.serving():

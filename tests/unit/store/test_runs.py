@@ -224,9 +224,9 @@ class Desk:
     leases: Leases
     clock: HandClock
 
-    def ended(self, ending: Ending, wait_s: float | None = None) -> None:
-        run = self.runs.begin("people", trigger=Trigger.MANUAL, revision="r1")
-        lease = self.leases.acquire(job_lease("people"))
+    def ended(self, ending: Ending, wait_s: float | None = None, job: str = "people") -> None:
+        run = self.runs.begin(job, trigger=Trigger.MANUAL, revision="r1")
+        lease = self.leases.acquire(job_lease(job))
         self.runs.start(run, lease)
         self.runs.finish(run, replace(a_result(ending, certificate=DOUBTFUL), wait_s=wait_s))
         self.leases.release(lease)
@@ -268,3 +268,20 @@ class TestWaiting:
         begun(desk.runs, desk.leases)
 
         assert desk.runs.waits_until("people") == NOON + timedelta(hours=10)
+
+    def test_all_that_wait_are_found_in_one_look(self, desk: Desk) -> None:
+        assert desk.runs.waiting() == {}
+
+        for job, endings in {
+            "a": [Ending.WAITING, Ending.SKIPPED, Ending.INTERRUPTED],
+            "b": [Ending.WAITING, Ending.DONE],
+            "c": [Ending.DONE],
+            "d": [Ending.FAILED, Ending.WAITING],
+            "e": [Ending.INTERRUPTED],
+        }.items():
+            for ending in endings:
+                desk.ended(ending, 36_000.0 if ending is Ending.WAITING else None, job)
+
+        found = desk.runs.waiting()
+        assert set(found) == {"a", "d"}
+        assert found == {job: until for job in "abcdefg" if (until := desk.runs.waits_until(job)) is not None}

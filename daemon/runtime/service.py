@@ -90,8 +90,8 @@ class Service:
         for job in self._work.interrupted():
             self._log.info("run.resumed", job=job)
             self._start(Fire(job, self._clock(), "resume"))
+        self._catch_up()
         for job in self._schedules:
-            self._catch_up(job)
             self._schedule(job)
         self._scheduler.start()
         scheduled = len(self._scheduler.get_jobs())
@@ -178,9 +178,9 @@ class Service:
             return
         self._log.warning("clock.jumped", seconds=round(jump_s, 1))
         self._keep_beating()
+        if jump_s > 0:
+            self._catch_up()
         for job in self._schedules:
-            if jump_s > 0:
-                self._catch_up(job)
             self._schedule(job)
 
     def _look_for_obstacles(self) -> None:
@@ -202,13 +202,14 @@ class Service:
 
     # ---- fires ----
 
-    def _catch_up(self, job: str) -> None:
-        """Make up for what was missed since the job's last fire, as its schedule says."""
-        schedule = self._schedules[job]
-        last = None if schedule is None else self._work.last_fire(job)
-        if schedule is not None and last is not None:
-            # What is not due yet for its jitter is not missed.
-            self._make_up(job, schedule, fires_between(schedule, last, self._clock() - jitter_of(job, schedule)))
+    def _catch_up(self) -> None:
+        """Make up for what was missed since each job's last fire, as its schedule says."""
+        fired = self._work.fired_last()
+        for job, schedule in self._schedules.items():
+            last = fired.get(job)
+            if schedule is not None and last is not None:
+                # What is not due yet for its jitter is not missed.
+                self._make_up(job, schedule, fires_between(schedule, last, self._clock() - jitter_of(job, schedule)))
 
     def _fired(self, job: str, woken_for: list[datetime]) -> None:
         """Take wake-ups: on the scheduler's thread, so do no more than write rows.

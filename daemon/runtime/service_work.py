@@ -98,9 +98,9 @@ class ServiceWork:
         """Return when the work goes on of all jobs whose last run is waiting."""
         return self.runs.waiting()
 
-    def last_fire(self, job: str) -> datetime | None:
-        """Return the latest moment for which the schedule fired this job; None when it never did."""
-        return self.runs.last_fire(job)
+    def fired_last(self) -> Mapping[str, datetime]:
+        """Return for each job the latest moment for which the schedule fired it."""
+        return self.runs.last_fires()
 
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs as far as they still exist."""

@@ -74,8 +74,8 @@ class Work(Protocol):
     def waiting(self) -> Mapping[str, datetime]:
         """Return when the work goes on of all jobs whose last run is waiting, in one look."""
 
-    def last_fire(self, job: str) -> datetime | None:
-        """Return the latest moment for which the schedule fired this job; None when it never did."""
+    def fired_last(self) -> Mapping[str, datetime]:
+        """Return for each job the latest moment for which the schedule fired it, in one look; not if it never did."""
 
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs, whose work is to be taken up now."""

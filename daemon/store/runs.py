@@ -1,10 +1,10 @@
 """The history of runs: who fired, where each stands, how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, func, select, update
@@ -206,12 +206,10 @@ class RunStore:
         with self._database.read() as connection:
             return tuple(connection.execute(query).scalars())
 
-    def last_fire(self, job: str) -> datetime | None:
-        """Return the latest moment for which the schedule fired or skipped this job; None when it never did."""
-        query = select(runs.c.fire_time).where(runs.c.job == job, runs.c.trigger == Trigger.SCHEDULE)
+    def last_fires(self) -> dict[str, datetime]:
+        """Return for each job the latest moment for which the schedule fired or skipped it; none if it never did."""
         with self._database.read() as connection:
-            found: datetime | None = connection.execute(query.order_by(runs.c.fire_time.desc()).limit(1)).scalar()
-        return found
+            return {row.job: row.found for row in connection.execute(_LAST_FIRES)}
 
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of this job's last run goes on, if that run is waiting; it may be in the past.
@@ -225,7 +223,7 @@ class RunStore:
     def waiting(self) -> dict[str, datetime]:
         """Return for every job whose last run is waiting when its work goes on, as `waits_until` does for one."""
         with self._database.read() as connection:
-            return {row.job: row.resume_at for row in connection.execute(_ALL_WAITING)}
+            return {row.job: row.found for row in connection.execute(_ALL_WAITING)}
 
     def _resume_at(self, result: Result) -> datetime | None:
         if result.ending is not Ending.WAITING:
@@ -275,17 +273,24 @@ def _resume_at_of(its: Any) -> Any:
     return select(runs.c.resume_at).where(*chosen).order_by(runs.c.id.desc()).limit(1)
 
 
-def _all_waiting() -> Any:
-    """Select job and moment of all that wait: from each job to the next by the index, never over the whole history."""
+def _last_fire_of(its: Any) -> Any:
+    """Select the latest moment for which the schedule fired or skipped a job."""
+    chosen = its, runs.c.trigger == Trigger.SCHEDULE
+    return select(runs.c.fire_time).where(*chosen).order_by(runs.c.fire_time.desc()).limit(1)
+
+
+def _of_all_jobs(of_one: Callable[[Any], Any]) -> Any:
+    """Select every job and what is found of it, if it is: by the index from job to job, not over the whole history."""
     jobs = select(func.min(runs.c.job).label("job")).cte("jobs", recursive=True)
     after = select(func.min(runs.c.job)).where(runs.c.job > jobs.c.job).scalar_subquery()
     jobs = jobs.union_all(select(after).where(jobs.c.job.is_not(None)))
-    last = _resume_at_of(runs.c.job == jobs.c.job).correlate(jobs).scalar_subquery().label("resume_at")
-    found = select(jobs.c.job, last).subquery()
-    return select(found.c.job, found.c.resume_at).where(found.c.resume_at.is_not(None))
+    found = select(jobs.c.job, of_one(runs.c.job == jobs.c.job).correlate(jobs).scalar_subquery().label("found"))
+    each = found.subquery()
+    return select(each.c.job, each.c.found).where(each.c.found.is_not(None))
 
 
-_ALL_WAITING = _all_waiting()
+_ALL_WAITING: Final = _of_all_jobs(_resume_at_of)
+_LAST_FIRES: Final = _of_all_jobs(_last_fire_of)
 
 
 def _open(run: str) -> tuple[Any, Any]:

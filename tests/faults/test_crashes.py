@@ -52,7 +52,7 @@ NOT_CALLED = {
     "RunStore.skip": "for the service",
     "RunStore.recent": "for people",
     "RunStore.last_complete": "for people",
-    "RunStore.last_fire": "for the service",
+    "RunStore.last_fires": "for the service",
     "RunStore.waiting": "for the service",
     "RunStore.waits_until": "for the service",
     "RunStore.latest_settled": "for approvals",

@@ -91,8 +91,8 @@ class MemoryWork:
     def waiting(self) -> dict[str, datetime]:
         return dict(self.waits)
 
-    def last_fire(self, job: str) -> datetime | None:
-        return self.last_fires.get(job)
+    def fired_last(self) -> dict[str, datetime]:
+        return dict(self.last_fires)
 
     def queued(self) -> dict[str, str]:
         return {run: job for run, job in self.triggered.items() if run not in self.runs}

@@ -72,19 +72,19 @@ class TestFiring:
     def test_other_moments_and_other_jobs_fire(self, runs: RunStore) -> None:
         for job, moment in (("a", NOON), ("b", NOON), ("a", NOON + timedelta(minutes=15))):
             assert runs.fire(job, moment, trigger=Trigger.SCHEDULE, revision="r1")
-        assert runs.last_fire("a") == NOON + timedelta(minutes=15)
-        assert runs.last_fire("c") is None
+        assert runs.last_fires()["a"] == NOON + timedelta(minutes=15)
+        assert "c" not in runs.last_fires()
 
     def test_manual_runs_do_not_meet(self, runs: RunStore) -> None:
         ids = [runs.begin("people", trigger=Trigger.MANUAL, revision="r1") for _ in range(3)]
         assert len(set(ids)) == 3
-        assert runs.last_fire("people") is None
+        assert runs.last_fires() == {}
 
     def test_a_skipped_fire_is_over_and_says_why(self, runs: RunStore) -> None:
         assert runs.skip("people", NOON, reason="the run before is not over", revision="r1")
         (row,) = runs.recent("people", 1)
         assert (row.phase, row.ending, row.error) == (Phase.OVER, Ending.SKIPPED, "the run before is not over")
-        assert runs.last_fire("people") == NOON
+        assert runs.last_fires() == {"people": NOON}
         assert runs.queued() == ()
 
     def test_ids_are_in_order_of_time(self, runs: RunStore, clock: HandClock) -> None:

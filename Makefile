@@ -7,7 +7,7 @@ RELEASES := bookworm trixie
 SOURCES := cruds daemon migrations tests bench
 
 .PHONY: demo test faults box e2e check fmt lint types layers cover lock wheel servers bench-client bench-memory \
-        bench-race clean help
+        bench-race bench-idle clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -82,6 +82,9 @@ bench-memory: $(VENV)/.run ## measure the memory of a run over 10,000 and over 1
 
 bench-race: $(VENV)/.dev servers ## race processes over one rotating token, each for itself and with one refresher
 	$(BIN)/python -m bench.token_race --write
+
+bench-idle: $(VENV)/.run ## measure what the service takes with 1,000 jobs of which none is due
+	$(BIN)/python -m bench.idle --write
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .servers dist build .coverage*

@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from . import logs
 from .alerting import alert_plan, check_alerts, make_alerter, senders
 from .clock import Clock, utc_clock
-from .errors import ConfigError, Exit, LeaseLostError
+from .errors import ConfigError, Exit, LeaseLostError, StateError
 from .runtime.alarm import NoAlarm
 from .runtime.alert_desk import AlertDesk
 from .runtime.alerter import Alerter
@@ -48,6 +48,8 @@ from .sync.events import Observe
 from .sync.explanation import Explanation
 from .sync.guards import Allowance
 from .wiring import Connections, check_papers
+
+_LOST = "the state database could not be written for too long, or another crudsd serve took it over"
 
 
 def validate(settings: Settings) -> Loaded:
@@ -220,9 +222,14 @@ class App:
         """
         lease = self._leases.acquire(SERVICE_LEASE)
         lost = threading.Event()
+
+        def end() -> None:
+            self._log.error("service.lease_lost", message=f"{_LOST}; it drains and ends, to be started again")
+            self._stop.set()
+
         try:
             with (
-                Heartbeat(self._leases, lease, lost=lost, on_lost=self._stop.set) as heartbeat,
+                Heartbeat(self._leases, lease, lost=lost, on_lost=end) as heartbeat,
                 stop_on_signals(self._stop, speaks=False),
                 Hangups() as hangups,
                 Generations(self, hangups) as generations,
@@ -238,10 +245,12 @@ class App:
                     reload=generations.next,
                 ).run()
         finally:
-            self._leases.release(lease)
+            # What is lost need not be given back, and may be out of reach.
+            with suppress(StateError) if lost.is_set() else nullcontext():
+                self._leases.release(lease)
         if lost.is_set():
             # Not a clean end: the unit's Restart= finds out whether the other one is still there.
-            raise LeaseLostError("another crudsd serve took over this state database, or it could not be written")
+            raise LeaseLostError(_LOST)
         return ended
 
     def desk(self) -> ServiceDesk:

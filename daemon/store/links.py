@@ -12,8 +12,8 @@ from daemon.values import Document
 
 from .columns import document_of, document_text, moment_text
 from .database import Database
+from .latest import last_read
 from .reject_rows import has_rejects, kept_of
-from .runs import last_read
 from .statements import Stored, Values, execute, is_sqlite, look_up, many
 
 WRITTEN = "SELECT key FROM links WHERE job = ? AND written_at > ?"

@@ -1,13 +1,13 @@
 """The history of runs: who fired, where each stands, how it ended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from daemon.clock import Clock
@@ -21,6 +21,7 @@ from daemon.sync.pin import Digests, as_text, from_text
 from .approvals import spend
 from .columns import moment_text
 from .database import Database
+from .latest import of_all_jobs, resume_at_of
 from .leases import Lease, Leases, hold, job_lease, wait_for_turn
 from .reject_rows import forget_old, forget_settled
 from .run_id import new_run_id
@@ -217,7 +218,7 @@ class RunStore:
         Runs that did not start or were cut off say nothing of the system, so the one before them counts.
         """
         with self._database.read() as connection:
-            found: datetime | None = connection.execute(_resume_at_of(runs.c.job == job)).scalar()
+            found: datetime | None = connection.execute(resume_at_of(runs.c.job == job)).scalar()
         return found
 
     def waiting(self) -> dict[str, datetime]:
@@ -251,46 +252,14 @@ def store_counts(connection: Connection, run: str, counts: Counts) -> None:
     execute(connection, "UPDATE runs SET counts = ? WHERE id = ?", (_json(counts), run))
 
 
-@dataclass(frozen=True, slots=True)
-class LastRead:
-    """What a job's last complete read left behind, none of whose deletes was withheld."""
-
-    seen: int
-    selection: str
-
-
-def last_read(connection: Connection, job: str) -> LastRead | None:
-    """Return the job's last read that was proven complete and accepted, inside a caller's transaction."""
-    query = select(runs.c.counts, runs.c.selection).where(runs.c.job == job, runs.c.selection.is_not(None))
-    row = connection.execute(query.order_by(runs.c.id.desc()).limit(1)).first()
-    return None if row is None else LastRead(msgspec.json.decode(row.counts, type=Counts).seen, row.selection)
-
-
-def _resume_at_of(its: Any) -> Any:
-    """Select when the work of a job's last run that says anything goes on."""
-    passed_over = (Ending.SKIPPED, Ending.INTERRUPTED)
-    chosen = its, runs.c.phase == Phase.OVER, runs.c.ending.not_in(passed_over)
-    return select(runs.c.resume_at).where(*chosen).order_by(runs.c.id.desc()).limit(1)
-
-
 def _last_fire_of(its: Any) -> Any:
     """Select the latest moment for which the schedule fired or skipped a job."""
     chosen = its, runs.c.trigger == Trigger.SCHEDULE
     return select(runs.c.fire_time).where(*chosen).order_by(runs.c.fire_time.desc()).limit(1)
 
 
-def _of_all_jobs(of_one: Callable[[Any], Any]) -> Any:
-    """Select every job and what is found of it, if it is: by the index from job to job, not over the whole history."""
-    jobs = select(func.min(runs.c.job).label("job")).cte("jobs", recursive=True)
-    after = select(func.min(runs.c.job)).where(runs.c.job > jobs.c.job).scalar_subquery()
-    jobs = jobs.union_all(select(after).where(jobs.c.job.is_not(None)))
-    found = select(jobs.c.job, of_one(runs.c.job == jobs.c.job).correlate(jobs).scalar_subquery().label("found"))
-    each = found.subquery()
-    return select(each.c.job, each.c.found).where(each.c.found.is_not(None))
-
-
-_ALL_WAITING: Final = _of_all_jobs(_resume_at_of)
-_LAST_FIRES: Final = _of_all_jobs(_last_fire_of)
+_ALL_WAITING: Final = of_all_jobs(resume_at_of)
+_LAST_FIRES: Final = of_all_jobs(_last_fire_of)
 
 
 def _open(run: str) -> tuple[Any, Any]:

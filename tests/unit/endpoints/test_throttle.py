@@ -177,13 +177,12 @@ def test_a_run_with_many_requests_waiting_does_not_hold_up_another_with_one() ->
         order.append(name)
         leave(Response(200, {}, b"", "https://h.example/x", "GET"), None)
 
-    with ThreadPoolExecutor(9) as pool:
-        with place(one):
-            for number in range(8):
-                pool.submit(attempt, f"busy-{number}", busy)
-                in_line(one, number + 1)
-            pool.submit(attempt, "quick", quick)
-            in_line(one, 9)
+    with ThreadPoolExecutor(9) as pool, place(one):
+        for number in range(8):
+            pool.submit(attempt, f"busy-{number}", busy)
+            in_line(one, number + 1)
+        pool.submit(attempt, "quick", quick)
+        in_line(one, 9)
 
     assert order == ["busy-0", "quick", *(f"busy-{number}" for number in range(1, 8))]
 

@@ -140,7 +140,7 @@ def test_a_run_that_was_stopped_with_the_service_is_no_failure_and_one_that_took
 def test_a_slow_systems_jobs_wait_for_their_slot_while_others_run(gate: threading.Event) -> None:
     slow = {f"slow_{number}": YEARLY for number in range(4)}
     scene = Scene(**slow, people=YEARLY)
-    scene.capacity = limits(slow=2, connections={job: "slow" for job in slow} | {"people": "hr"})
+    scene.capacity = limits(slow=2, connections=dict.fromkeys(slow, "slow") | {"people": "hr"})
     for job in slow:
         scene.work.does[job] = held(gate)
 

@@ -12,7 +12,7 @@ import pytest
 from daemon.runtime.notify import Notifier
 from daemon.runtime.wellbeing import status
 from daemon.sync.outcome import Ending
-from tests.unit.runtime.service_scene import T0, T1, YEARLY, Scene, idle
+from tests.unit.runtime.service_scene import T0, YEARLY, Scene, idle
 
 
 @contextmanager
@@ -104,6 +104,6 @@ def test_a_status_line_stays_short() -> None:
     said = status(9, running=many, queued=many[:1], failed=many[:4], paused=2, due=("b", T0))
 
     assert said == (
-        "9 jobs; running: job-0, job-1, job-2 and 6 more; queued: job-0; failed: job-0, job-1, job-2 and 1 more; 2 held back; "
-        "next: b at 2026-11-22 12:00:00 UTC"
+        "9 jobs; running: job-0, job-1, job-2 and 6 more; queued: job-0; failed: job-0, job-1, job-2 and 1 more; "
+        "2 held back; next: b at 2026-11-22 12:00:00 UTC"
     )

@@ -15,7 +15,8 @@ from .options import settings, start_logs
 def command(context: click.Context, job: str) -> int:
     """Ask the run of JOB that crudsd serve has under way to stop.
 
-    What it has begun is finished and committed; the next run does the rest. A run of `crudsd run` ends by Ctrl-C.
+    What it has begun is finished and committed; the next run does the rest. If none is under way, the first one that is
+    queued does not start. A run of `crudsd run` ends by Ctrl-C.
     """
     from daemon.app import open_app
 

@@ -130,10 +130,8 @@ class Dispatcher:
                 if run not in known and job in self._schedules:
                     self._log.info("run.triggered", job=job, run=run)
                     self._take(job, run)
-            for turns in self._turns.values():
-                if turns.run in asked and not turns.stop_request.is_asked:
-                    self._log.info("run.asked_to_stop", run=turns.run, reason=asked[turns.run])
-                    turns.stop_request.ask(asked[turns.run])
+            for job, turns in [*self._turns.items()] if asked else ():
+                self._heed(job, turns, asked)
 
     def drain(self, within_s: float) -> int:
         """Start nothing more, wait for the runs under way, and return how many are not over then."""
@@ -187,6 +185,22 @@ class Dispatcher:
         self._line.join(job)
         self._start_next()
 
+    def _heed(self, job: str, turns: _Turns, asked: Mapping[str, str]) -> None:
+        """Ask the run under way to stop, and take out of the line what is to stop before it started."""
+        for run in [run for run in turns.waiting if run in asked]:
+            self._work.drop(run, asked[run])
+            turns.waiting.remove(run)
+        if turns.run not in asked or turns.stop_request.is_asked:
+            return
+        reason = asked[turns.run]
+        self._log.info("run.asked_to_stop", run=turns.run, reason=reason)
+        if job in self._line.waiting:
+            self._work.drop(turns.run, reason)
+            self._line.leave(job)
+            self._follow(job, turns)
+        else:
+            turns.stop_request.ask(reason)
+
     def _start_next(self) -> None:
         """Start every run whose turn it is."""
         while not self._stop.is_set() and (job := self._line.next()) is not None:
@@ -196,7 +210,10 @@ class Dispatcher:
         """Give back what a run had taken. The job's next one goes to the end of the line."""
         self._line.over(job)
         del self._futures[job]
-        turns = self._turns[job]
+        self._follow(job, self._turns[job])
+
+    def _follow(self, job: str, turns: _Turns) -> None:
+        """Put the job's next run in line, if it has one, and start whose turn it is."""
         if turns.waiting:
             turns.run, turns.stop_request = turns.waiting.popleft(), StopRequest()
             self._line.join(job)

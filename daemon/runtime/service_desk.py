@@ -37,10 +37,10 @@ class ServiceDesk:
         return run
 
     def cancel(self, name: str) -> str:
-        """Ask the run of a job that is under way to stop, and return its id. Raises UsageError when there is none."""
+        """Ask the run of a job that is under way, or else queued, to stop; return its id. UsageError if none is."""
         run = self.stops.ask(name, "a person asked it to stop (crudsd cancel)")
         if run is None:
-            raise UsageError(f"no run of {name} is under way; `crudsd runs {name}` shows the latest")
+            raise UsageError(f"no run of {name} is under way or queued; `crudsd runs {name}` shows the latest")
         return run
 
     def pause(self, name: str, reason: str) -> bool:

@@ -115,6 +115,10 @@ class ServiceWork:
         """Return the runs that somebody asked to stop: the reasons by their ids."""
         return self.stops.asked()
 
+    def drop(self, run: str, reason: str) -> None:
+        """Close a queued run that does not start."""
+        self.worker.end(run, Ending.SKIPPED, reason)
+
     def failed(self, job: str, *, failed: bool) -> int:
         """Count a run that is over, and return how many of the job failed in a row with it."""
         failures = self.states.count(job, failed=failed)

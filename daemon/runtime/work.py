@@ -86,6 +86,9 @@ class Work(Protocol):
     def asked_to_stop(self) -> Mapping[str, str]:
         """Return the runs that somebody asked to stop: the reasons by their ids."""
 
+    def drop(self, run: str, reason: str) -> None:
+        """Close a queued run that does not start."""
+
     def failed(self, job: str, *, failed: bool) -> int:
         """Count a run that is over, and return how many of the job failed in a row with it."""
 

@@ -64,6 +64,7 @@ class MemoryWork:
         self.last_fires: dict[str, datetime] = {}
         self.triggered: dict[str, str] = {}
         self.asked: dict[str, str] = {}
+        self.dropped: dict[str, str] = {}
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.runs: dict[str, StopRequest] = {}
         """The runs that were begun, and what could end them."""
@@ -99,6 +100,10 @@ class MemoryWork:
 
     def asked_to_stop(self) -> dict[str, str]:
         return dict(self.asked)
+
+    def drop(self, run: str, reason: str) -> None:
+        self.dropped[run] = reason
+        self.triggered.pop(run, None)
 
     def failed(self, job: str, *, failed: bool) -> int:
         self.failures[job] = self.failures[job] + 1 if failed else 0

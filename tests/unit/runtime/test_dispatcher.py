@@ -87,6 +87,28 @@ def test_a_run_that_somebody_asked_to_stop_is_told_so_and_no_other(gate: threadi
     assert not scene.work.runs["others/2"].is_asked
 
 
+def test_a_run_that_is_asked_to_stop_while_it_is_queued_does_not_start(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY, others=YEARLY, more=YEARLY)
+    scene.capacity = limits(hr=1, connections=dict.fromkeys(("people", "others", "more"), "hr"))
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        for job in ("people", "others", "more"):
+            scene.fire(service, job)
+        scene.story.wait_for("test.began", job="people")
+        scene.work.triggered = {"run-1": "people", "run-2": "others"}
+        scene.story.wait_for("run.triggered", times=2)
+        scene.work.asked = dict.fromkeys(("others/2", "run-1"), "a person asked")
+        scene.story.wait_for("run.asked_to_stop", run="others/2")
+        gate.set()
+        scene.story.wait_for("test.ended", job="others")
+        idle(service)
+
+    assert scene.work.dropped == {"others/2": "a person asked", "run-1": "a person asked"}
+    assert scene.work.ran == ["people", "more", "others"]
+    assert "run-2" in scene.work.runs
+
+
 # ---- failures ----
 
 

@@ -1,5 +1,7 @@
 """Jobs that are paused, and how often they failed in a row."""
 
+from datetime import timedelta
+
 import pytest
 
 from daemon.store.database import Database
@@ -61,3 +63,20 @@ def test_only_a_run_that_is_under_way_is_asked_to_stop_and_its_first_reason_stay
     assert stops.ask("people", "too long") == run
     assert stops.ask("people", "a person asked") == run
     assert stops.asked() == {run: "too long"}
+
+
+def test_a_queued_run_is_asked_to_stop_when_none_is_under_way_the_first_of_them(
+    world: SqlWorld, clock: HandClock
+) -> None:
+    runs, stops = world.runs, Stops(world.database)
+    first = runs.fire("people", NOON, trigger=Trigger.MANUAL, revision="r1")
+    clock.move(60)
+    second = runs.fire("people", NOON + timedelta(minutes=1), trigger=Trigger.MANUAL, revision="r1")
+
+    assert stops.ask("people", "a person asked") == first
+    assert stops.ask("people", "a person asked") == second
+    assert stops.ask("people", "a person asked") is None
+    assert first is not None
+    runs.start(first, world.lease)
+    assert stops.ask("people", "later") == first
+    assert stops.asked() == {first: "a person asked", second: "a person asked"}

@@ -49,7 +49,7 @@ from .sync.explanation import Explanation
 from .sync.guards import Allowance
 from .wiring import Connections, check_papers
 
-_LOST = "the state database could not be written for too long, or another crudsd serve took it over"
+_LOST = "another crudsd serve took over this state database, or it could not be written for too long"
 
 
 def validate(settings: Settings) -> Loaded:

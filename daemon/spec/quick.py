@@ -31,51 +31,56 @@ def quick_tree(text: str) -> Any:
     if CParser is None or "\t" in text:  # tabs are taken by libyaml where the parser in Python refuses them
         raise NotPlainError
     try:
-        return _document(CParser(text))
+        return _Quick(CParser(text)).document()
     except (yaml.YAMLError, RecursionError):
         raise NotPlainError from None
 
 
-def _document(events: Any) -> Any:
-    events.get_event()  # the stream begins
-    if isinstance(events.get_event(), yaml.StreamEndEvent):
-        return None
-    tree = _value(events, events.get_event(), 0)
-    events.get_event()  # the document ends
-    if not isinstance(events.get_event(), yaml.StreamEndEvent):
-        raise NotPlainError
-    return tree
+class _Quick:
+    """One document's events, made into values on the way."""
 
+    def __init__(self, parser: Any) -> None:
+        self._next = parser.get_event
+        self._texts: dict[str, str] = {}
+        """Each text once: the same keys and paths stand in job after job."""
 
-def _value(events: Any, event: Any, depth: int) -> Any:
-    if isinstance(event, yaml.AliasEvent) or event.anchor is not None or event.tag is not None or depth > DEEPEST:
-        raise NotPlainError
-    if isinstance(event, yaml.ScalarEvent):
-        return _scalar(event)
-    if isinstance(event, yaml.SequenceStartEvent):
+    def document(self) -> Any:
+        self._next()  # the stream begins
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return None
+        tree = self._value(self._next(), 0)
+        self._next()  # the document ends
+        if not isinstance(self._next(), yaml.StreamEndEvent):
+            raise NotPlainError
+        return tree
+
+    def _value(self, event: Any, depth: int) -> Any:
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None or event.tag is not None or depth > DEEPEST:
+            raise NotPlainError
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(depth)
         found = []
-        while not isinstance(item := events.get_event(), yaml.SequenceEndEvent):
-            found.append(_value(events, item, depth + 1))
+        while not isinstance(item := self._next(), yaml.SequenceEndEvent):
+            found.append(self._value(item, depth + 1))
         return found
-    return _mapping(events, depth)
 
+    def _mapping(self, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(key := self._next(), yaml.MappingEndEvent):
+            if not isinstance(key, yaml.ScalarEvent) or key.anchor is not None or key.tag is not None:
+                raise NotPlainError
+            name = self._texts.setdefault(key.value, key.value)
+            if name in found or (name == "<<" and not key.style):
+                raise NotPlainError
+            found[name] = self._value(self._next(), depth + 1)
+        return found
 
-def _mapping(events: Any, depth: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    while not isinstance(key := events.get_event(), yaml.MappingEndEvent):
-        if not isinstance(key, yaml.ScalarEvent) or key.anchor is not None or key.tag is not None:
+    def _scalar(self, event: Any) -> Any:
+        text = self._texts.setdefault(event.value, event.value)
+        if event.style:
+            return text
+        if OCTAL.fullmatch(text):
             raise NotPlainError
-        name = str(key.value)
-        if name in found or (name == "<<" and not key.style):
-            raise NotPlainError
-        found[name] = _value(events, events.get_event(), depth + 1)
-    return found
-
-
-def _scalar(event: Any) -> Any:
-    text: str = event.value
-    if event.style:
-        return text
-    if OCTAL.fullmatch(text):
-        raise NotPlainError
-    return plain(text)
+        return plain(text)

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from daemon.clock import Clock
-from daemon.errors import CrudsdError
+from daemon.errors import CrudsdError, StateError
 from daemon.logs import Logger
 from daemon.spec import Overlap
 from daemon.sync.outcome import Ending
@@ -24,6 +24,7 @@ from .work import Fire, Program
 RUNS_BEFORE = "the run before it is not over"
 WAITS_BEFORE = "the run before it is not over, and another one waits for that already"
 MAKES_WAY = "the next run of the job is due (overlap: cancel)"
+GONE = "the job is not in the files any more"
 FAILURES = frozenset({Ending.FAILED, Ending.UNAVAILABLE})
 GOOD_ENDINGS = frozenset({Ending.DONE, Ending.REJECTED})
 """After these a job that waits for this one is started."""
@@ -69,6 +70,9 @@ class Dispatcher:
         with self._lock:
             self._schedules, self._work = program.schedules, program.work
             self._line.replace(program.capacity)
+            for job, turns in [*self._turns.items()]:
+                if job not in program.schedules:
+                    self._forget(job, turns)
             self._start_next()
             for job in {*self._told, *self._failed} - program.schedules.keys():
                 self._told.pop(job, None)
@@ -200,6 +204,19 @@ class Dispatcher:
             self._follow(job, turns)
         else:
             turns.stop_request.ask(reason)
+
+    def _forget(self, job: str, turns: _Turns) -> None:
+        """Start no run any more of a job that is gone; the one under way ends as it began."""
+        is_in_line = job in self._line.waiting
+        for run in (turns.run, *turns.waiting) if is_in_line else tuple(turns.waiting):
+            try:
+                self._work.drop(run, GONE)
+            except StateError as error:  # the next start of the service closes it
+                self._log.error("drop.failed", job=job, run=run, error=str(error))
+        turns.waiting.clear()
+        if is_in_line:
+            self._line.leave(job)
+            del self._turns[job]
 
     def _start_next(self) -> None:
         """Start every run whose turn it is."""

@@ -239,6 +239,22 @@ def serve(scene: Scene, holds: Callable[[], bool]) -> None:
     assert not thread.is_alive()
 
 
+# ---- runs that are asked to stop ----
+
+
+def test_a_timeout_ends_the_wait_for_the_quota(tmp_path: Path) -> None:
+    with MisbehavingServer(seed=1) as server:
+        scene = Scene(server, tmp_path)
+        made = scene.spec(quota={"requests": 1, "per": "1h"})
+        made["jobs"]["people"]["timeout"] = "2s"  # time enough for the first request
+        scene.desk.write(made)
+
+        result = scene.desk.run().result
+
+    assert (result.ending, len(server.requests)) == (Ending.INTERRUPTED, 1)
+    assert "timeout" in result.error
+
+
 # ---- systems that are down ----
 
 

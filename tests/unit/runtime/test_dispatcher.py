@@ -197,6 +197,25 @@ def test_another_reading_of_the_configuration_brings_other_limits(gate: threadin
         gate.set()
 
 
+def test_a_queued_run_of_a_job_that_is_gone_from_the_files_is_closed_with_the_reason(gate: threading.Event) -> None:
+    scene = Scene(people={**YEARLY, "overlap": "queue"}, others=YEARLY)
+    scene.capacity = limits(hr=1, connections={"people": "hr", "others": "hr"})
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.fire(service, "people", T1)
+        scene.fire(service, "others")
+        scene.story.wait_for("test.began", job="people")
+        scene.changed()
+        scene.story.wait_for("service.reloaded")
+        gate.set()
+        idle(service)
+
+    assert scene.work.ran == ["people"]
+    assert scene.work.dropped == dict.fromkeys(("people/2", "others/3"), "the job is not in the files any more")
+
+
 def test_a_jobs_next_run_goes_to_the_end_of_the_line(gate: threading.Event) -> None:
     scene = Scene(people={**YEARLY, "overlap": "queue"}, others=YEARLY)
     scene.capacity = limits(hr=1, connections={"people": "hr", "others": "hr"})

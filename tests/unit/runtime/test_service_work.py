@@ -61,7 +61,7 @@ def work(tmp_path: Path, database: Database, ear: Ear) -> ServiceWork:
             raise ConfigError("a secret is gone")
         return Finished(job, run, Result(Ending.DONE, Counts(), Certificate(end=None), ()), 0.1)
 
-    worker = Worker(spec, database, leases, runs, lambda _: pytest.fail("no"), clock, StopRequest()._asked)
+    worker = Worker(spec, database, leases, runs, lambda _, __: pytest.fail("no"), clock, StopRequest()._asked)
     return ServiceWork(spec.jobs, runs, states, Stops(database), worker, run, lambda _: "", Story(), ear)
 
 

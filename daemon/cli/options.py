@@ -3,12 +3,17 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 if TYPE_CHECKING:
     from daemon.settings import Settings
+
+
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("auto", "text", "json", "journald")
+"""Those of daemon.logs, which takes too long to import for a command that logs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,8 @@ class Globals:
     """None: as the configuration says."""
     log_level: str | None = None
     """None: as the verb sees fit."""
+    log_format: str | None = None
+    """None: as it suits the stream."""
     no_color: bool = False
 
 
@@ -43,8 +50,14 @@ def global_options() -> list[click.Parameter]:
         GlobalOption(["--state"], metavar="URL", hidden=True, help="State database; wins over the configuration's."),
         GlobalOption(
             ["--log-level"],
-            type=click.Choice(["debug", "info", "warning", "error"]),
-            help="What goes to the log on stderr. Default: info for serve, warning for the others.",
+            type=click.Choice(LEVELS),
+            help="What goes to the log. Default: $CRUDSD_LOG_LEVEL, info for serve, warning for the others.",
+        ),
+        GlobalOption(
+            ["--log-format"],
+            type=click.Choice(FORMATS),
+            help="text, json, or journald: fields of the journal. Default: $CRUDSD_LOG_FORMAT, auto: text on a "
+            "terminal, json elsewhere.",
         ),
         GlobalOption(
             ["--no-color"], is_flag=True, default=None, help="No colours; NO_COLOR and TERM=dumb do the same."
@@ -67,10 +80,24 @@ def settings(context: click.Context) -> "Settings":
 
 
 def start_logs(context: click.Context, *, level: str = "warning") -> None:
-    """Begin to log to stderr, from the level that the operator asked for or else from `level`."""
-    from daemon.logs import configure
+    """Begin to log: as the operator asked on the command line, or else in the environment, or else from `level`.
 
-    configure(level=given(context).log_level or level)
+    Raises UsageError for a word in the environment that is none of those it may be.
+    """
+    from daemon.logs import Format, configure
+
+    asked = given(context)
+    form = asked.log_format or _from_environment("CRUDSD_LOG_FORMAT", FORMATS) or "auto"
+    configure(
+        level=asked.log_level or _from_environment("CRUDSD_LOG_LEVEL", LEVELS) or level, format=cast("Format", form)
+    )
+
+
+def _from_environment(name: str, words: tuple[str, ...]) -> str | None:
+    word = os.environ.get(name)
+    if word and word not in words:
+        raise click.UsageError(f"{name} is {word!r} in the environment; it may be one of {', '.join(words)}")
+    return word
 
 
 def say_version(context: click.Context, parameter: click.Parameter, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Log events, not sentences: structlog to stderr, pretty on a terminal, JSON otherwise, secrets blotted out last.
+"""Log events, not sentences: structlog to stderr, or to the journal as fields, secrets blotted out before.
 
 INFO tells an operator the story of a run in under ten lines; DEBUG tells a developer; WARNING means somebody should
 look this week, ERROR today.

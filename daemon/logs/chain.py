@@ -1,5 +1,6 @@
 """The chain that every event goes through, ours and other libraries' alike; what is secret is taken out last."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -11,9 +12,10 @@ import structlog
 from daemon.redaction import redact_text
 from daemon.redaction.redact import redact_named
 
-Format = Literal["auto", "console", "json", "journald"]
+from .native import PRIORITIES, Journal
 
-_PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+Format = Literal["auto", "text", "json", "journald"]
+
 _OURS: Final = {"level", "timestamp"}
 """Made by the chain itself."""
 
@@ -21,10 +23,13 @@ _OURS: Final = {"level", "timestamp"}
 def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002
     """Set up logging for this process; the standard library's loggers go through the same chain.
 
-    `auto` is pretty on a terminal, JSON with journald priorities under systemd, plain JSON elsewhere.
+    `auto` is text on a terminal and JSON elsewhere. JSON has journald's priorities where the stream is the journal's.
+    `journald` hands events to the journal as fields, and writes JSON to the stream where it does not take one.
     """
     out = stream or sys.stderr
-    chosen = _chosen(format, out)
+    chosen = format
+    if chosen == "auto":
+        chosen = "text" if out.isatty() else "json"
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -35,10 +40,12 @@ def configure(*, format: Format = "auto", level: str = "info", stream: TextIO | 
     # Plain tracebacks: the pretty ones show the values of local variables.
     pretty = structlog.dev.ConsoleRenderer(colors=_coloured(out), exception_formatter=structlog.dev.plain_traceback)
     render: list[Any] = [pretty]
-    if chosen != "console":
+    if chosen != "text":
         render = [structlog.processors.JSONRenderer(default=str)]
+        if _is_journal(out):
+            render.append(_with_priority)
     if chosen == "journald":
-        render.append(_with_priority)
+        render.insert(0, Journal())
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, *render],
@@ -75,6 +82,11 @@ def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutable
 class _Handler(logging.StreamHandler[TextIO]):
     """Of the standard library's loggers."""
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write an event to the stream, unless the journal took it."""
+        with contextlib.suppress(structlog.DropEvent):
+            super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         """Say that an event was lost. The library would print its text and arguments to stderr, as they are."""
         try:
@@ -82,14 +94,6 @@ class _Handler(logging.StreamHandler[TextIO]):
             structlog.get_logger().error("log.lost", logger=record.name, reason=kind)
         except Exception:  # noqa: BLE001, S110 - there is nobody left to tell
             pass
-
-
-def _chosen(asked: Format, out: TextIO) -> str:
-    if asked != "auto":
-        return asked
-    if out.isatty():
-        return "console"
-    return "journald" if _is_journal(out) else "json"
 
 
 def _is_journal(out: TextIO) -> bool:
@@ -108,4 +112,4 @@ def _coloured(out: TextIO) -> bool:
 def _with_priority(logger: Any, method: str, line: str) -> str:
     """Prefix the line with its priority, which journald strips off (sd-daemon(3))."""
     del logger
-    return f"<{_PRIORITIES.get(method, 6)}>{line}"
+    return f"<{PRIORITIES.get(method, 6)}>{line}"

@@ -18,6 +18,7 @@ from daemon import cli
 from tests.canaries import seen_in, shown
 from tests.e2e.canary import BEARER, CLIENT, ENVIRONMENT, HEADER, SEALED, Desk, Hostile, desk, echo, empty_state, server
 from tests.e2e.harness import CRUDSD, LIMIT_S, until
+from tests.fakes.journal import entry, journal
 from tests.fakes.scripted import Reply, json_reply
 
 __all__ = ["desk", "empty_state", "server"]
@@ -205,6 +206,22 @@ def received(systemd: socket.socket) -> bytes:
         return systemd.recv(65536)
     except BlockingIOError:
         return b""
+
+
+@pytest.mark.parametrize("auth", ["bearer", "oauth2"])
+def test_the_fields_of_the_journal_show_no_secret(desk: Desk, server: Hostile, auth: str) -> None:
+    desk.write(server.url, auth)
+    server.throws["POST /users"] = lambda seen: json_reply({"message": echo(seen)}, 422)
+    with journal() as journald:
+        desk.crudsd("run", "people", "--log-format", "journald")
+        server.throws["/users"] = lambda seen: json_reply({"message": echo(seen)}, 500)
+        desk.crudsd("run", "people", "--log-format", "journald")
+        datagrams = journald.datagrams()
+
+    events = [entry(datagram)["CRUDSD_EVENT"] for datagram in datagrams]
+    assert {"request.attempted", "change.settled"} <= set(events)
+    assert seen_in(b"\n".join(datagrams)) == []
+    assert desk.shows() == []
 
 
 @pytest.mark.parametrize("auth", ["bearer", "oauth2"])

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from daemon.logs import Format, configure, get_logger
 from daemon.redaction import BLOT, KNOWN, redact_text, redact_value
+from tests.fakes.journal import journal
 
-FORMATS: tuple[Format, ...] = ("json", "console", "journald")
+FORMATS: tuple[Format, ...] = ("json", "text", "journald")
 STAND_IN = "zq7Stand+In/for=it"
 
 secrets = st.one_of(
@@ -95,8 +96,11 @@ def told(form: Format, put: Callable[[str], Any], secret: str) -> str:
     KNOWN.forget()
     KNOWN.learn(secret)
     out = io.StringIO()
-    configure(format=form, level="debug", stream=out)
-    put(secret)
+    with journal() as journald:
+        configure(format=form, level="debug", stream=out)
+        put(secret)
+        if form == "journald":
+            return "\n".join(json.dumps(entry) for entry in journald.entries())
     # The time of day is another each time, and may hold four digits by chance.
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "then", out.getvalue())
 
@@ -116,7 +120,7 @@ def texts(value: Any) -> Iterator[str]:
 
 def said(form: Format, line: str) -> Iterator[str]:
     yield line
-    if form != "console":
+    if form != "text":
         for one in line.splitlines():
             yield from texts(json.loads(one[one.index("{") :]))
 

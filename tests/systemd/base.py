@@ -21,13 +21,15 @@ TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "nse
 """Programs, and Debian's packages of them."""
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "libnss-systemd"),
-    *("python3", "python3-venv", "ca-certificates", "tzdata", "procps", "curl", "sqlite3"),
+    *("python3", "python3-venv", "ca-certificates", "tzdata", "procps", "curl", "sqlite3", "iproute2"),
 )
 """What a small server has, and what the how-to and the tests call."""
 REQUIREMENTS = ROOT / "requirements" / "run.txt"
 WHEELS = "/wheels"
 """Inside: what pip finds there. A box has no network."""
 VENV = "/opt/crudsd"
+ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
+"""What mounts and starts things of its own is run behind this: whatever ends it takes all of that with it."""
 NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man")
 
 
@@ -82,6 +84,8 @@ def check_machine() -> None:
 def main(releases: Sequence[str]) -> int:
     """Make what is missing; 0 when all of it is there."""
     try:
+        if unknown := sorted(set(releases) - set(RELEASES)):
+            raise NoBoxError(f"no such Debian here: {', '.join(unknown)}; there are {', '.join(RELEASES)}")
         install_tools()
         check_machine()
         for release in releases or RELEASES:
@@ -109,7 +113,8 @@ def make(base: Base) -> None:
     say(f"making Debian {base.release}")
     shutil.rmtree(base.folder, ignore_errors=True)
     base.folder.mkdir(parents=True)
-    run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", base.release, str(base.root)])
+    wanted = ["--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", base.release, str(base.root)]
+    run([*ALONE, "mmdebstrap", *wanted])
     for needless in NEEDLESS:
         shutil.rmtree(base.root / needless, ignore_errors=True)
     # Empty, not missing: each boot makes one up, and is no first boot.

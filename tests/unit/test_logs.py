@@ -80,8 +80,8 @@ def test_a_pipe_gets_json_and_no_colours(out: io.StringIO) -> None:
     assert "\x1b" not in out.getvalue()
 
 
-def test_the_console_form_is_for_people(out: io.StringIO) -> None:
-    configure(format="console", stream=out)
+def test_the_text_form_is_for_people(out: io.StringIO) -> None:
+    configure(format="text", stream=out)
     get_logger().info("run.began", job="people")
 
     assert "run.began" in out.getvalue()
@@ -314,7 +314,7 @@ def test_a_warning_goes_to_the_log_and_loses_its_secrets(out: io.StringIO) -> No
 
 
 def test_a_traceback_shows_no_local_variables(out: io.StringIO) -> None:
-    configure(format="console", stream=out)
+    configure(format="text", stream=out)
     try:
         local = "of-a-local-variable".upper()
         raise ValueError(len(local))

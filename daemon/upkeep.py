@@ -7,9 +7,12 @@ from pathlib import Path
 
 from .clock import utc_clock
 from .errors import StateError
+from .logs import get_logger
 from .runtime.calendar import Ahead
 from .runtime.calendar import ahead as ahead_of
 from .runtime.housekeeping import prune_now
+from .runtime.notify import Notifier
+from .runtime.upgrading import Upgraded, upgrade
 from .settings import Settings
 from .spec import Loaded, load
 from .store import schema
@@ -21,12 +24,11 @@ from .store.retention import Pruned
 from .vault.key_file import write_key
 
 
-def upgrade_state(settings: Settings) -> tuple[str | None, str]:
-    """Bring the state database to the newest schema and return the revisions before and after."""
+def upgrade_state(settings: Settings, *, keeps_copy: bool = False) -> Upgraded:
+    """Bring the state database to the newest schema; see `upgrading.upgrade`. Files that are no good are told first."""
     with open_database(settings.state_place(load(settings.config).spec.state)) as database:
-        before = schema.current(database)
-        schema.upgrade(database)
-    return before, schema.head()
+        notifier = Notifier(settings.environment)
+        return upgrade(database, clock=utc_clock, log=get_logger(), notifier=notifier, keeps_copy=keeps_copy)
 
 
 def check_state(settings: Settings) -> tuple[str, tuple[Finding, ...]]:

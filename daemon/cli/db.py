@@ -19,15 +19,16 @@ def command() -> None:
 @command.command("upgrade")
 @click.pass_context
 def upgrade(context: click.Context) -> int:
-    """Bring the state database's schema to this version. Stop crudsd serve first."""
+    """Bring the state database's schema to this version. Refused while a service or a run uses it."""
     from daemon.upkeep import upgrade_state
 
     start_logs(context)
-    before, after = upgrade_state(settings(context))
-    if before == after:
-        output.emit([f"The state database is up to date (schema {after})."])
+    done = upgrade_state(settings(context))
+    if done.before == done.after:
+        output.emit([f"The state database is up to date (schema {done.after})."])
     else:
-        output.emit([f"The state database went from {f'schema {before}' if before else 'empty'} to schema {after}."])
+        before = f"schema {done.before}" if done.before else "empty"
+        output.emit([f"The state database went from {before} to schema {done.after}."])
     return Exit.DONE
 
 

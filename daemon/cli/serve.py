@@ -7,11 +7,19 @@ from .options import settings, start_logs
 
 
 @click.command("serve", cls=Verb)
+@click.option(
+    "--upgrade",
+    is_flag=True,
+    help="Bring a state database of an older crudsd to this version first; a copy stays beside it.",
+)
 @click.pass_context
-def command(context: click.Context) -> int:
+def command(context: click.Context, upgrade: bool) -> int:
     """Run all jobs on their schedules until SIGTERM. Stays in the foreground."""
     from daemon.app import open_app
+    from daemon.upkeep import upgrade_state
 
     start_logs(context, level="info")
+    if upgrade:
+        upgrade_state(settings(context), keeps_copy=True)
     with open_app(settings(context)) as app:
         return app.serve()

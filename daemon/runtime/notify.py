@@ -2,11 +2,15 @@
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
 _PATIENCE_S = 5.0
 """A manager that does not read must not hold up the work."""
+_ASK_EVERY_S = 10.0
+_ASK_FOR_S = 300.0
+"""Longer than the part of a step that tells nothing of itself, such as the commit of a large transaction."""
 
 
 class Notifier:
@@ -26,6 +30,30 @@ class Notifier:
             channel.settimeout(_PATIENCE_S)
             channel.connect(self._address)
             channel.sendall("\n".join(lines).encode())
+
+
+class Patience:
+    """Asks systemd to wait on while a long step before READY=1 gets on: without that a start ends after 90 s.
+
+    Call it as often as the work proves that it gets on. It is asked for some minutes each time, so a step that is stuck
+    comes to an end all the same.
+    """
+
+    def __init__(self, notifier: Notifier, status: str) -> None:
+        """`status` is what `systemctl status` shows meanwhile."""
+        self._notifier, self._status = notifier, status
+        self._asked_at = float("-inf")
+
+    def __call__(self) -> None:
+        """Note that the work gets on."""
+        now = time.monotonic()
+        if now - self._asked_at >= _ASK_EVERY_S:
+            self._asked_at = now
+            self.ask(_ASK_FOR_S)
+
+    def ask(self, seconds: float) -> None:
+        """Ask for so much time at once, where the work tells nothing of itself."""
+        self._notifier.send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}", f"STATUS={self._status}")
 
 
 def _watchdog_s(environment: Mapping[str, str]) -> float | None:

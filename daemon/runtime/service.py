@@ -127,7 +127,10 @@ class Service:
             program = self._reload()
         except CrudsdError as error:
             self._log.error("reload.refused", error=str(error))
+            # The same two messages as for one that is taken up: with Type=notify-reload systemd waits for them.
+            self._wellbeing.reloading()
             self._wellbeing.say(f"the changed configuration is refused, the one before goes on: {error}", stays=True)
+            self._wellbeing.ready()
             return
         if program is None:
             return

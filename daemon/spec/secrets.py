@@ -15,6 +15,10 @@ from .problems import Path_, Problem
 from .types import NAME_PATTERN, SecretRef
 
 _LARGEST_BYTES = 1_000_000
+SECRETS = "/etc/crudsd/secrets"
+"""The folder that the shipped unit loads credentials from."""
+_OF_FOLDER = "secret_"
+"""Put before the name of each file by `LoadCredential=secret:FOLDER`, which the shipped unit has."""
 
 
 class SecretError(ConfigError):
@@ -63,7 +67,7 @@ def secret_file(ref: SecretRef, *, credentials: Path | None, folder: Path = Path
     """Return the file that `resolve` reads for a reference; None where there is none."""
     if ref.file is not None:
         return folder / ref.file
-    return credentials / ref.credential if ref.credential is not None and credentials is not None else None
+    return _credential_file(ref.credential, credentials) if ref.credential is not None and credentials else None
 
 
 def check_secrets(
@@ -128,11 +132,18 @@ def _credential(name: str, credentials: Path | None) -> Secret:
     if credentials is None:
         raise SecretError(
             f"credential {name} needs systemd: $CREDENTIALS_DIRECTORY is not set",
-            f"start the service with LoadCredential={name}:/path, or use {{env: …}} or {{file: …}} here",
+            f"write it into {SECRETS}/{name} for the service, or use {{env: …}} or {{file: …}} here",
         )
     if "/" in name or name in {".", ".."}:
         raise SecretError(f"credential {name} is not a name", "write the name alone, without a path")
-    return _checked(_read(credentials / name), f"credential {name}", f"add LoadCredential={name}:/path to the unit")
+    cure = f"write it into {SECRETS}/{name} (or add LoadCredential={name}:/path to the unit) and restart the service"
+    return _checked(_read(_credential_file(name, credentials)), f"credential {name}", cure)
+
+
+def _credential_file(name: str, credentials: Path) -> Path:
+    """Return where a credential is: loaded by its own name, or out of the folder of them."""
+    of_folder = credentials / f"{_OF_FOLDER}{name}"
+    return of_folder if of_folder.exists() and not (credentials / name).exists() else credentials / name
 
 
 def _read(path: Path) -> str | None:

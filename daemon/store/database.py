@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -32,6 +32,8 @@ BUSY_TIMEOUT_S = 10.0
 """How long a write waits for another process's transaction. Ours last milliseconds; a backup or a person with the
 sqlite3 shell may hold the file for some seconds."""
 
+_TICK_OPERATIONS = 1_000_000
+"""Of SQLite's machine: some hundredths of a second."""
 _BEGIN = "crudsd_begin"
 _MIGRATING = 0x6372756473  # "cruds": the number of the lock that processes which migrate one PostgreSQL database share
 
@@ -97,8 +99,8 @@ class Database:
                 yield connection
 
     @contextmanager
-    def migrate(self) -> Iterator[Connection]:
-        """Give a write transaction in which tables may be rebuilt.
+    def migrate(self, *, tick: Callable[[], None] | None = None) -> Iterator[Connection]:
+        """Give a write transaction in which tables may be rebuilt. On SQLite `tick` is called while it gets on.
 
         SQLite rebuilds a table by dropping it, which would cascade into the tables that refer to it. So foreign keys
         are off meanwhile and checked before the commit. Raises StateError, and commits nothing, if one is broken.
@@ -112,12 +114,14 @@ class Database:
                 return
             driver = connection.connection.cursor()
             driver.execute("PRAGMA foreign_keys=OFF")
+            tell_progress(driver.connection, tick)
             try:
                 with connection.begin():
                     yield connection
                     if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
                         raise StateError(f"{self.location}: the migration would break references; nothing was changed")
             finally:
+                tell_progress(driver.connection, None)
                 driver.execute("PRAGMA foreign_keys=ON")
                 driver.close()
 
@@ -194,6 +198,11 @@ def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_
         database.close()
         raise
     return database
+
+
+def tell_progress(connection: sqlite3.Connection, tick: Callable[[], None] | None) -> None:
+    """Have SQLite call `tick` some times a second while it works on a statement; None: no more."""
+    connection.set_progress_handler(tick, _TICK_OPERATIONS if tick is not None else 0)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

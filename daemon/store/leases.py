@@ -141,6 +141,12 @@ class Leases:
         is_free = held is None or held.is_free(self._clock(), _ticks(self._monotonic()), self._owner)
         return None if is_free else str(held)
 
+    def holders(self) -> dict[str, str]:
+        """Return the leases that somebody holds, and who, for people to read."""
+        with self._database.read() as connection:
+            names = execute(connection, "SELECT name FROM leases WHERE owner <> '' ORDER BY name").scalars().all()
+        return {name: holder for name in names if (holder := self.holder(name)) is not None}
+
     def is_held(self, name: str, *, owner: str, fence: int) -> bool:
         """Whether this very taking of the lease still stands, and its process lives."""
         with self._database.read() as connection:

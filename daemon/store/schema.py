@@ -3,6 +3,7 @@
 Revisions are counted: `0001_first_tables.py` has the revision 0001. So a start needs no Alembic to compare them.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import inspect
@@ -56,8 +57,11 @@ def prepare(database: Database) -> None:
     check(database)
 
 
-def upgrade(database: Database) -> None:
-    """Bring the schema to `head`, all or nothing. Does nothing when it is there; refuses one that is ahead."""
+def upgrade(database: Database, *, tick: Callable[[], None] | None = None) -> None:
+    """Bring the schema to `head`, all or nothing. Does nothing when it is there; refuses one that is ahead.
+
+    On SQLite `tick` is called while it gets on.
+    """
     found = current(database)
     if found == head():
         return
@@ -67,7 +71,7 @@ def upgrade(database: Database) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
-    with database.migrate() as connection:
+    with database.migrate(tick=tick) as connection:
         config = Config()
         config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
         config.set_main_option("path_separator", "os")

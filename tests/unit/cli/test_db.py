@@ -1,6 +1,8 @@
 """`crudsd db` as an operator meets it."""
 
 import json
+import os
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +11,12 @@ import pytest
 import yaml
 
 from daemon.cli import main
+from daemon.clock import utc_clock
 from daemon.errors import Exit
+from daemon.store import schema
+from daemon.store.database import open_database
+from daemon.store.leases import Leases
+from daemon.store.owner import Owner
 
 
 @pytest.fixture
@@ -61,3 +68,27 @@ def test_a_state_that_may_not_be_used_ends_with_1(config: Path, capsys: pytest.C
 
     assert db(config, "check") == Exit.ERROR
     assert "✗ schema: is 0001" in capsys.readouterr().out
+
+
+def test_a_service_upgrades_nothing_by_a_configuration_that_is_no_good(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text("version: 1\nstaet: x.db\n")
+
+    assert main(["--config", str(config), "serve", "--upgrade"]) == Exit.CONFIG
+
+    assert "staet" in capsys.readouterr().err
+    assert [path.name for path in config.parent.iterdir()] == ["crudsd.yaml"]
+
+
+def test_an_upgrade_under_a_service_is_refused_with_its_name(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = config.with_name("crudsd.db")
+    with open_database(place) as database:
+        schema.upgrade(database)
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
+        Leases(database, utc_clock, Owner.here()).acquire("service")
+
+        assert db(config, "upgrade") == Exit.LOCKED
+
+    assert f"service: held by {socket.gethostname()}, process {os.getpid()}" in capsys.readouterr().err

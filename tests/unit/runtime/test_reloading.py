@@ -57,9 +57,11 @@ def test_a_configuration_that_is_no_good_is_refused_and_said_until_a_good_one_co
             assert heard().startswith("STATUS=1 job; ")
             scene.reloads.append(ConfigError("crudsd.yaml:3: no\nsuch key"))
             scene.story.wait_for("reload.refused")
+            assert heard().startswith("RELOADING=1\nMONOTONIC_USEC="), "else Type=notify-reload waits in vain"
             assert heard() == (
                 "STATUS=the changed configuration is refused, the one before goes on: crudsd.yaml:3: no such key"
             )
+            assert heard() == "READY=1"
             scene.fire(service, "people")
             scene.story.wait_for("test.ended", job="people")
             idle(service)

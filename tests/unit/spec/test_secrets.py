@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from daemon.spec import SecretError, SecretRef, check_secrets, load, resolve
+from daemon.spec.secrets import secret_file
 from tests.unit.spec.files import good_but, write
 
 
@@ -36,7 +37,7 @@ def test_one_newline_at_the_end_is_not_part_of_it(held: str, secret: str, tmp_pa
         (SecretRef(file=Path()), "cannot be read: Is a directory"),
         (
             SecretRef(credential="absent"),
-            r"credential absent is not there; add LoadCredential=absent:/path to the unit",
+            r"credential absent is not there; write it into /etc/crudsd/secrets/absent \(or add LoadCredential=absent:",
         ),
         (SecretRef(credential=".."), "credential .. is not a name"),
     ],
@@ -46,6 +47,19 @@ def test_what_cannot_be_had_says_what_to_do(ref: SecretRef, message: str, tmp_pa
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(SecretError, match=message):
         resolve(ref, environment={"EMPTY": ""}, credentials=tmp_path, folder=tmp_path)
+
+
+def test_a_credential_comes_out_of_a_folder_unless_it_was_loaded_by_its_own_name(tmp_path: Path) -> None:
+    def read() -> str:
+        return resolve(SecretRef(credential="t"), environment={}, credentials=tmp_path).reveal()
+
+    (tmp_path / "secret_t").write_text("of the folder")
+    assert (read(), secret_file(SecretRef(credential="t"), credentials=tmp_path)) == (
+        "of the folder",
+        tmp_path / "secret_t",
+    )
+    (tmp_path / "t").write_text("by its own name")
+    assert (read(), secret_file(SecretRef(credential="t"), credentials=tmp_path)) == ("by its own name", tmp_path / "t")
 
 
 def test_a_credential_needs_systemd() -> None:

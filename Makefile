@@ -6,8 +6,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RELEASES := bookworm trixie
 SOURCES := cruds daemon migrations tests bench
 
-.PHONY: demo test faults box e2e check fmt lint types layers cover lock wheel servers bench-client bench-memory \
-        bench-race bench-idle clean help
+.PHONY: demo test faults box e2e e2e-bounded check fmt lint types layers cover lock wheel servers bench-client \
+        bench-memory bench-race bench-idle clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -35,14 +35,18 @@ test: $(VENV)/.dev servers ## run the tests
 faults: $(VENV)/.dev servers ## kill, stop and starve a run at every step there is, where `make test` tries a spread
 	$(BIN)/python -m pytest -n 2 --dist worksteal --long tests/faults tests/property/test_model.py
 
-box: $(VENV)/.dev ## make the Debians that `make e2e` boots, as root: some 350 MB and two minutes each
+box: $(VENV)/.dev ## make the Debians that `make e2e` boots, as root: some 350 MB and a minute each
 	$(BIN)/python -m tests.systemd.base $(RELEASES)
 
 e2e: box ## run crudsd as a service of a real systemd, in throw-away Debians; as root
 	$(BIN)/python -m pytest $(RELEASES:%=--box=%) tests/systemd
 
-check: $(VENV)/.dev lint types layers ## what CI runs: format, lint, types, layers, tests with coverage
+e2e-bounded: $(VENV)/.dev ## the same on one Debian, where this machine can boot it; else it says why not and is content
+	$(BIN)/python -m tests.systemd.bounded
+
+check: $(VENV)/.dev lint types layers ## what CI runs: format, lint, types, layers, tests with coverage, a real systemd
 	$(MAKE) cover
+	$(MAKE) e2e-bounded
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import Exit
+from daemon.spec.secrets import SECRETS
 from daemon.store.database import BUSY_TIMEOUT_S
 from daemon.store.leases import TTL_S
 
@@ -101,8 +102,8 @@ def test_only_the_service_reads_its_state(service: dict[str, list[str]]) -> None
     assert service["UMask"] == ["0077"]
 
 
-def test_the_key_comes_as_a_credential(service: dict[str, list[str]]) -> None:
-    assert service["LoadCredential"] == ["crudsd-key:/etc/crudsd/key"]
+def test_the_key_and_the_secrets_come_as_credentials(service: dict[str, list[str]]) -> None:
+    assert service["LoadCredential"] == ["crudsd-key:/etc/crudsd/key", f"secret:{SECRETS}"]
     assert "Environment" not in service
 
 

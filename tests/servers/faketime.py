@@ -13,12 +13,12 @@ class Faketime:
         found = sorted(folder.glob("usr/lib/*/faketime/libfaketimeMT.so.1"))
         if not found:
             raise NotInstalledError("libfaketime is not installed: run `make servers`")
-        self._library = found[0]
+        self.library = found[0]
 
     def environment(self, clock: "ClockFile") -> dict[str, str]:
         """What a program is started with so that its time of day is that of the file. Waits and time-outs are real."""
         return {
-            "LD_PRELOAD": str(self._library),
+            "LD_PRELOAD": str(self.library),
             "FAKETIME_TIMESTAMP_FILE": str(clock.path),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from daemon.errors import Exit
 from tests.servers.install import ROOT
 
 from .base import REQUIREMENTS, VENV, Base
@@ -66,7 +67,7 @@ class Desk:
     box: Box
 
     def prepare(self) -> None:
-        """Put everything there: a checkout with the job's configuration, its secrets and its drop-in."""
+        """Put everything there: a checkout with the job's configuration and its secrets."""
         self.box.put("/srv/systems.py", Path(__file__).with_name("systems.py").read_text())
         script = [f"{VENV}/bin/python", "-B", "/srv/systems.py", CHECKOUT]
         self.box.run("systemd-run", "--quiet", "--unit=systems", "--property=Type=notify", *script)
@@ -75,9 +76,9 @@ class Desk:
             rm crudsd.key
             sed -i 's/{{file: secrets.\\(.*\\)}}/{{credential: \\1}}/; s/every: 10s/every: 1s/' crudsd.yaml
         """)
-        self.box.put(f"{CHECKOUT}/credentials.conf", page("What is yours"))
-        for file in (*SYSTEMD.iterdir(), REQUIREMENTS):
-            self.box.put(f"{CHECKOUT}/{file.relative_to(ROOT)}", file.read_text())
+        for file in (*SYSTEMD.rglob("*"), REQUIREMENTS):
+            if file.is_file():
+                self.box.put(f"{CHECKOUT}/{file.relative_to(ROOT)}", file.read_text())
 
     def install(self) -> None:
         """Do what the how-to says, but for the virtualenv, which is in the box, and the start."""
@@ -90,11 +91,44 @@ class Desk:
         self.box.put(f"/etc/systemd/system/crudsd.service.d/{name}.conf", f"[Service]\n{lines}")
         self.box.run("systemctl", "daemon-reload")
 
+    def example(self, name: str, **edited: str) -> None:
+        """Take over one of the drop-ins that are shipped as examples, with some words edited."""
+        text = (SYSTEMD / "crudsd.service.d" / f"{name}.conf.example").read_text()
+        for old, new in edited.items():
+            assert old in text
+            text = text.replace(old, new)
+        self.box.put(f"/etc/systemd/system/crudsd.service.d/{name}.conf", text)
+        self.box.run("systemctl", "daemon-reload")
+
     def edit_config(self, old: str, new: str) -> None:
         """Change the configuration."""
         text = self.box.run("cat", "/etc/crudsd/crudsd.yaml").stdout
         assert old in text
         self.box.put("/etc/crudsd/crudsd.yaml", text.replace(old, new))
+
+    def make_schema(self, revision: str) -> None:
+        """Make the state database as another version of crudsd would leave it."""
+        if revision == "9999":
+            assert self.as_service("db", "upgrade").returncode == Exit.DONE
+            self.box.run(
+                *("runuser", "--user=crudsd", "--", "sqlite3", "/var/lib/crudsd/state.db"),
+                f"update alembic_version set version_num = '{revision}'",
+            )
+            return
+        code = f"""
+from alembic import command
+from alembic.config import Config
+from daemon.store import schema
+from daemon.store.database import open_database
+from daemon.store.tables import metadata
+with open_database("/var/lib/crudsd/state.db") as database, database.migrate() as connection:
+    config = Config()
+    config.set_main_option("script_location", str(schema._folder()))
+    config.attributes.update(connection=connection, metadata=metadata)
+    command.upgrade(config, "{revision}")
+"""
+        self.box.run("install", "--directory", "--owner=crudsd", "--group=crudsd", "--mode=0700", "/var/lib/crudsd")
+        self.box.run("runuser", "--user=crudsd", "--", "/opt/crudsd/bin/python", "-W", "ignore", "-c", code)
 
     def start(self) -> None:
         """Start the service; returns when it is ready."""
@@ -111,9 +145,9 @@ class Desk:
         """Return a property of the service."""
         return self.box.shows("crudsd", name)
 
-    def journal(self) -> list[dict[str, str]]:
-        """Return the service's lines of the journal, oldest first."""
-        told = self.box.run("journalctl", "--unit=crudsd", "--output=json", "--no-pager").stdout
+    def journal(self, *fields: str) -> list[dict[str, str]]:
+        """Return the service's lines of the journal, oldest first; those with these fields, such as CRUDSD_JOB=x."""
+        told = self.box.run("journalctl", "--unit=crudsd", "--output=json", "--no-pager", *fields).stdout
         return [json.loads(line) for line in told.splitlines()]
 
     def events(self) -> list[dict[str, Any]]:

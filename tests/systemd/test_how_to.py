@@ -14,19 +14,24 @@ SHELL = f"""
 """
 
 
-def test_ten_lines_make_a_running_service_and_six_upgrade_it(desk: Desk) -> None:
+def test_ten_lines_make_a_running_service_and_six_upgrade_it_and_five_remove_it(desk: Desk) -> None:
     desk.box.sh(f"""
-        rm -r {VENV} /etc/crudsd /etc/systemd/system/crudsd.service* /usr/lib/sysusers.d/crudsd.conf
+        rm -r {VENV} /etc/crudsd /etc/systemd/system/crudsd.service /usr/lib/{{sysusers,tmpfiles}}.d/crudsd.conf
         systemctl daemon-reload
         userdel crudsd 2>/dev/null
         cp -r {DIST} {CHECKOUT}/dist
     """)
+    install, look = page("Install").split("systemctl status", 1)
+    assert len(install.splitlines()) == 10
 
-    shown = desk.box.sh(SHELL + page("Install"), within_s=240)
+    shown = desk.box.sh(f"{SHELL}{install}systemctl status{look}", within_s=240)
 
     assert "Active: active (running)" in shown
     assert "service.ready" in shown
     assert desk.box.run("systemctl", "is-enabled", "crudsd").stdout == "enabled\n"
+    assert desk.box.sh("stat --format='%U %a' /etc/crudsd/{,jobs.d,secrets,key}").split("\n")[:4] == [
+        *("root 755", "root 755", "root 700", "root 600")
+    ]
     desk.wait_until_in_step()
 
     asked = desk.box.sh(SHELL + page("Run a command as the service would") + page("Change the configuration"))
@@ -39,9 +44,21 @@ def test_ten_lines_make_a_running_service_and_six_upgrade_it(desk: Desk) -> None
 
     assert "up to date" in upgraded
     assert desk.box.sh("stat --format=%a /var/backups/crudsd-*.db") == "600\n"
+
+    desk.box.sh(SHELL + page("Change the unit"))
     desk.change()
     desk.wait_until_in_step()
     desk.assert_nothing_was_doubled_or_lost()
+    for_people, fields = page("Read the log").splitlines()
+    desk.box.until(lambda: "run.ended" in desk.box.sh(f"{SHELL}{fields}"), what="a run is found by its fields")
+    desk.box.sh(SHELL + for_people)
+
+    remove, _, forget = page("Remove it").rpartition("rm -r")
+    desk.box.sh(SHELL + remove)
+    assert set(desk.box.sh("ls -d /etc/crudsd /var/lib/crudsd").split()) == {"/etc/crudsd", "/var/lib/crudsd"}
+    desk.box.sh(f"rm -r{forget}")
+    left = desk.box.sh("find /etc /usr /var /opt /run -xdev -name '*crudsd*' -not -path '/var/backups/*'")
+    assert left.split() == []
 
 
 def test_the_key_of_a_service_is_changed_and_then_encrypted_on_disk(desk: Desk) -> None:

@@ -131,10 +131,14 @@ class TestWhatMustChangeFirst:
         desk.edit_config("mode: miror", "mode: mirror")
         desk.start()
 
-    def test_a_credential_that_no_line_of_the_unit_loads(self, desk: Desk) -> None:
-        desk.box.sh("sed -i /helpdesk-token/d /etc/systemd/system/crudsd.service.d/*.conf; systemctl daemon-reload")
+    def test_a_secret_that_is_not_in_the_folder(self, desk: Desk) -> None:
+        desk.box.sh("mv /etc/crudsd/secrets/helpdesk-token /srv")
 
-        self.refused(desk, status=Exit.CONFIG, why="helpdesk-token")
+        self.refused(desk, status=Exit.CONFIG, why="write it into /etc/crudsd/secrets/helpdesk-token")
+        errors = desk.box.run("journalctl", "--unit=crudsd", "--priority=err", "--output=cat").stdout
+        assert "the configuration is not usable" in errors, "it stands out"
+        desk.box.sh("mv /srv/helpdesk-token /etc/crudsd/secrets")
+        desk.start()
 
     def test_a_key_that_is_another(self, desk: Desk) -> None:
         desk.start()
@@ -159,7 +163,7 @@ class TestWhatMustChangeFirst:
 
     @pytest.mark.parametrize(("revision", "why", "cured"), [("0001", "behind", True), ("9999", "ahead", False)])
     def test_a_schema_of_another_version(self, desk: Desk, revision: str, why: str, cured: bool) -> None:
-        self.make_schema(desk, revision)
+        desk.make_schema(revision)
 
         self.refused(desk, status=Exit.CONFIG, why=why)
         upgraded = desk.as_service("db", "upgrade")
@@ -176,30 +180,6 @@ class TestWhatMustChangeFirst:
         assert (desk.shows("ActiveState"), desk.shows("SubState")) == ("failed", "failed"), "it is tried again"
         assert (desk.shows("ExecMainStatus"), desk.shows("NRestarts")) == (str(int(status)), "0")
         assert why in desk.messages()
-
-    def make_schema(self, desk: Desk, revision: str) -> None:
-        """Make a state database as another version of crudsd would leave it."""
-        if revision == "9999":
-            assert desk.as_service("db", "upgrade").returncode == Exit.DONE
-            desk.box.run(
-                *("runuser", "--user=crudsd", "--", "sqlite3", "/var/lib/crudsd/state.db"),
-                f"update alembic_version set version_num = '{revision}'",
-            )
-            return
-        code = f"""
-from alembic import command
-from alembic.config import Config
-from daemon.store import schema
-from daemon.store.database import open_database
-from daemon.store.tables import metadata
-with open_database("/var/lib/crudsd/state.db") as database, database.migrate() as connection:
-    config = Config()
-    config.set_main_option("script_location", str(schema._folder()))
-    config.attributes.update(connection=connection, metadata=metadata)
-    command.upgrade(config, "{revision}")
-"""
-        desk.box.run("install", "--directory", "--owner=crudsd", "--group=crudsd", "--mode=0700", "/var/lib/crudsd")
-        desk.box.run("runuser", "--user=crudsd", "--", "/opt/crudsd/bin/python", "-W", "ignore", "-c", code)
 
 
 class TestByHand:

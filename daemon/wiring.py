@@ -25,11 +25,23 @@ from .errors import ConfigError, CrudsdError, LoginNeededError
 from .runtime.worker import Endpoints
 from .sealing import lookup, open_vault
 from .settings import Settings
-from .spec import Job, Loaded, LookUp, OAuth2Auth, Problem, SecretRef, resolve, secret_file
+from .spec import (
+    Job,
+    Loaded,
+    LookUp,
+    OAuth2Auth,
+    Problem,
+    RequestSource,
+    RequestTarget,
+    SecretRef,
+    resolve,
+    secret_file,
+)
 from .store import kept_tokens
 from .store.database import Database
 from .store.leases import Leases
 from .store.tokens import SqlTokenStore
+from .sync.ports import Source
 from .values import Secret
 
 _VAULT_S = 5.0
@@ -69,17 +81,32 @@ class Connections:
     def endpoints(self, job: Job, stopping: Callable[[], bool]) -> Endpoints:
         """Return both sides of a job for one run of it; its waits end when `stopping` says so."""
         caller = Caller(stopping)
-        source, target = self.exchange(job.source.connection), self.exchange(job.target.connection)
-        return Endpoints(
-            source=RestSource(source.on_behalf_of(caller), job.source.request),
-            target=RestTarget(target.on_behalf_of(caller), job.target),
-        )
+        target = self._target(job, caller)
+        return Endpoints(source=self._source(job, caller), target=target, shown=target.shown)
+
+    def blot(self, name: str) -> Callable[[str], str]:
+        """Return what takes the secrets of this connection out of texts."""
+        return self.exchange(name).blot
+
+    def _source(self, job: Job, caller: Caller) -> Source:
+        match job.source:
+            case RequestSource() as source:
+                return RestSource(self.exchange(source.connection).on_behalf_of(caller), source.request)
+            case other:
+                raise ConfigError(f"connection {other.connection}: no such source yet")
+
+    def _target(self, job: Job, caller: Caller) -> RestTarget:
+        match job.target:
+            case RequestTarget() as target:
+                return RestTarget(self.exchange(target.connection).on_behalf_of(caller), target)
+            case other:
+                raise ConfigError(f"connection {other.connection}: no such target yet")
 
     def exchange(self, name: str) -> Exchange:
         """Return the one exchange of a connection, whose quota all jobs share. Raises ConfigError."""
         with self._building:
             if name not in self._exchanges:
-                self._exchanges[name] = connect(name, self._spec.connections[name], self._around())
+                self._exchanges[name] = connect(name, self._spec.rest_connections[name], self._around())
             return self._exchanges[name]
 
     def logged_in(self, job: Job) -> Job:
@@ -105,7 +132,8 @@ class Connections:
 
         A read of the state database, and nothing more. Raises ConfigError for a secret that is not there.
         """
-        auth = self._spec.connections[name].auth
+        connection = self._spec.rest_connections.get(name)
+        auth = connection.auth if connection is not None else None
         if not isinstance(auth, OAuth2Auth) or not auth.is_personal:
             return None
         if self._vault is None:
@@ -128,11 +156,11 @@ class Connections:
 
     def auth_session(self, name: str, *, redirect_uri: str | None = None) -> AuthSession:
         """Return a connection's session at its authorization server. Asks nobody yet. Raises ConfigError."""
-        return auth_session(name, self._spec.connections[name], self._around(), redirect_uri=redirect_uri)
+        return auth_session(name, self._spec.rest_connections[name], self._around(), redirect_uri=redirect_uri)
 
     def auth_status(self, name: str) -> AuthStatus:
         """Return how a connection's credentials stand, as far as that is known here. Asks no server."""
-        connection = self._spec.connections[name]
+        connection = self._spec.rest_connections[name]
         auth = connection.auth
         if not isinstance(auth, OAuth2Auth):
             return static_status(name, connection)
@@ -216,10 +244,10 @@ def check_papers(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Pro
 
     return tuple(
         loaded.problem(("connections", name, *path), message, cure)
-        for name, connection in loaded.spec.connections.items()
+        for name, connection in loaded.spec.rest_connections.items()
         for path, message, cure in paper_problems(connection, reveal, settings.folder)
     )
 
 
 def _has_oauth2(loaded: Loaded) -> bool:
-    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.connections.values())
+    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.rest_connections.values())

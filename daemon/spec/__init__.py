@@ -16,18 +16,31 @@ from .alerts import (
     secrets_of,
 )
 from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth, QueryAuth
-from .connection import Connection, Quota, Retry, Timeout, Tls
+from .connection import (
+    Connection,
+    FilesConnection,
+    InterfaceConnection,
+    Quota,
+    RestConnection,
+    Retry,
+    SqlConnection,
+    Timeout,
+    Tls,
+)
 from .expressions import Expression, ExpressionError, compile_expression
 from .ignored import record_paths
-from .job import Field_, Guards, Job, Limit, Mode, Source, Target
+from .job import Field_, Guards, Job, Limit
 from .load import Loaded, load
+from .mode import Mode
 from .problems import Problem, SpecError
 from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
 from .schedule import CatchUp, Overlap, Schedule, cron_fields
 from .schema import json_schema
 from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
+from .source import CallSource, FileSource, QuerySource, RequestSource, Source
 from .spec import Spec
+from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target
 from .templates import PathTemplate, Template, compile_path, compile_template
 from .types import Method, SecretRef
 
@@ -39,16 +52,22 @@ __all__ = [
     "AlertEvent",
     "BasicAuth",
     "BearerAuth",
+    "CallSource",
+    "CallTarget",
     "CatchUp",
     "CommandAlert",
     "Connection",
     "Expression",
     "ExpressionError",
     "Field_",
+    "FileSource",
+    "FileTarget",
+    "FilesConnection",
     "Guards",
     "HeaderAuth",
     "HeartbeatAlert",
     "HttpAlert",
+    "InterfaceConnection",
     "Job",
     "Limit",
     "ListRequest",
@@ -65,8 +84,12 @@ __all__ = [
     "PathTemplate",
     "Problem",
     "QueryAuth",
+    "QuerySource",
     "Quota",
     "Request",
+    "RequestSource",
+    "RequestTarget",
+    "RestConnection",
     "Retry",
     "Rule",
     "Schedule",
@@ -75,6 +98,8 @@ __all__ = [
     "Source",
     "Spec",
     "SpecError",
+    "SqlConnection",
+    "TableTarget",
     "Target",
     "Tells",
     "Template",

@@ -8,7 +8,7 @@ from pydantic import Field
 from daemon.errors import UsageError
 
 from .alerts import Alert, Tells
-from .connection import Connection
+from .connection import Connection, RestConnection
 from .job import Job
 from .retention import Retention
 from .service import ServiceRules
@@ -29,6 +29,11 @@ class Spec(Tells):
     service: ServiceRules = ServiceRules()
     connections: dict[Name, Connection] = Field(default_factory=dict)
     jobs: dict[Name, Job] = Field(default_factory=dict)
+
+    @property
+    def rest_connections(self) -> dict[str, RestConnection]:
+        """The systems that are talked to over HTTP: they alone have sessions."""
+        return {name: one for name, one in self.connections.items() if isinstance(one, RestConnection)}
 
     def tells(self, job: str) -> Tells:
         """Return what is told of a job: what it says itself, else what is said of all jobs."""

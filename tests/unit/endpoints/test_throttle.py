@@ -11,7 +11,7 @@ from cruds import Response
 from cruds.exception import ClientStoppedError
 from daemon.endpoints.caller import Caller
 from daemon.endpoints.throttle import Throttle
-from daemon.spec import Connection
+from daemon.spec import RestConnection
 
 
 class HandTime(threading.Event):
@@ -37,7 +37,7 @@ def time() -> HandTime:
 
 
 def throttle(time: HandTime, **quota: object) -> Throttle:
-    connection = Connection.model_validate({"host": "h.example", "quota": quota})
+    connection = RestConnection.model_validate({"host": "h.example", "quota": quota})
     return Throttle(connection, stop=time, monotonic=time.monotonic)
 
 
@@ -153,7 +153,7 @@ def test_a_stop_lets_a_change_in_hand_go_out_if_it_need_not_wait(time: HandTime)
 
 def test_a_stop_ends_the_wait_for_a_place() -> None:
     stop = threading.Event()
-    connection = Connection.model_validate({"host": "h.example", "quota": {"concurrency": 1}})
+    connection = RestConnection.model_validate({"host": "h.example", "quota": {"concurrency": 1}})
     one = Throttle(connection, stop=stop)
 
     with place(one), ThreadPoolExecutor(1) as pool:
@@ -168,7 +168,7 @@ def test_a_stop_ends_the_wait_for_a_place() -> None:
 
 def test_a_run_with_many_requests_waiting_does_not_hold_up_another_with_one() -> None:
     stop = threading.Event()
-    one = Throttle(Connection.model_validate({"host": "h.example", "quota": {"concurrency": 1}}), stop=stop)
+    one = Throttle(RestConnection.model_validate({"host": "h.example", "quota": {"concurrency": 1}}), stop=stop)
     busy, quick = Caller(), Caller()
     order: list[str] = []
 
@@ -195,7 +195,7 @@ def in_line(one: Throttle, many: int) -> None:
 
 @pytest.mark.parametrize("quota", [{"requests": 1, "per": "1h"}, {"concurrency": 1}], ids=["budget", "place"])
 def test_a_run_that_is_asked_to_stop_waits_no_longer_and_no_other_is_disturbed(quota: dict[str, object]) -> None:
-    one = Throttle(Connection.model_validate({"host": "h.example", "quota": quota}), stop=threading.Event())
+    one = Throttle(RestConnection.model_validate({"host": "h.example", "quota": quota}), stop=threading.Event())
     asked = threading.Event()
     caller, other = Caller(asked.is_set), Caller(lambda: False)
 
@@ -212,6 +212,6 @@ def test_a_run_that_is_asked_to_stop_waits_no_longer_and_no_other_is_disturbed(q
 
 
 def test_a_change_in_hand_goes_out_for_a_run_that_was_asked_to_stop_if_it_need_not_wait() -> None:
-    one = Throttle(Connection.model_validate({"host": "h.example"}), stop=threading.Event())
+    one = Throttle(RestConnection.model_validate({"host": "h.example"}), stop=threading.Event())
 
     one.enter("PUT", "https://h.example/x", caller=Caller(lambda: True), in_hand=True)

@@ -120,8 +120,11 @@ class Dispatcher:
                 self._skip(fire, reason)
                 return
             run = self._work.fire(fire)
-            if run is not None:
-                self._take(fire.job, run)
+            if run is None:
+                return  # had before, such as after the clock was set back
+            if not waits:
+                self._make_way(fire.job)
+            self._take(fire.job, run)
 
     def look(self) -> None:
         """Take up what other processes asked for: runs that were triggered, and runs that are to stop."""
@@ -159,7 +162,7 @@ class Dispatcher:
         return ""
 
     def _overlap(self, fire: Fire) -> str:
-        """Return why a fire may not even wait, empty when it may; may ask the run under way to stop."""
+        """Return why a fire may not even wait, empty when it may."""
         turns, schedule = self._turns.get(fire.job), self._schedules.get(fire.job)
         if turns is None:
             return ""
@@ -168,9 +171,13 @@ class Dispatcher:
             return RUNS_BEFORE
         if turns.waiting:
             return WAITS_BEFORE
-        if overlap is Overlap.CANCEL:
-            turns.stop_request.ask(MAKES_WAY)
         return ""
+
+    def _make_way(self, job: str) -> None:
+        """Ask the run under way to stop, if the one whose row is written now wants its place."""
+        turns, schedule = self._turns.get(job), self._schedules.get(job)
+        if turns is not None and schedule is not None and schedule.overlap is Overlap.CANCEL:
+            turns.stop_request.ask(MAKES_WAY)
 
     def _skip(self, fire: Fire, reason: str) -> None:
         self._work.skip(fire, reason=reason)

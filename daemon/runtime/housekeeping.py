@@ -34,7 +34,7 @@ class Housekeeper:
     def __call__(self) -> None:
         """Prune if it is due. A state that cannot be written now is told, and tried again when it is due next."""
         now = self._clock()
-        if now < self._due:
+        if timedelta(0) < self._due - now <= EVERY:  # further away, and the clock was set back
             return
         self._due = now + EVERY
         try:

@@ -10,11 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from apscheduler.executors.base import BaseExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
+from datetime import datetime, timedelta
 
 from daemon.clock import Clock
 from daemon.errors import CrudsdError, Exit, StateError
@@ -23,12 +19,16 @@ from daemon.spec import CatchUp, Schedule
 
 from .dispatcher import Dispatcher
 from .missed import fires_between, missed
-from .triggers import EveryTrigger, jitter_of, trigger_of
+from .triggers import jitter_of
+from .wakeups import BEAT, WakeUps
 from .wellbeing import Wellbeing, status
 from .work import Fire, Program
 
 JUMP_S = 5.0
-"""The wall clock and the monotonic one may differ so much between two looks before the schedules are computed anew."""
+"""The time of day may be set by so much in all before the schedules are computed anew. What is less makes fires late by
+less."""
+LATE_S = 10.0
+"""A fire is missed when we wake up for it later than this; until then it is only late, and runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,6 @@ class Limits:
     """Seconds between two looks for runs whose wait is over. No timers: clocks jump, and machines sleep."""
     again_s: float = 30.0
     """Seconds until a fire is tried again that the state database could not take: longer than it waits for a lock."""
-
-
-_BEAT = ""
-"""The scheduler's own job: it proves that the scheduler wakes up. No job of a file has an empty name."""
 
 
 def _nothing_to_do() -> None:
@@ -77,27 +73,30 @@ class Service:
         self._dispatcher = Dispatcher(program, clock=clock, log=log, stop=stop, start=self._start)
         self._again: dict[str, threading.Timer] = {}
         """Fires that the database could not take, by job."""
+        self._behind: dict[str, tuple[datetime, datetime]] = {}
+        """The jobs that may have missed fires before we began: the last one they had, and when we began."""
         self._lock = threading.Lock()
         self._clocks = clock() - timedelta(seconds=time.monotonic())
         self._waits_looked_at = 0.0
-        # The scheduler itself runs in UTC: a clock change then never lengthens its sleep.
-        self._scheduler = BackgroundScheduler(
-            timezone=UTC, executors={"default": _Fires(self._fired)}, job_defaults={"misfire_grace_time": None}
-        )
+        self._wakeups = WakeUps(self._fired, log)
 
     def run(self) -> Exit:
         """Serve until `stop` is set, then drain. Returns DONE; raises what makes it impossible to begin."""
-        for job in self._work.interrupted():
+        interrupted = self._work.interrupted()
+        since = self._clock()  # what is due from now on wakes us up
+        # Before the first new fire, which would be the last one.
+        self._behind = {job: (last, since) for job, last in self._work.fired_last().items()}
+        for job, schedule in self._schedules.items():
+            self._wakeups.set(job, schedule, since=since)
+        self._wakeups.start()
+        self._wakeups.beat(self._wellbeing.beat_s)
+        self._wellbeing.ready()
+        self._log.info("service.ready", jobs=len(self._schedules), scheduled=len(self._wakeups.ahead))
+        for job in interrupted:
             self._log.info("run.resumed", job=job)
             self._start(Fire(job, self._clock(), "resume"))
-        self._catch_up()
         for job in self._schedules:
-            self._schedule(job)
-        self._scheduler.start()
-        scheduled = len(self._scheduler.get_jobs())
-        self._keep_beating()
-        self._wellbeing.ready()
-        self._log.info("service.ready", jobs=len(self._schedules), scheduled=scheduled)
+            self._wakeups.wake(job)
         self._look()
         while not self._stop.wait(min(self._limits.look_s, self._wellbeing.beat_s or self._limits.look_s)):
             self._look_for_another_program()
@@ -106,18 +105,6 @@ class Service:
             self._housekeeping()
         self._drain()
         return Exit.DONE
-
-    def _schedule(self, job: str) -> None:
-        trigger = trigger_of(job, self._schedules[job])
-        if trigger is not None:
-            self._scheduler.add_job(
-                _nothing, trigger, id=job, args=(job,), coalesce=False, max_instances=1_000, replace_existing=True
-            )
-
-    def _keep_beating(self) -> None:
-        if self._wellbeing.beat_s is not None:
-            every = EveryTrigger(timedelta(seconds=self._wellbeing.beat_s))
-            self._scheduler.add_job(_nothing, every, id=_BEAT, args=(_BEAT,), replace_existing=True)
 
     # ---- looking around ----
 
@@ -138,12 +125,9 @@ class Service:
         before, self._schedules, self._work = self._schedules, program.schedules, program.work
         self._drain_s = program.capacity.drain_s
         self._dispatcher.replace(program)
-        for waking in self._scheduler.get_jobs():
-            if waking.id != _BEAT and trigger_of(waking.id, self._schedules.get(waking.id)) is None:
-                waking.remove()
-        for job in self._schedules:
-            if before.get(job) != self._schedules[job]:
-                self._schedule(job)
+        for job in before.keys() | self._schedules.keys():
+            if before.get(job) != self._schedules.get(job):
+                self._wakeups.set(job, self._schedules.get(job), since=self._clock())
         self._wellbeing.ready()
         self._log.info("service.reloaded", jobs=len(self._schedules))
 
@@ -161,30 +145,33 @@ class Service:
 
     def _status(self) -> str:
         dispatcher = self._dispatcher
-        # In the order in which they are due; a job whose moments have all passed wakes up no more.
-        waking = (job for job in self._scheduler.get_jobs() if job.id != _BEAT and job.next_run_time is not None)
-        due = next(((job.id, job.next_run_time) for job in waking), None)
         return status(
             len(self._schedules),
             running=dispatcher.running,
             queued=dispatcher.in_line,
             failed=dispatcher.failed,
             paused=len(dispatcher.held_back),
-            due=due,
+            due=next(iter(self._wakeups.ahead.items()), None),
         )
 
     def _look_at_clocks(self) -> None:
-        """Compute the schedules anew when somebody set the clock, or the machine slept."""
-        before, self._clocks = self._clocks, self._clock() - timedelta(seconds=time.monotonic())
-        jump_s = (self._clocks - before).total_seconds()
-        if abs(jump_s) < JUMP_S:
+        """Wake up anew when somebody set the clock, or the machine slept."""
+        clocks = self._clock() - timedelta(seconds=time.monotonic())
+        jump = clocks - self._clocks
+        if abs(jump.total_seconds()) < JUMP_S:
             return
-        self._log.warning("clock.jumped", seconds=round(jump_s, 1))
-        self._keep_beating()
-        if jump_s > 0:
-            self._catch_up()
-        for job in self._schedules:
-            self._schedule(job)
+        self._clocks, now = clocks, self._clock()
+        seconds = round(jump.total_seconds(), 1)
+        self._wakeups.beat(self._wellbeing.beat_s)
+        if jump > timedelta(0):
+            self._log.warning("clock.jumped", seconds=seconds)
+            # Not set anew: what has become due by the jump is known to the wake-ups, and to nobody else for a new job.
+            self._wakeups.look_again()
+            return
+        had_come = f"fires until {now - jump:%Y-%m-%d %H:%M:%S} UTC have been, and do not run again"
+        self._log.warning("clock.jumped", seconds=seconds, message=had_come)
+        for job, schedule in self._schedules.items():
+            self._wakeups.set(job, schedule, since=now)
 
     def _look_for_obstacles(self) -> None:
         """Make up for the fires that were skipped until a person did something, once it is done."""
@@ -205,34 +192,35 @@ class Service:
 
     # ---- fires ----
 
-    def _catch_up(self) -> None:
-        """Make up for what was missed since each job's last fire, as its schedule says."""
-        fired = self._work.fired_last()
-        for job, schedule in self._schedules.items():
-            last = fired.get(job)
-            if schedule is not None and last is not None:
-                # What is not due yet for its jitter is not missed.
-                self._make_up(job, schedule, fires_between(schedule, last, self._clock() - jitter_of(job, schedule)))
+    def _catch_up(self, job: str) -> None:
+        """Make up, once, for what a job missed between its last fire and our start, as its schedule says."""
+        schedule, behind = self._schedules.get(job), self._behind.pop(job, None)
+        if schedule is not None and behind is not None:
+            last, until = behind
+            # What is not due yet for its jitter is not missed.
+            self._make_up(job, schedule, fires_between(schedule, last, until - jitter_of(job, schedule)))
 
     def _fired(self, job: str, woken_for: list[datetime]) -> None:
-        """Take wake-ups: on the scheduler's thread, so do no more than write rows.
+        """Take wake-ups: on their own thread, so do no more than write rows.
 
-        The fire time that is written is the schedule's own, before jitter. There are several when we were late.
+        The fire time that is written is the schedule's own, before jitter. There are several when we were late, and
+        none when there is only something to catch up with.
         """
-        if job == _BEAT:
+        if job == BEAT:
             self._wellbeing.woke()
-            return
+        self._catch_up(job)
         schedule = self._schedules.get(job)
-        if schedule is None:
+        if schedule is None or not woken_for:
             return
         fires = [moment - jitter_of(job, schedule) for moment in woken_for]
-        if len(fires) == 1:
+        is_due = self._clock() - woken_for[-1] <= timedelta(seconds=LATE_S)
+        if is_due and len(fires) == 1:
             self._start(Fire(job, fires[0]))
         else:
-            self._make_up(job, schedule, fires)
+            self._make_up(job, schedule, fires, is_due=is_due)
 
-    def _make_up(self, job: str, schedule: Schedule, fires: Sequence[datetime]) -> None:
-        found = missed(schedule, fires, now=self._clock())
+    def _make_up(self, job: str, schedule: Schedule, fires: Sequence[datetime], *, is_due: bool = False) -> None:
+        found = missed(schedule, fires, now=self._clock(), is_due=is_due)
         if found.skipped is not None:
             self._log.warning("fires.missed", job=job, reason=found.reason)
             try:
@@ -241,6 +229,7 @@ class Service:
                 self._log.error("skip.failed", job=job, error=str(error))
         for fire_time in found.due:
             self._start(Fire(job, fire_time), waits=schedule.catch_up is CatchUp.ALL)
+            self._wellbeing.woke()  # there may be a thousand, and each of them is progress
 
     def _start(self, fire: Fire, *, waits: bool = False) -> None:
         """Have a job run, or record why not."""
@@ -269,27 +258,10 @@ class Service:
     def _drain(self) -> None:
         """Start nothing new; give the runs in hand their time to finish and commit."""
         self._wellbeing.stopping()
-        self._scheduler.shutdown(wait=False)
+        self._wakeups.stop()
         with self._lock:
             for timer in self._again.values():
                 timer.cancel()
         self._log.info("service.draining", runs=len(self._dispatcher.running))
         late = self._dispatcher.drain(self._drain_s)
         self._log.info("service.stopped", unfinished=late)
-
-
-class _Fires(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no types
-    """Hands each wake-up with its fire times to one function, and runs nothing itself."""
-
-    def __init__(self, fired: Callable[[str, list[datetime]], None]) -> None:
-        super().__init__()
-        self._fired = fired
-
-    def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
-        self._fired(job.args[0], run_times)
-        self._run_job_success(job.id, [])
-
-
-def _nothing(job: str) -> None:
-    """Stand in for the work, which the executor hands on by its name."""
-    del job

@@ -28,7 +28,9 @@ class CronTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no ty
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """Return the first fire time after the previous one, or from now on."""
         after = previous_fire_time or now - timedelta(microseconds=1)
-        return next(CronSim(self._cron, after.astimezone(self._zone))).astimezone(UTC)
+        fires = (found.astimezone(UTC) for found in CronSim(self._cron, after.astimezone(self._zone)))
+        # Asked in the second of two hours of one name, cronsim names a time in the first.
+        return next(fire for fire in fires if fire > after)
 
 
 class EveryTrigger(BaseTrigger):  # type: ignore[misc]
@@ -56,15 +58,22 @@ class AtTrigger(BaseTrigger):  # type: ignore[misc]
 
 
 class LateTrigger(BaseTrigger):  # type: ignore[misc]
-    """Wakes up a fixed time after each fire time of another trigger, so that nobody waits out the jitter."""
+    """Wakes up a fixed time after each fire time of another trigger, so that nobody waits out the jitter.
+
+    Of wake-ups that are overdue there is but the first: APScheduler would list them all, and a clock that was wrong by
+    a year has millions of them for a job of each second.
+    """
 
     def __init__(self, trigger: BaseTrigger, by: timedelta) -> None:
         self._trigger = trigger
         self._by = by
+        self.asked_at = datetime.min.replace(tzinfo=UTC)
+        """What was now when it was asked last: wake-ups until then have come."""
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """Return the first wake-up after the previous one, or from now on; None when there is none any more."""
-        before = None if previous_fire_time is None else previous_fire_time - self._by
+        """Return the first wake-up after the previous one, if that is to come, or from now on; None for no more."""
+        self.asked_at = now
+        before = None if previous_fire_time is None else max(previous_fire_time, now) - self._by
         due: datetime | None = self._trigger.get_next_fire_time(before, now - self._by)
         return None if due is None else due + self._by
 
@@ -83,7 +92,7 @@ def calendar_of(schedule: Schedule | None) -> BaseTrigger | None:
     return AtTrigger(schedule.moments) if schedule.at is not None else None
 
 
-def trigger_of(job: str, schedule: Schedule | None) -> BaseTrigger | None:
+def trigger_of(job: str, schedule: Schedule | None) -> LateTrigger | None:
     """Return the trigger of a job's wake-ups, its jitter after its fire times; None where there are none."""
     calendar = calendar_of(schedule)
     return None if schedule is None or calendar is None else LateTrigger(calendar, jitter_of(job, schedule))

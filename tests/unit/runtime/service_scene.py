@@ -5,8 +5,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+
+import pytest
 
 from daemon.clock import Clock, utc_clock
 from daemon.errors import CrudsdError, Exit, StateError
@@ -137,6 +139,17 @@ class HandClock:
         return self.now
 
 
+def shown_by(clock: Clock) -> type[datetime]:
+    """Return the class `datetime` with another idea of now."""
+
+    class Shown(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return clock().astimezone(tz)
+
+    return Shown
+
+
 class Scene:
     """A service on a thread of its own. Nothing is due by itself: tests fire by hand."""
 
@@ -181,13 +194,16 @@ class Scene:
             reload=self.reload,
         )
         thread = threading.Thread(target=lambda: self.exits.append(service.run()))
-        thread.start()
-        try:
-            self.story.wait_for("service.ready")
-            yield service
-        finally:
-            self.stop.set()
-            thread.join(30)
+        with pytest.MonkeyPatch.context() as patch:
+            # APScheduler asks the machine for the time, and cannot be given another clock.
+            patch.setattr("apscheduler.schedulers.base.datetime", shown_by(self.clock))
+            thread.start()
+            try:
+                self.story.wait_for("service.ready")
+                yield service
+            finally:
+                self.stop.set()
+                thread.join(30)
         assert not thread.is_alive()
 
     def fire(self, service: Service, job: str, at: datetime = T0) -> None:

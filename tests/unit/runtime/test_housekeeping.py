@@ -67,3 +67,15 @@ def test_a_state_that_cannot_be_written_is_told_and_tried_again_next_time() -> N
 
     assert [event for event, _ in log.told] == ["prune.failed", "prune.failed"]
     assert "is locked" in log.told[0][1]["error"]
+
+
+def test_a_clock_that_was_wrong_and_is_set_back_puts_it_off_no_further_than_usual() -> None:
+    house = House()
+    keep = Housekeeper(house.prune, house.clock, Log())
+    keep()
+
+    house.now -= timedelta(days=365)
+    keep()
+    keep()
+
+    assert house.times == 2

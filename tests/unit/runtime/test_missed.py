@@ -66,9 +66,42 @@ def test_a_year_away_from_a_job_of_each_second_costs_no_more_than_its_window() -
 
     fires = fires_between(each_second, NOON - timedelta(days=365), NOON)
 
-    assert len(fires) == 1 + MOST
+    found = missed(each_second, fires, now=NOON)
     assert fires[0] == NOON - timedelta(days=365) + timedelta(seconds=1)
-    assert len(missed(each_second, fires, now=NOON).due) == MOST
+    assert len(fires) <= MOST + 4
+    assert found.due == tuple(NOON - timedelta(seconds=second) for second in range(MOST, 0, -1))
+    assert found.skipped == NOON - timedelta(seconds=MOST + 1), "the row of the last that is not run tells of them all"
+
+
+@pytest.mark.parametrize(
+    ("when", "away", "last"),
+    [
+        ({"every": "15m"}, timedelta(days=3), "21 11:45"),
+        ({"cron": "*/10 * * * *"}, timedelta(days=3), "21 11:50"),
+        ({"cron": "30 2 * * *"}, timedelta(days=9), "21 02:30"),
+        ({"cron": "0 0 1 * *"}, timedelta(days=200), "01 00:00"),
+        ({"cron": "0 0 1 1 *"}, timedelta(days=1_000), "01 00:00"),
+        ({"at": ["2026-11-01T01:00", "2026-11-20T01:00"]}, timedelta(days=90), "20 01:00"),
+    ],
+)
+def test_the_row_of_the_last_fire_before_the_window_tells_of_all_before_it(
+    when: dict[str, Any], away: timedelta, last: str
+) -> None:
+    said = Schedule.model_validate({**when, "catch_up": "all"})
+
+    found = missed(said, fires_between(said, NOON - away, NOON), now=NOON)
+
+    assert found.skipped is not None
+    assert f"{found.skipped:%d %H:%M}" == last
+    assert all(found.skipped < fire for fire in found.due)
+
+
+def test_a_fire_whose_time_is_now_runs_whatever_the_job_says_of_missed_ones() -> None:
+    said = schedule(catch_up="none", catch_up_window="1ms")
+
+    found = missed(said, ago(30, 15, 0), now=NOON + timedelta(seconds=2), is_due=True)
+
+    assert (found.due, found.skipped) == (ago(0), ago(15)[0])
 
 
 def test_a_moment_of_the_calendar_that_passed_unseen_is_made_up_for() -> None:

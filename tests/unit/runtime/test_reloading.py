@@ -27,7 +27,7 @@ def test_jobs_come_go_and_change_and_a_run_under_way_ends_as_it_began(gate: thre
         scene.fire(service, "gone", T1)
         gate.set()
         scene.story.wait_for("test.ended", job="gone")
-        waking = {job.id: job.next_run_time for job in service._scheduler.get_jobs()}
+        waking = service._wakeups.ahead
 
     assert waking.keys() == {"people", "others", "new"}
     assert (waking["people"].month, waking["others"].month) == (1, 2)

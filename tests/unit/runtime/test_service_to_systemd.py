@@ -74,9 +74,10 @@ def test_the_watchdog_is_petted_while_the_scheduler_wakes_and_the_state_is_writt
     with scene.serving(notifier=pets) as service:
         assert pets.come()
         assert pets.come()
-        service._scheduler.pause()
+        assert set(service._wakeups.ahead) == {"people"}, "the status line would tell of the scheduler's own job"
+        service._wakeups._scheduler.pause()
         assert pets.end()
-        service._scheduler.resume()
+        service._wakeups._scheduler.resume()
         assert pets.come()
         scene.is_written = False
         assert pets.end()

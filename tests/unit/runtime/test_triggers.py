@@ -71,6 +71,61 @@ def test_in_the_missing_hour_every_half_hour_stays_every_half_hour() -> None:
     assert [time - start for time in times] == [timedelta(minutes=30 * number) for number in range(6)]
 
 
+def local(cron: str, zone: str, after: str, number: int) -> list[str]:
+    """The next fires after a time in UTC, as the clocks of a zone show them."""
+    start = datetime.fromisoformat(f"{after}Z")
+    return [f"{time.astimezone(ZoneInfo(zone)):%d %H:%M%z}" for time in fires(CronTrigger(cron, zone), start, number)]
+
+
+def test_in_new_york_the_hour_that_is_missing_and_the_one_that_comes_twice_fire_once() -> None:
+    zone = "America/New_York"
+
+    assert local("30 2 * * *", zone, "2026-03-08T05:00", 2) == ["08 03:00-0400", "09 02:30-0400"]
+    assert local("30 1 * * *", zone, "2026-11-01T04:00", 2) == ["01 01:30-0400", "02 01:30-0500"]
+    assert local("*/30 * * * *", zone, "2026-11-01T04:59", 4) == [
+        "01 01:00-0400",
+        "01 01:30-0400",
+        "01 01:00-0500",
+        "01 01:30-0500",
+    ]
+
+
+@pytest.mark.edge(51)
+def test_on_lord_howe_where_clocks_change_by_half_an_hour_fires_come_once_too() -> None:
+    zone = "Australia/Lord_Howe"  # 4 October 2026, 02:00 becomes 02:30; 5 April, 02:00 becomes 01:30
+
+    assert local("15 2 * * *", zone, "2026-10-03T12:00", 2) == ["04 02:30+1100", "05 02:15+1100"]
+    assert local("45 1 * * *", zone, "2026-04-04T12:00", 2) == ["05 01:45+1100", "06 01:45+1030"]
+    assert local("*/15 * * * *", zone, "2026-10-03T15:20", 3) == [
+        "04 02:30+1100",
+        "04 02:45+1100",
+        "04 03:00+1100",
+    ]
+    assert local("*/15 * * * *", zone, "2026-04-04T14:29", 4) == [
+        "05 01:30+1100",
+        "05 01:45+1100",
+        "05 01:30+1030",
+        "05 01:45+1030",
+    ]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+def test_who_asks_in_the_second_of_two_equal_hours_is_told_of_no_fire_that_has_been(zone: str) -> None:
+    for day in ("2026-04-04", "2026-10-24", "2026-10-31"):
+        for quarter in range(4 * 30):
+            asked = datetime.fromisoformat(f"{day}T10:00Z") + timedelta(minutes=15 * quarter)
+            assert CronTrigger("30 1,2 * * *", zone).get_next_fire_time(None, asked) >= asked
+            assert CronTrigger("30 1,2 * * *", zone).get_next_fire_time(asked, asked) > asked
+
+
+def test_of_overdue_wake_ups_there_is_but_the_first() -> None:
+    """A clock that was wrong by a year would have millions listed."""
+    trigger = trigger_of("people", Schedule.model_validate({"every": "1s"}))
+    assert trigger is not None
+
+    assert trigger.get_next_fire_time(NOON - timedelta(days=365), NOON) == NOON + timedelta(seconds=1)
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"])
 @pytest.mark.parametrize("cron", ["30 2 * * *", "*/20 * * * *", "0 */2 * * *", "15 1-3 * * *"])
 def test_time_never_stands_still_or_goes_back(zone: str, cron: str) -> None:

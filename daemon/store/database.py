@@ -14,12 +14,15 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from daemon.errors import ConfigError, StateError
 
@@ -73,7 +76,8 @@ class Database:
         engine = _sqlite_engine(path, read_only=False, synchronous="OFF", busy_timeout_s=BUSY_TIMEOUT_S)
         database = Database(engine, str(path), busy_timeout_s=BUSY_TIMEOUT_S, folder=folder)
         with database.write() as connection:
-            metadata.create_all(connection)
+            for statement in _tables_of_a_scratch():
+                connection.exec_driver_sql(statement)
         return database
 
     @contextmanager
@@ -203,6 +207,15 @@ def open_database(address: str | Path, *, read_only: bool = False, busy_timeout_
 def tell_progress(connection: sqlite3.Connection, tick: Callable[[], None] | None) -> None:
     """Have SQLite call `tick` some times a second while it works on a statement; None: no more."""
     connection.set_progress_handler(tick, _TICK_OPERATIONS if tick is not None else 0)
+
+
+@cache
+def _tables_of_a_scratch() -> tuple[str, ...]:
+    """Return what makes the tables, compiled once: each run of a service has a scratch of its own."""
+    dialect = sqlite_dialect()
+    tables = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
+    indexes = [index for table in metadata.sorted_tables for index in sorted(table.indexes, key=str)]
+    return (*tables, *(str(CreateIndex(index).compile(dialect=dialect)) for index in indexes))
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from .columns import moment_text
 from .database import Database
+from .run_id import least_run_id
 from .statements import execute
 
 LATEST = 20
@@ -21,8 +22,10 @@ _RUNS_AT_ONCE = 200
 _CHANGES_AT_ONCE = 5_000
 """Of each kind in one transaction, so that a run that is under way never waits long for the file."""
 
+# By id as well as by time: ids are in order of time, so what is young is not walked over, least of all in a
+# transaction that others wait for.
 _OLD = (
-    "SELECT id FROM runs WHERE phase = 'over' AND ended_at < ? AND id > ? AND EXISTS (SELECT 1 FROM changes "
+    "SELECT id FROM runs WHERE phase = 'over' AND ended_at < ? AND id > ? AND id < ? AND EXISTS (SELECT 1 FROM changes "
     "WHERE changes.run = runs.id AND fate NOT IN ('planned', 'sent', 'unknown')) ORDER BY id LIMIT ?"
 )
 _FORGET_CHANGES = (
@@ -30,11 +33,12 @@ _FORGET_CHANGES = (
     "AND fate NOT IN ('planned', 'sent', 'unknown') ORDER BY seq LIMIT ?)"
 )
 _FORGET_RUNS = (
-    "DELETE FROM runs WHERE id IN (SELECT id FROM runs AS old WHERE phase = 'over' AND ended_at < ? "
+    "DELETE FROM runs WHERE id IN (SELECT id FROM runs AS old WHERE phase = 'over' AND ended_at < ? AND id < ? "
     "AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.run = old.id) "
     "AND NOT EXISTS (SELECT 1 FROM approvals WHERE approvals.run = old.id) "
     "AND NOT EXISTS (SELECT 1 FROM reads WHERE reads.run = old.id) "
-    "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = old.id OR rejects.marked_by = old.id) "
+    # Not asked for each run: there is no index of rejects by run, and there may be many of both.
+    "AND id NOT IN (SELECT run FROM rejects UNION SELECT marked_by FROM rejects WHERE marked_by IS NOT NULL) "
     "AND id <> coalesce((SELECT max(id) FROM runs AS one WHERE one.job = old.job AND one.is_complete), '') "
     "AND id <> coalesce((SELECT max(id) FROM runs AS one WHERE one.job = old.job AND one.selection IS NOT NULL), '') "
     "AND id <> coalesce((SELECT max(id) FROM runs AS one WHERE one.job = old.job "
@@ -72,7 +76,8 @@ def _old(database: Database, before: datetime, stop: threading.Event) -> Iterato
     last = ""
     while not stop.is_set():
         with database.read() as connection:
-            found = execute(connection, _OLD, (moment_text(before), last, _RUNS_AT_ONCE)).scalars().all()
+            asked = (moment_text(before), last, least_run_id(before), _RUNS_AT_ONCE)
+            found = execute(connection, _OLD, asked).scalars().all()
         yield from found
         if len(found) < _RUNS_AT_ONCE:
             return
@@ -94,7 +99,8 @@ def _forget_runs(database: Database, before: datetime, stop: threading.Event) ->
     forgotten = 0
     while not stop.is_set():
         with database.write() as connection:
-            done = execute(connection, _FORGET_RUNS, (moment_text(before), LATEST, LATEST, _RUNS_AT_ONCE)).rowcount
+            asked = (moment_text(before), least_run_id(before), LATEST, LATEST, _RUNS_AT_ONCE)
+            done = execute(connection, _FORGET_RUNS, asked).rowcount
         forgotten += done
         if done < _RUNS_AT_ONCE:
             break

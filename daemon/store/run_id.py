@@ -18,5 +18,10 @@ def new_run_id(now: datetime) -> str:
     return _base32(moment, _TIME_DIGITS) + _base32(secrets.randbits(5 * _RANDOM_DIGITS), _RANDOM_DIGITS)
 
 
+def least_run_id(moment: datetime) -> str:
+    """Return what stands before the ids of all runs that were made from a moment on, and after all others."""
+    return _base32(int(moment.timestamp() * 1000), _TIME_DIGITS)
+
+
 def _base32(number: int, digits: int) -> str:
     return "".join(_DIGITS[number >> shift & 31] for shift in range(5 * (digits - 1), -1, -5))

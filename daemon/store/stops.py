@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from daemon.sync.outcome import Phase
 
 from .database import Database
-from .tables import runs
+from .tables import IS_OPEN, runs
 
 
 class Stops:
@@ -37,6 +37,6 @@ class Stops:
 
     def asked(self) -> Mapping[str, str]:
         """Return the reasons of the runs, not over yet, that were asked to stop, by their ids."""
-        query = select(runs.c.id, runs.c.stop_reason).where(runs.c.phase != Phase.OVER, runs.c.stop_reason.is_not(None))
+        query = select(runs.c.id, runs.c.stop_reason).where(IS_OPEN, runs.c.stop_reason.is_not(None))
         with self._database.read() as connection:
             return {row.id: row.stop_reason for row in connection.execute(query)}

@@ -4,19 +4,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from daemon.errors import StateError
 from daemon.store.database import Database
 from daemon.store.leases import Leases, job_lease
 from daemon.store.owner import Owner
+from daemon.store.run_id import least_run_id, new_run_id
 from daemon.store.runs import RunStore, Trigger
+from daemon.store.stops import Stops
 from daemon.sync.certificate import Certificate, End
 from daemon.sync.change import Fate, Kind
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Phase, Result, Verdict
 from daemon.sync.pin import Digest
 from tests.contract.journal import a_change, plan
-from tests.unit.store.places import NOON, HandClock, SqlWorld, other_owner
+from tests.unit.store.places import NOON, ON_SQLITE, HandClock, SqlWorld, other_owner
 
 COMPLETE = Certificate(End("empty page", pages=2, records=250, total=250))
 DOUBTFUL = Certificate(End("empty page", pages=2, records=250, total=251), ("the API counts 251 records",))
@@ -285,3 +288,39 @@ class TestWaiting:
         found = desk.runs.waiting()
         assert set(found) == {"a", "d"}
         assert found == {job: until for job in "abcdefg" if (until := desk.runs.waits_until(job)) is not None}
+
+
+@ON_SQLITE
+def test_who_looks_for_runs_that_are_not_over_does_not_walk_the_history(
+    world: SqlWorld, database: Database, leases: Leases
+) -> None:
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    with database.read() as connection:
+        event.listen(connection.engine, "before_cursor_execute", note)
+    world.runs.queued()
+    world.runs.interrupted(leases)
+    Stops(database).asked()
+
+    with database.read() as connection:
+        event.remove(connection.engine, "before_cursor_execute", note)
+        selects = [statement for statement in asked if "FROM runs" in statement]
+        steps = [
+            step[3]
+            for statement in selects
+            for step in connection.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {statement}", ("queued",) * statement.count("?")
+            )
+        ]
+    assert len(selects) == 3
+    assert len(steps) == 3
+    assert all("ix_runs_open" in step for step in steps), steps
+
+
+def test_the_ids_of_a_time_and_later_stand_behind_the_least_id_of_that_time() -> None:
+    later = NOON + timedelta(milliseconds=1)
+
+    assert least_run_id(NOON) < new_run_id(NOON) < least_run_id(later) < new_run_id(later)

@@ -15,12 +15,15 @@ class Faketime:
             raise NotInstalledError("libfaketime is not installed: run `make servers`")
         self.library = found[0]
 
-    def environment(self, clock: "ClockFile") -> dict[str, str]:
-        """What a program is started with so that its time of day is that of the file. Waits and time-outs are real."""
+    def environment(self, clock: "ClockFile", *, within_s: int = 0) -> dict[str, str]:
+        """What a program is started with so that its time of day is that of the file. Waits and time-outs are real.
+
+        A clock that is set is noticed within so many seconds. At once, each look at the clock reads the file.
+        """
         return {
             "LD_PRELOAD": str(self.library),
             "FAKETIME_TIMESTAMP_FILE": str(clock.path),
-            "FAKETIME_NO_CACHE": "1",
+            **({"FAKETIME_CACHE_DURATION": str(within_s)} if within_s else {"FAKETIME_NO_CACHE": "1"}),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 

@@ -7,7 +7,7 @@ RELEASES := bookworm trixie
 SOURCES := cruds daemon migrations tests bench
 
 .PHONY: demo test faults box e2e e2e-bounded check fmt lint types layers cover lock wheel servers bench-client \
-        bench-memory bench-race bench-idle clean help
+        bench-memory bench-race bench-idle bench-growth soak clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -89,6 +89,12 @@ bench-race: $(VENV)/.dev servers ## race processes over one rotating token, each
 
 bench-idle: $(VENV)/.run ## measure what the service takes with 1,000 jobs of which none is due
 	$(BIN)/python -m bench.idle --write
+
+bench-growth: $(VENV)/.run ## measure the state file and what a run costs over 100,000 runs
+	$(BIN)/python -m bench.growth --write
+
+soak: $(VENV)/.run ## 200 jobs over bad systems for ten minutes: no fire, record or memory lost
+	$(BIN)/python -m bench.soak --write
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .servers dist build .coverage*

@@ -14,8 +14,9 @@ from pathlib import Path
 MISSED = re.compile(r"^fires since (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC were missed: ")
 EDGE = timedelta(seconds=1)
 """Who fires in the moment of a start or an end, nobody can say."""
-LAG = timedelta(seconds=30)
-"""Who came due in the last seconds may not have been woken for: the next start finds that."""
+LEAST_LAG = timedelta(seconds=10)
+"""Who came due in the last seconds may not have been woken for: the next start finds that. How far behind the service
+was at most, its own rows tell."""
 PARTS = ("created", "updated", "unchanged", "skipped", "rejected", "withheld")
 EXPLAINED = ("429", "503", "malformed", "no JSON", "connection", "reset", "records", "Sign in", "is no ", "total")
 """A run that fails may be told of as an error; its text says what the systems did."""
@@ -26,6 +27,8 @@ class Findings:
     """What was found."""
 
     fires: int = 0
+    lag: timedelta = timedelta(0)
+    """From a fire time to its row, at most."""
     ran: int = 0
     skipped: int = 0
     covered: int = 0
@@ -54,9 +57,10 @@ def fires_have_rows(
 ) -> None:
     """Each fire time of each schedule has a row, or is told of by the row of a later one."""
     rows: dict[str, dict[datetime, tuple[str | None, str]]] = defaultdict(dict)
-    query = "SELECT job, fire_time, ending, error FROM runs WHERE trigger = 'schedule'"
-    for job, text, ending, error in state.execute(query):
+    query = "SELECT job, fire_time, ending, error, created_at FROM runs WHERE trigger = 'schedule'"
+    for job, text, ending, error, made in state.execute(query):
         fire = datetime.fromisoformat(text)
+        found.lag = max(found.lag, datetime.fromisoformat(made) - fire)
         if fire in rows[job]:
             found.complaints.append(f"{job}: two rows for {fire}")
         rows[job][fire] = (ending, error)
@@ -68,7 +72,7 @@ def fires_have_rows(
         ]
         last = max(rows[job], default=begin)
         for fire in due(seconds, begin, end):
-            if fire > last and fire > end - LAG:
+            if fire > last and fire > end - max(found.lag, LEAST_LAG):
                 break
             found.fires += 1
             one_is_known(job, fire, rows[job].get(fire), missed, found)

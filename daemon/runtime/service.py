@@ -208,6 +208,8 @@ class Service:
         """
         if job == BEAT:
             self._wellbeing.woke()
+        if self._stop.is_set():
+            return  # the next start makes up for what came after the last row, so there must be no later one
         self._catch_up(job)
         schedule = self._schedules.get(job)
         if schedule is None or not woken_for:

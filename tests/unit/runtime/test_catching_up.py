@@ -168,3 +168,15 @@ def test_a_wake_up_that_comes_far_too_late_is_a_missed_fire_and_one_a_little_lat
 
     assert list(scene.work.fired) == [("people", T0 - timedelta(seconds=1))]
     assert [at for _, at, _ in scene.work.skipped] == [T0 - timedelta(hours=1), T0 - timedelta(seconds=2)]
+
+
+def test_who_is_asked_to_end_writes_no_row_that_would_hide_a_fire_from_the_next_start() -> None:
+    scene = Scene(people=YEARLY)
+    clock = scene.clock = HandClock()
+    clock.now = T1
+
+    with scene.serving() as service:
+        scene.stop.set()
+        service._fired("people", [T0, T0.replace(minute=5), T0.replace(minute=10)])
+
+    assert (scene.work.fired, scene.work.skipped) == ({}, [])

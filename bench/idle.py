@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bench.service_page import PAGE, write
 from daemon.clock import utc_clock
 from daemon.store.database import open_database
 from daemon.store.runs import RunStore
 
-HERE = Path(__file__).parent
 CRUDSD = Path(sys.executable).with_name("crudsd")
-PAGE = HERE.parent / "docs" / "benchmarks-service.md"
 CONNECTIONS = 20
 WATCHDOG_S = 60
 """As in systemd/crudsd.service."""
@@ -190,7 +189,7 @@ def main() -> None:
     asked_s = help_s(5)
     print(f"crudsd --help: {asked_s:.2f} s")
     if options.write:
-        PAGE.write_text(page(lines, asked_s, options.seconds), encoding="utf-8")
+        write("idle", page(lines, asked_s, options.seconds).splitlines())
 
 
 def line(jobs: int, cost: Cost) -> str:
@@ -204,9 +203,9 @@ def page(lines: list[str], asked_s: float, seconds: float) -> str:
     load = os.getloadavg()[0]
     return "\n".join(
         [
-            "# What the service takes while it idles",
+            "## At rest",
             "",
-            "Made by `python bench/idle.py --write`; how it is measured: [bench/README.md](../bench/README.md).",
+            "Made by `make bench-idle`.",
             "",
             (
                 f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {platform.python_version()}, load "
@@ -217,7 +216,6 @@ def page(lines: list[str], asked_s: float, seconds: float) -> str:
             "| jobs | start to READY s | its CPU s | RSS MiB | PSS MiB | CPU % of a core, idle | threads | files |",
             "|---:|---:|---:|---:|---:|---:|---:|---:|",
             *lines,
-            "",
         ]
     )
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from cruds.exception import TokenStateError
 from cruds.oauth2.store import MemoryTokenStore, TokenStore
@@ -31,9 +32,12 @@ from .spec import (
     LookUp,
     OAuth2Auth,
     Problem,
+    QuerySource,
     RequestSource,
     RequestTarget,
     SecretRef,
+    SqlConnection,
+    TableTarget,
     resolve,
     secret_file,
 )
@@ -41,11 +45,23 @@ from .store import kept_tokens
 from .store.database import Database
 from .store.leases import Leases
 from .store.tokens import SqlTokenStore
-from .sync.ports import Source
+from .sync.change import Change
+from .sync.explanation import Sending
+from .sync.ports import Source, Target
 from .values import Secret
+
+if TYPE_CHECKING:
+    from .endpoints.sql.systems import Databases
 
 _VAULT_S = 5.0
 """How often a secret of the vault is looked up again while it is in use: each time it is opened anew."""
+
+
+class ShownTarget(Target, Protocol):
+    """A target that can say what it would send."""
+
+    def shown(self, change: Change) -> tuple[Sending, ...]:
+        """Return what would carry a change out, as people may see it; sends nothing."""
 
 
 class Connections:
@@ -69,6 +85,7 @@ class Connections:
         self._stop = stop
         self._log = logs.get_logger()
         self._exchanges: dict[str, Exchange] = {}
+        self._databases: Databases | None = None
         self._building = threading.Lock()
         self._vault, warnings = open_vault(settings, database, needed=_has_oauth2(loaded))
         self.warnings = (*loaded.warnings, *warnings)
@@ -77,30 +94,51 @@ class Connections:
         """Close every connection to a system."""
         for exchange in self._exchanges.values():
             exchange.client.close()
+        if self._databases is not None:
+            self._databases.close()
 
     def endpoints(self, job: Job, stopping: Callable[[], bool]) -> Endpoints:
         """Return both sides of a job for one run of it; its waits end when `stopping` says so."""
         caller = Caller(stopping)
+        source = self._source(job, caller)
+        if isinstance(job.target, TableTarget):
+            table = self._sql().target(job, job.target)
+            return Endpoints(source=source, target=table, shown=table.shown, prepare=table.prepare)
         target = self._target(job, caller)
-        return Endpoints(source=self._source(job, caller), target=target, shown=target.shown)
+        return Endpoints(source=source, target=target, shown=target.shown)
 
     def blot(self, name: str) -> Callable[[str], str]:
         """Return what takes the secrets of this connection out of texts."""
+        if isinstance(self._spec.connections.get(name), SqlConnection):
+            return self._sql().blot(name)
         return self.exchange(name).blot
 
     def _source(self, job: Job, caller: Caller) -> Source:
         match job.source:
             case RequestSource() as source:
                 return RestSource(self.exchange(source.connection).on_behalf_of(caller), source.request)
+            case QuerySource() as source:
+                return self._sql().source(source)
             case other:
                 raise ConfigError(f"connection {other.connection}: no such source yet")
 
-    def _target(self, job: Job, caller: Caller) -> RestTarget:
+    def _target(self, job: Job, caller: Caller) -> ShownTarget:
         match job.target:
             case RequestTarget() as target:
                 return RestTarget(self.exchange(target.connection).on_behalf_of(caller), target)
             case other:
                 raise ConfigError(f"connection {other.connection}: no such target yet")
+
+    def _sql(self) -> "Databases":
+        from .endpoints.sql.systems import Databases  # noqa: PLC0415 - who names no database pays for none
+
+        with self._building:
+            if self._databases is None:
+                named = self._spec.connections.items()
+                connections = {name: one for name, one in named if isinstance(one, SqlConnection)}
+                facts = self._database
+                self._databases = Databases(connections, self._around(), facts.get_fact, facts.put_fact)
+            return self._databases
 
     def exchange(self, name: str) -> Exchange:
         """Return the one exchange of a connection, whose quota all jobs share. Raises ConfigError."""

@@ -83,6 +83,11 @@ def _shows_nothing(change: Change) -> tuple[Sending, ...]:
     return ()
 
 
+def _is_prepared(writes: bool) -> None:  # noqa: FBT001 - as the port that it stands for
+    """Find nothing to say before a run."""
+    del writes
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """The two sides of one job."""
@@ -91,6 +96,8 @@ class Endpoints:
     target: Target
     shown: Callable[[Change], tuple[Sending, ...]] = _shows_nothing
     """Returns what would be sent for a change, in order, as people may see it; sends nothing. Raises RefusedError."""
+    prepare: Callable[[bool], None] = _is_prepared
+    """See `Ports.prepare`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +268,7 @@ class Worker:
             index=index,
             pool=pool,
             observe=observe,
+            prepare=endpoints.prepare,
         )
 
     def _noting_phases(self, run: str, observe: Observe) -> Observe:

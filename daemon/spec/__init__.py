@@ -24,6 +24,7 @@ from .connection import (
     RestConnection,
     Retry,
     SqlConnection,
+    SqlTimeout,
     Timeout,
     Tls,
 )
@@ -40,6 +41,7 @@ from .schema import json_schema
 from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
 from .source import CallSource, FileSource, QuerySource, RequestSource, Source
 from .spec import Spec
+from .sql import query_parameters, query_pieces
 from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target
 from .templates import PathTemplate, Template, compile_path, compile_template
 from .types import Method, SecretRef
@@ -99,6 +101,7 @@ __all__ = [
     "Spec",
     "SpecError",
     "SqlConnection",
+    "SqlTimeout",
     "TableTarget",
     "Target",
     "Tells",
@@ -119,6 +122,8 @@ __all__ = [
     "job_selection",
     "json_schema",
     "load",
+    "query_parameters",
+    "query_pieces",
     "record_paths",
     "resolve",
     "secret_file",

@@ -4,10 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from .auth import Auth, NoAuth
 from .request import Rule
+from .sql import check_address
 from .types import Duration, Flag, Percent, Strict, TextOrSecret, Whole
 
 
@@ -106,15 +107,36 @@ class RestConnection(Strict):
     )
 
 
+class SqlQuota(Strict):
+    """How much of the database is ours."""
+
+    concurrency: Whole = Field(
+        default=4, ge=1, le=64, description="Transactions under way at once; a read has one more. Default: 4."
+    )
+
+
+class SqlTimeout(Strict):
+    """How long to wait for a database."""
+
+    connect: Duration = Field(default=timedelta(seconds=10), description="To reach the server. Default: 10s.")
+    lock: Duration = Field(
+        default=timedelta(seconds=10), description="For what another program has locked. Default: 10s."
+    )
+    statement: Duration = Field(
+        default=timedelta(minutes=5), description="For one statement, where the database can stop it. Default: 5m."
+    )
+
+
 class SqlConnection(Strict):
     """A database."""
 
     type: Literal["sql"]
-    url: TextOrSecret = Field(
+    url: Annotated[TextOrSecret, AfterValidator(check_address)] = Field(
         description="Address of the database: sqlite:///file.db, postgresql://user@host/name, or a reference to one "
         "that holds a password."
     )
-    quota: Quota = Quota()
+    quota: SqlQuota = SqlQuota()
+    timeout: SqlTimeout = SqlTimeout()
 
 
 class FilesConnection(Strict):

@@ -22,6 +22,7 @@ from .marks import Marks
 from .paging import paging_problems
 from .problems import Path_, Problem
 from .schedule import time_problems
+from .sql import sql_problems
 from .state import state_problems
 from .templates import template_names
 
@@ -83,7 +84,7 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
         _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, alert_problems, answer_problems,
         auth_problems, connection_answer_problems, ignore_problems, kind_problems, paging_problems,
-        replace_problems, state_problems, time_problems,
+        replace_problems, sql_problems, state_problems, time_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after, recipient_problems]

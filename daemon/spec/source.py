@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from .request import ListRequest, Paginate, Request, Rule
-from .types import Name, Strict, Template, TemplateTree
+from .sql import check_query
+from .types import Name, Strict, Template, TemplateTree, Whole
 
 
 class SourceBlock(Strict):
@@ -54,7 +55,16 @@ class RequestSource(SourceBlock):
 class QuerySource(SourceBlock):
     """Records from a database, one of each row."""
 
-    query: str = Field(description="A SELECT; values such as :cursor_start are bound, never written into it.")
+    query: Annotated[str, AfterValidator(check_query)] = Field(
+        description="A SELECT; values such as :cursor_start are bound, never written into it."
+    )
+    page_size: Whole = Field(
+        default=1000, ge=1, le=100_000, description="Rows that are fetched and compared at once. Default: 1000."
+    )
+    timezone: str | None = Field(
+        default=None,
+        description="IANA name of the zone of times that the database keeps without one. Default: none, they stay so.",
+    )
 
     @property
     def said(self) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from .mode import Mode
 from .request import ListRequest, Request
+from .sql import check_table, check_type
 from .types import Duration, Flag, Name, Strict, Template
 
 _NEEDED: Final[Mapping[Mode, tuple[str, ...]]] = {
@@ -24,7 +25,7 @@ class TargetBlock(Strict):
     """What every target says."""
 
     connection: Name
-    match: str | None = Field(default=None, description="Target field that equals the key, for adoption.")
+    match: str | list[str] | None = None
     settle: Duration = Field(
         default=timedelta(0),
         description="How long the target may take to show what it has taken on. Default: 0s, it shows it at once.",
@@ -38,6 +39,7 @@ class TargetBlock(Strict):
 class RequestTarget(TargetBlock):
     """Documents to a system of requests. What is not declared is not done."""
 
+    match: str | None = Field(default=None, description="Target field that equals the key, for adoption.")
     id: str = Field(default="id", description="JMESPath to a target record's own id. Default: id.")
     list: ListRequest | None = Field(default=None, description="Lists the target's records.")
     lookup: ListRequest | None = Field(default=None, description="Finds target records by key or field.")
@@ -69,7 +71,30 @@ class RequestTarget(TargetBlock):
 class TableTarget(TargetBlock):
     """Documents as the rows of a table."""
 
-    table: str = Field(description="Name of the table, with its schema where it has one.")
+    table: Annotated[str, AfterValidator(check_table)] = Field(
+        description="Name of the table, with its schema where it has one: desk.tickets"
+    )
+    match: str | list[str] | None = Field(
+        default=None,
+        description="Column or columns that equal the key, unique in the table. Default: the primary key.",
+    )
+    version: str | None = Field(
+        default=None, description="Column that changes with each write; an update that does not know it is refused."
+    )
+    timezone: str | None = Field(
+        default=None, description="IANA name of the zone of columns that keep times without one."
+    )
+    create_table: Flag = Field(default=False, description="Make the table when it is not there; never alter one.")
+    columns: dict[str, Annotated[str, AfterValidator(check_type)]] = Field(
+        default_factory=dict,
+        description="The columns of a table that is made: text, integer, decimal, float, boolean, datetime, date, json,"
+        " uuid or bytes; text(40) and decimal(12,2) have limits.",
+    )
+
+    @property
+    def matched(self) -> tuple[str, ...]:
+        """The match columns; empty where the table's primary key says them."""
+        return (self.match,) if isinstance(self.match, str) else tuple(self.match or ())
 
     @property
     def is_listed(self) -> bool:
@@ -79,7 +104,14 @@ class TableTarget(TargetBlock):
     def trouble(self, mode: Mode) -> str:
         """Return what is missing for a job of this mode, and empty text when nothing is."""
         del mode
-        return ""
+        if not self.create_table:
+            return "target.columns goes with create_table: true; a table that is there says its own" * bool(
+                self.columns
+            )
+        if not self.columns or not self.matched:
+            return "create_table needs target.columns and target.match; nothing of a new table is guessed"
+        unnamed = [name for name in (*self.matched, self.version) if name is not None and name not in self.columns]
+        return f"target.columns has no {', '.join(unnamed)}; name every column of the new table" if unnamed else ""
 
 
 class FileTarget(TargetBlock):

@@ -88,6 +88,7 @@ class _Run:
     def _walk(self) -> None:
         ports = self._ports
         journal = ports.journal
+        ports.prepare(self._options.writes)
         if self._options.pin is not None:
             ports.observe(Pinned(self._options.pin.name))
         unresolved = journal.unresolved() if self._options.writes else ()

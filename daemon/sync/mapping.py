@@ -151,7 +151,8 @@ def _made(rule: _Rule, scope: Mapping[str, Json]) -> Json | Missing:
 
 def _key_fields(job: Job, keys: Sequence[str]) -> frozenset[str]:
     read = frozenset().union(*(record_paths(text) for text in keys))
-    fields = {job.target.match.split(".")[0]} if job.target.match is not None else set()
+    match = job.target.match
+    fields = {name.split(".")[0] for name in ([match] if isinstance(match, str) else match or ())}
     if job.map is None:
         return frozenset(fields | {path[0] for path in read if path})
     for name, field in job.map.items():

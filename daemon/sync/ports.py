@@ -213,6 +213,11 @@ class TargetIndex(Protocol):
         """Count the records put."""
 
 
+def _unprepared(writes: bool) -> None:  # noqa: FBT001 - a port with one argument
+    """Find nothing to say before a run."""
+    del writes
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The world, as one run sees it."""
@@ -224,3 +229,6 @@ class Ports:
     index: TargetIndex
     pool: Pool
     observe: Observe
+    prepare: Callable[[bool], None] = _unprepared
+    """Makes sure, before a run asks anything else, that both sides still fit the job; told whether the run writes.
+    Raises ConfigError for what the operator must change, else as Source.read."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.servers.oidc import Oidc
     from tests.servers.pocketbase import PocketBase
     from tests.servers.postgres import Postgres
+    from tests.unit.endpoints.databases import Place
 
 pytest_plugins = ["tests.watch"]
 
@@ -145,6 +146,25 @@ def bare_state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "state.db")
     server: Postgres = request.getfixturevalue("postgres")
     return server.url(server.empty_database())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Place"]:
+    """A database of a job, without tables, of either kind, so that a test runs on both."""
+    from tests.unit.endpoints.databases import PostgresPlace, SqlitePlace, emptied
+
+    if request.param == "sqlite":
+        yield SqlitePlace(tmp_path / "data.db")
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with emptied(PostgresPlace(server, request.getfixturevalue("job_database"))) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def job_database(postgres: "Postgres") -> str:
+    """The one database of a PostgreSQL server that jobs' tables are made in."""
+    return postgres.empty_database()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
-"""What every target must do, over memory and over REST."""
+"""What every target must do: in memory, over REST, and as a table in SQLite and in PostgreSQL."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,11 +12,15 @@ from daemon.endpoints.memory import MemoryTarget
 from daemon.errors import ConflictError, GoneError
 from daemon.sync.certificate import End
 from daemon.sync.change import Kind
-from daemon.sync.ports import Target, TargetRecord
+from daemon.sync.ports import Target, TargetRecord, Written
 from daemon.values import Document
 from tests.fakes.misbehaving import MisbehavingServer
 from tests.unit.endpoints.rig import change, exchange
 from tests.unit.endpoints.rig import target as rest_target
+from tests.unit.endpoints.sql_rig import link, sqlite, table
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import Postgres
 
 ADA: Document = {"external_id": "E1", "name": "Ada"}
 
@@ -31,6 +37,11 @@ class TargetContract(ABC):
     @pytest.fixture
     @abstractmethod
     def target(self) -> Target: ...
+
+    @pytest.fixture
+    def target_of_numbers(self, target: Target) -> Target:
+        """A target whose match field holds whole numbers."""
+        return target
 
     def made(self, target: Target, key: str = "E1", **fields: object) -> str:
         written = target.create(change(key=key, document={"external_id": key, **fields}))
@@ -75,10 +86,21 @@ class TargetContract(ABC):
 
         assert target.get(one, "E1", {}) is None
 
-    def test_a_number_is_found_by_the_text_of_its_key(self, target: Target) -> None:
-        target.create(change(key="9007199254740993", document={"external_id": 9007199254740993}))
+    def test_a_number_is_found_by_the_text_of_its_key(self, target_of_numbers: Target) -> None:
+        target_of_numbers.create(change(key="9007199254740993", document={"external_id": 9007199254740993}))
 
-        assert [record.match for record in target.lookup("9007199254740993", {})] == ["9007199254740993"]
+        (record,) = target_of_numbers.lookup("9007199254740993", {})
+
+        assert (record.match, record.document["external_id"]) == ("9007199254740993", 9007199254740993)
+
+    def test_a_batch_answers_for_each_of_its_changes_in_order(self, target: Target) -> None:
+        size = target.batch_size(Kind.CREATE)
+        changes = [change(key=f"E{number}", document={"external_id": f"E{number}"}) for number in range(min(size, 3))]
+
+        answers = target.write(changes)
+
+        ids = {record.match: record.id for record in listed(target)}
+        assert [answer.id for answer in answers if isinstance(answer, Written)] == [ids[one.key] for one in changes]
 
     def test_an_update_sets_only_what_changed(self, target: Target) -> None:
         one = self.made(target, name="Ada", email="ada@example.test")
@@ -136,12 +158,16 @@ class TargetContract(ABC):
         ids=repr,
     )
     def test_a_value_comes_back_as_it_was_sent(self, target: Target, value: object) -> None:
-        self.made(target, value=value)
+        self.made(target, value=self.kept(value))
 
         (record,) = listed(target)
 
-        assert record.document["value"] == value
-        assert type(record.document["value"]) is type(value)
+        assert record.document["value"] == self.kept(value)
+        assert type(record.document["value"]) is type(self.kept(value))
+
+    def kept(self, value: object) -> object:
+        """What stands for a value where the target cannot keep it bare."""
+        return value
 
 
 class TestMemoryTarget(TargetContract):
@@ -175,3 +201,53 @@ class TestRestTarget(TargetContract):
                 delete="users/{{ target.id }}",
             )
             api.client.close()
+
+
+TABLE = "CREATE TABLE people (external_id TEXT PRIMARY KEY, name TEXT, email TEXT, value {json})"
+NUMBERS = "CREATE TABLE numbers (external_id {whole} PRIMARY KEY)"
+
+
+class TestSqliteTable(TargetContract):
+    def kept(self, value: object) -> object:
+        # A bare number in a column is SQLite's own number, of 64 bits; inside JSON it is text.
+        return {"in": value} if value == 2**70 else value
+
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return sqlite(tmp_path / "data.db", TABLE.format(json="JSON"), NUMBERS.format(whole="BIGINT"))
+
+    @pytest.fixture
+    def target(self, url: str) -> Iterator[Target]:
+        db = link(url)
+        yield table(db)
+        db.close()
+
+    @pytest.fixture
+    def target_of_numbers(self, url: str) -> Iterator[Target]:
+        db = link(url)
+        yield table(db, "numbers")
+        db.close()
+
+
+@pytest.fixture(scope="module")
+def database(postgres: "Postgres") -> str:
+    name = postgres.empty_database()
+    postgres.sql(TABLE.format(json="JSONB"), NUMBERS.format(whole="BIGINT"), database=name)
+    return name
+
+
+@pytest.mark.servers
+class TestPostgresTable(TargetContract):
+    @pytest.fixture
+    def target(self, postgres: "Postgres", database: str) -> Iterator[Target]:
+        postgres.sql("DELETE FROM people", database=database)
+        db = link(postgres.url(database))
+        yield table(db)
+        db.close()
+
+    @pytest.fixture
+    def target_of_numbers(self, postgres: "Postgres", database: str) -> Iterator[Target]:
+        postgres.sql("DELETE FROM numbers", database=database)
+        db = link(postgres.url(database))
+        yield table(db, "numbers")
+        db.close()

@@ -93,7 +93,10 @@ def reflect(connection: Connection, table: str, zone: tzinfo | None) -> Shape | 
     for index in found.get_indexes(name, schema=schema):
         names = index.get("column_names") or []
         # One that leaves rows out, or is made of expressions, does not keep a key from coming twice.
-        partial = any(option.endswith("_where") and value for option, value in index.get("dialect_options", {}).items())
+        partial = any(
+            option.endswith("_where") and value is not None
+            for option, value in index.get("dialect_options", {}).items()
+        )
         if index.get("unique") and not partial and None not in names and not index.get("expressions"):
             unique.append(frozenset(name for name in names if name is not None))
     dialect = connection.dialect.name
@@ -157,7 +160,7 @@ def _takes(type_: TypeEngine[Any], dialect: str, zone: tzinfo | None) -> Takes:
         case String():
             return Text(type_.length, has_nul=has_nul)
         case JSON():
-            return Tree(as_text=lite, has_nul=has_nul or str(type_) == "JSON")
+            return Tree(figures.Exact(floats=True) if lite else None, has_nul=has_nul or str(type_) == "JSON")
     simple = next((takes for one, takes in _SIMPLE if isinstance(type_, one)), None)
     # What is not known here is given as text, and the database says what it thinks of it.
     return simple or _number_or_time(type_, lite, zone) or Text(None, has_nul=has_nul, identifies=False)
@@ -166,7 +169,8 @@ def _takes(type_: TypeEngine[Any], dialect: str, zone: tzinfo | None) -> Takes:
 def _number_or_time(type_: TypeEngine[Any], lite: bool, zone: tzinfo | None) -> Takes | None:  # noqa: FBT001
     match type_:
         case Integer():
-            return figures.Whole(64 if lite else next(bits for one, bits in _BITS if isinstance(type_, one)))
+            bits = next(bits for one, bits in _BITS if isinstance(type_, one))
+            return figures.Whole(64 if lite and bits == 32 else bits)
         case Float() | Double():
             return figures.Float()
         case Numeric():

@@ -111,8 +111,9 @@ class Truth:
 class Tree:
     """Any JSON value."""
 
-    as_text: bool = False
-    """Whether the driver is given its text."""
+    bare: Takes | None = None
+    """Where the driver is given JSON's text: what becomes of a number that is the whole value. SQLite would take its
+    text for a number of its own, and round it without a word. None where the driver is given the value."""
     has_nul: bool = True
     words: str = "JSON"
     identifies: bool = False
@@ -122,7 +123,9 @@ class Tree:
         text = ENCODER.encode(value)
         if not self.has_nul and b"\\u0000" in text:
             raise ValueError("a value with a NUL character, which PostgreSQL does not keep")
-        return text.decode() if self.as_text else value
+        if self.bare is not None and isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+            return self.bare.bind(value)
+        return value if self.bare is None else text.decode()
 
     def key(self, text: str) -> Any:
         """Return nothing."""

@@ -1,6 +1,7 @@
 """A query as a source: the rows of one snapshot, fetched as they are needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -40,13 +41,13 @@ class SqlSource:
         given_: Any = tuple(values[name] for name in _order(self._query)) if statement[1] else values
         number = count = 0
         with self._link.snapshot(doing) as connection:
-            options = {"yield_per": self._page_size}
-            result = connection.exec_driver_sql(statement[0], given_ or None, options)
-            names = self._names(result)
-            for rows in result.partitions():
-                number += 1
-                count += len(rows)
-                yield Page(number, self._records(names, rows))
+            options = {"stream_results": True, "max_row_buffer": self._page_size}
+            with closing(connection.exec_driver_sql(statement[0], given_ or None, options)) as result:
+                names = self._names(result)
+                for rows in result.partitions(self._page_size):
+                    number += 1
+                    count += len(rows)
+                    yield Page(number, self._records(names, rows))
         yield End("the last row", max(number, 1), count, None)
 
     def _values(self, scope: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -84,7 +85,7 @@ def _order(query: str) -> tuple[str, ...]:
 def _written(query: str, style: str) -> tuple[str, bool]:
     """Return a query with its parameters as a driver wants them, and whether it wants them by their order."""
     mark = _POSITIONAL.get(style)
-    escape = style in {"format", "pyformat"} and bool(query_parameters(query))
+    escape = style in {"format", "pyformat"}
     text = ""
     for piece, is_parameter in query_pieces(query):
         if is_parameter:

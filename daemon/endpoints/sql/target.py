@@ -7,6 +7,7 @@ apart and the others are kept. A row whose key is there is a conflict, as with a
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -119,11 +120,12 @@ class SqlTarget:
         if table is not None:
             columns = [table.table.c[name] for name in table.shown]
             with self._link.snapshot(f"listing {self._target.table}") as connection:
-                rows = connection.execution_options(yield_per=PAGE).execute(select(*columns))
-                for part in rows.partitions():
-                    page = tuple(one for row in part if (one := table.record(row)) is not None)
-                    pages, records = pages + 1, records + len(page)
-                    yield page
+                streamed = connection.execution_options(stream_results=True, max_row_buffer=PAGE)
+                with closing(streamed.execute(select(*columns))) as rows:
+                    for part in rows.partitions(PAGE):
+                        page = tuple(one for row in part if (one := table.record(row)) is not None)
+                        pages, records = pages + 1, records + len(page)
+                        yield page
         yield End("the last row", max(pages, 1), records, None)
 
     def lookup(self, key: str, document: Document) -> tuple[TargetRecord, ...]:

@@ -32,7 +32,7 @@ def person(number: int, **fields: Any) -> Change:
 
 
 def names(place: Place) -> dict[str, str]:
-    return dict((row[0], row[1]) for row in place.run("SELECT external_id, name FROM people"))
+    return {row[0]: row[1] for row in place.run("SELECT external_id, name FROM people")}
 
 
 def told(answers: Any) -> list[str]:

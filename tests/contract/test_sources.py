@@ -88,7 +88,6 @@ class SourceContract(ABC):
 
         assert [page.records for page in first] == [page.records for page in again]
 
-    @pytest.mark.edge(18)
     def test_numbers_and_texts_keep_every_digit_and_letter(self, make: Make) -> None:
         held = {"external_id": "E1", "number": 9007199254740993, "name": "Zoë \u0301 '\"\\ {{ x }}", "unset": None}
 
@@ -97,7 +96,6 @@ class SourceContract(ABC):
         assert {name: record[name] for name in held} == held
         assert isinstance(record["number"], int)
 
-    @pytest.mark.edge(13, 15)
     def test_a_read_that_breaks_off_has_no_end(self, make: Make) -> None:
         source = make(people(6 * SIZE))
         self.break_off(source)

@@ -82,7 +82,7 @@ def test_a_commit_whose_answer_is_lost_is_unknown(
 
 
 @POSTGRES
-@pytest.mark.edge(23, 37)
+@pytest.mark.edge(37)
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_a_run_whose_commit_got_no_answer_looks_and_doubles_nothing(
     api: MisbehavingServer, place: "Place", line: CuttingProxy, cut: str, tmp_path: Path
@@ -155,7 +155,6 @@ def test_what_comes_after_the_part_that_was_kept_has_the_error_in_its_place(plac
 
 
 @SQLITE
-@pytest.mark.edge(41)
 def test_a_locked_file_ends_the_run_and_the_next_one_finishes_the_work(
     api: MisbehavingServer, place: "Place", tmp_path: Path
 ) -> None:
@@ -188,7 +187,6 @@ def test_a_locked_row_is_waited_for_and_then_told(place: "Place") -> None:
 
 
 @SQLITE
-@pytest.mark.edge(41)
 def test_a_full_disk_keeps_what_was_committed(place: "Place") -> None:
     place.run(TABLE)
     with linked(place) as db:
@@ -216,7 +214,7 @@ STRUCK = ("Target.create after", "Target.create before", "Target.update after", 
           "Target.write after", "Journal.commit after")  # fmt: skip
 
 
-@pytest.mark.edge(37, 42)
+@pytest.mark.edge(37)
 def test_a_run_that_is_killed_between_the_commit_and_the_journal_is_made_good(
     api: MisbehavingServer, tmp_path: Path, long: bool
 ) -> None:

@@ -179,7 +179,6 @@ def test_a_row_that_somebody_removed_is_made_again_when_it_changes(
     assert held(place)["E1"][0] == "Changed"
 
 
-@pytest.mark.edge(45)
 def test_a_plan_makes_no_table_and_no_row(api: MisbehavingServer, place: Place, tmp_path: Path) -> None:
     api.collection("people", paging="cursor").put(person(number) for number in range(3))
     made = {"create_table": True, "match": "external_id", "columns": {"external_id": "text(20)", "name": "text"}}
@@ -270,7 +269,6 @@ def test_explain_shows_the_row_that_would_be_written(api: MisbehavingServer, pla
 
 
 @pytest.mark.servers
-@pytest.mark.edge(52)
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
 def test_a_password_in_an_address_is_in_no_error(api: MisbehavingServer, place: Place, tmp_path: Path) -> None:
     assert isinstance(place, PostgresPlace)

@@ -157,7 +157,6 @@ def test_a_read_that_is_left_in_its_middle_gives_its_connection_back(place: Plac
 )
 @pytest.mark.servers
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
-@pytest.mark.edge(18)
 def test_a_value_of_postgresql_becomes_json(place: Place, column: str, value: str, expected: Any) -> None:
     place.run(f"CREATE TABLE one (value {column})", f"INSERT INTO one VALUES ({value})")
     with linked(place) as db:
@@ -188,7 +187,6 @@ def test_a_value_of_sqlite_becomes_json(tmp_path: Path, column: str, value: str,
 
 
 @pytest.mark.servers
-@pytest.mark.edge(4)
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
 def test_a_time_without_a_zone_is_in_the_one_that_the_job_names(place: Place) -> None:
     place.run("CREATE TABLE one (at TIMESTAMP)", "INSERT INTO one VALUES ('2026-10-25 01:30'), ('2026-10-25 03:30')")
@@ -208,7 +206,6 @@ def test_a_column_that_is_not_there_is_told_with_its_name(db: SqlLink) -> None:
         records(db, "SELECT mail FROM people")
 
 
-@pytest.mark.edge(20)
 @pytest.mark.parametrize("place", [pytest.param("postgres", marks=pytest.mark.servers), "sqlite"], indirect=True)
 def test_many_rows_take_no_more_memory_than_a_page(place: Place) -> None:
     rows = {
@@ -231,7 +228,6 @@ def test_many_rows_take_no_more_memory_than_a_page(place: Place) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.edge(13)
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
 def test_a_connection_that_is_cut_in_mid_read_is_an_outage_and_the_next_read_is_whole(place: Place) -> None:
     assert isinstance(place, PostgresPlace)

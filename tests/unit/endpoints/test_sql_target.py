@@ -155,7 +155,6 @@ GOOD: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.edge(18)
 @pytest.mark.parametrize("column", GOOD)
 def test_a_value_that_fits_comes_back_as_an_equal_one(typed: SqlLink, column: str) -> None:
     from daemon.sync.canonical import agrees
@@ -209,7 +208,6 @@ def test_a_value_that_does_not_fit_is_refused_by_its_column(
 
 
 @pytest.mark.servers
-@pytest.mark.edge(19)
 @pytest.mark.parametrize("place", ["postgres"], indirect=True)
 @pytest.mark.parametrize(("column", "value"), [("needed", "a\0b"), ("tree", {"deep": ["a\0b"]})])
 def test_a_nul_character_is_refused_where_the_database_cannot_keep_it(typed: SqlLink, column: str, value: Any) -> None:
@@ -256,7 +254,6 @@ def test_a_row_of_several_match_columns_is_found_by_a_key_of_several_parts(place
     assert sorted(place.run("SELECT project, id, title FROM tickets")) == [("a", 2, "new"), ("b/c", 1, "T")]
 
 
-@pytest.mark.edge(17)
 @pytest.mark.parametrize("key", ["01", "1.0", " 1", "+1", "one", "1\x1f2", "9223372036854775808"])
 def test_a_key_that_only_looks_like_a_number_finds_no_row(place: Place, key: str) -> None:
     place.run("CREATE TABLE numbered (id BIGINT PRIMARY KEY)", "INSERT INTO numbered VALUES (1)")
@@ -272,7 +269,6 @@ def test_a_row_whose_key_would_not_find_it_again_is_refused(db: SqlLink) -> None
         table(db).create(change(key="E1", document={"external_id": "E2", "name": "Ada"}))
 
 
-@pytest.mark.edge(19)
 def test_a_key_is_found_however_its_letters_are_composed(place: Place, db: SqlLink) -> None:
     decomposed = "Zoe\u0308"
     target = table(db)
@@ -315,7 +311,6 @@ def test_a_uuid_is_one_key_in_large_letters_and_small(place: Place) -> None:
 # ---- versions ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.edge(29)
 def test_an_update_of_a_row_that_moved_on_is_stale(place: Place) -> None:
     place.run("CREATE TABLE docs (id TEXT PRIMARY KEY, body TEXT, rev INTEGER NOT NULL DEFAULT 1)")
     with linked(place) as db:

@@ -122,12 +122,16 @@ def _parameters(place: tuple[str | int, ...], job: Mapping[str, Any]) -> Iterato
     query = source.get("query") if isinstance(source, dict) else None
     if not isinstance(source, dict) or not isinstance(query, str):
         return
-    known = _CURSOR if source.get("incremental") is not None else frozenset()
+    increments = source.get("incremental")
+    known = _CURSOR if increments is not None else frozenset()
     parts = _parts(job.get("for_each"))
     for name in query_parameters(query):
         if name not in known and not name.startswith(tuple(f"{part}_" for part in parts)) and name not in parts:
             cure = "declare `incremental:`, which knows it" if name in _CURSOR else _known(known, parts)
             yield place, f"nothing is known here as :{name}", cure
+    if "cursor_start" in query_parameters(query) and isinstance(increments, dict) and "start" not in increments:
+        cure = "add `start:`, the value from which the first run reads"
+        yield (*place[:-1], "incremental"), "the query compares with :cursor_start, and the first run has none", cure
 
 
 def _parts(for_each: Any) -> tuple[str, ...]:

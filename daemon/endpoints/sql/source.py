@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CursorResult
+from sqlalchemy import Connection, CursorResult
 
 from daemon.errors import ConfigError, MalformedError
 from daemon.spec import QuerySource, query_parameters, query_pieces
@@ -17,6 +18,8 @@ from .given import ENCODER, given
 from .link import SqlLink
 
 _POSITIONAL = {"qmark": "?", "format": "%s"}
+_CLOCKS = {"postgresql": "SELECT now()::text", "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"}
+"""What tells the time of a transaction by the database's own clock. PostgreSQL's is that of its begin."""
 
 
 class SqlSource:
@@ -41,13 +44,14 @@ class SqlSource:
         given_: Any = tuple(values[name] for name in _order(self._query)) if statement[1] else values
         number = count = 0
         with self._link.snapshot(doing) as connection:
+            at = _clock(connection)
             options = {"stream_results": True, "max_row_buffer": self._page_size}
             with closing(connection.exec_driver_sql(statement[0], given_ or None, options)) as result:
                 names = self._names(result)
                 for rows in result.partitions(self._page_size):
                     number += 1
                     count += len(rows)
-                    yield Page(number, self._records(names, rows))
+                    yield Page(number, self._records(names, rows), at=at)
         yield End("the last row", max(number, 1), count, None)
 
     def _values(self, scope: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -58,6 +62,11 @@ class SqlSource:
             if name not in known:
                 there = ", ".join(f":{one}" for one in sorted(known)) or "nothing"
                 raise ConfigError(f"{self._link.name}: the query asks for :{name}; known while reading: {there}")
+            if known[name] is None and name.startswith("cursor_"):
+                # Compared with null no row is newer, and an empty read would be taken for all there is.
+                raise ConfigError(
+                    f"{self._link.name}: the query asks for :{name}, and there is none; say where it starts"
+                )
             values[name] = known[name]
         return values
 
@@ -76,6 +85,13 @@ class SqlSource:
         return tuple(
             ENCODER.encode({name: given(value, zone) for name, value in zip(names, row, strict=True)}) for row in rows
         )
+
+
+def _clock(connection: Connection) -> datetime | None:
+    """Return what time it is at the database, before anything is read; None where nobody asks it."""
+    question = _CLOCKS.get(connection.dialect.name)
+    told = connection.exec_driver_sql(question).scalar() if question is not None else None
+    return None if told is None else datetime.fromisoformat(str(told)).astimezone(UTC)
 
 
 def _order(query: str) -> tuple[str, ...]:

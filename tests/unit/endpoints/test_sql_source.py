@@ -4,6 +4,7 @@ import sqlite3
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,21 @@ def test_a_parameter_of_which_nothing_is_known_is_told(db: SqlLink) -> None:
         records(db, "SELECT id FROM people WHERE updated_at > :cursor_start", {"project": {"id": 1}})
 
 
+def test_a_cursor_that_is_null_is_told_since_no_row_is_newer_than_null(db: SqlLink) -> None:
+    with pytest.raises(ConfigError, match="asks for :cursor_start, and there is none"):
+        records(db, "SELECT id FROM people WHERE updated_at > :cursor_start", {"cursor": {"start": None, "end": None}})
+
+
+def test_a_page_tells_what_time_it_was_at_the_database(place: Place, db: SqlLink) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=5)
+
+    (page, *_) = query(db, "SELECT id FROM people").read()
+
+    assert isinstance(page, Page)
+    assert page.at is not None
+    assert before < page.at <= datetime.now(UTC)
+
+
 # ---- one state, and only reading ---------------------------------------------------------------------------------
 
 
@@ -102,6 +118,17 @@ def test_a_query_that_writes_is_refused_and_writes_nothing(place: Place, db: Sql
 
     with pytest.raises(EndpointError):
         records(db, writing[place.dialect])
+
+    assert place.run("SELECT count(*) FROM people") == [(3,)]
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_a_function_that_writes_is_refused_by_the_transaction(place: Place, db: SqlLink) -> None:
+    place.run("CREATE FUNCTION add() RETURNS bigint LANGUAGE sql AS 'INSERT INTO people VALUES (9) RETURNING id'")
+
+    with pytest.raises(EndpointError, match="read-only transaction.*nothing may be written here"):
+        records(db, "SELECT add() AS id")
 
     assert place.run("SELECT count(*) FROM people") == [(3,)]
 

@@ -194,6 +194,7 @@ BAD: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.edge(37)
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # it is checked before the database is asked
 @pytest.mark.parametrize(("column", "value", "words"), BAD, ids=[f"{c} {w[:20]}" for c, _, w in BAD])
 def test_a_value_that_does_not_fit_is_refused_by_its_column(
     place: Place, typed: SqlLink, column: str, value: Any, words: str
@@ -254,6 +255,7 @@ def test_a_row_of_several_match_columns_is_found_by_a_key_of_several_parts(place
     assert sorted(place.run("SELECT project, id, title FROM tickets")) == [("a", 2, "new"), ("b/c", 1, "T")]
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("key", ["01", "1.0", " 1", "+1", "one", "1\x1f2", "9223372036854775808"])
 def test_a_key_that_only_looks_like_a_number_finds_no_row(place: Place, key: str) -> None:
     place.run("CREATE TABLE numbered (id BIGINT PRIMARY KEY)", "INSERT INTO numbered VALUES (1)")

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from daemon.endpoints.sql.link import SqlLink
-from daemon.errors import UnavailableError, UnknownError
+from daemon.errors import AuthError, UnavailableError, UnknownError
 from daemon.sync.change import Change, Kind
 from daemon.sync.outcome import Ending
 from daemon.sync.ports import Written
@@ -26,7 +26,7 @@ from tests.integration.test_sql_jobs import to_table
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.unit.endpoints.databases import PostgresPlace, SqlitePlace, linked
 from tests.unit.endpoints.rig import change
-from tests.unit.endpoints.sql_rig import link, table
+from tests.unit.endpoints.sql_rig import link, query, table
 
 if TYPE_CHECKING:
     from tests.servers.postgres import Postgres
@@ -198,6 +198,86 @@ def test_a_full_disk_keeps_what_was_committed(place: "Place") -> None:
             target.write([change(key=f"L{n}", document={"external_id": f"L{n}", "name": "x" * 20}) for n in range(500)])
 
     assert keys(place) == sorted(f"E{number}" for number in range(10))
+
+
+@POSTGRES
+def test_a_statement_that_takes_too_long_is_an_outage(place: "Place") -> None:
+    with linked(place, timeout={"statement": "50ms"}) as db:
+        with pytest.raises(UnavailableError, match=r"raise timeout\.statement of the connection"):
+            list(query(db, "SELECT 1 AS one, pg_sleep(30)::text AS slept").read())
+        assert len(list(query(db, "SELECT 1 AS one").read())) == 2
+
+
+@POSTGRES
+@pytest.mark.edge(37)
+@pytest.mark.parametrize(("times", "kept"), [(2, ["E1"]), (9, [])])
+def test_a_transaction_that_met_another_one_is_made_again_a_few_times(
+    place: "Place", times: int, kept: list[str]
+) -> None:
+    place.run(
+        TABLE,
+        "CREATE SEQUENCE tries",
+        "CREATE FUNCTION clash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF nextval('tries') <= {times} THEN RAISE 'deadlock' USING ERRCODE = '40P01'; END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER clash BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION clash()",
+    )
+    with linked(place) as db:
+        if kept:
+            table(db).create(person(1))
+        else:
+            with pytest.raises(UnavailableError, match="deadlock"):
+                table(db).create(person(1))
+
+    assert keys(place) == kept
+
+
+@pytest.mark.edge(37)
+def test_a_rule_that_speaks_only_at_the_commit_costs_its_own_row_alone(place: "Place") -> None:
+    late = "REFERENCES staff (id) DEFERRABLE INITIALLY DEFERRED"
+    place.run(f"CREATE TABLE staff (id INTEGER PRIMARY KEY, boss INTEGER {late})")
+    staff = [change(key=str(n), document={"id": n, "boss": boss}) for n, boss in ((1, None), (2, 99), (3, 1))]
+    with linked(place) as db:
+        answers = table(db, "staff").write(staff)
+
+    assert [type(answer).__name__ for answer in answers] == ["Written", "RefusedError", "Written"]
+    assert sorted(place.run("SELECT id FROM staff")) == [(1,), (3,)]
+
+
+@POSTGRES
+def test_what_the_role_may_not_do_stops_the_run(place: "Place") -> None:
+    assert isinstance(place, PostgresPlace)
+    place.run(
+        TABLE, "CREATE ROLE looker LOGIN", "GRANT USAGE ON SCHEMA public TO looker", "GRANT SELECT ON people TO looker"
+    )
+    db = link(place.server.url(place.database, user="looker"))
+    try:
+        with pytest.raises(AuthError, match="permission denied for table people; grant it"):
+            table(db).create(person(1))
+    finally:
+        db.close()
+        place.run("DROP OWNED BY looker", "DROP ROLE looker")
+
+
+@POSTGRES
+def test_a_password_that_was_rotated_is_used_by_the_next_connection(place: "Place") -> None:
+    assert isinstance(place, PostgresPlace)
+    place.run("CREATE ROLE rotated LOGIN PASSWORD 'canary-first-password'")
+    environment = {"URL": place.server.url_by_tcp(place.database, user="rotated", password="canary-first-password")}
+    db = link("URL", environment=environment)
+    try:
+        assert len(list(query(db, "SELECT 1 AS one").read())) == 2
+        place.run(
+            "ALTER ROLE rotated PASSWORD 'canary-second-password'",
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'rotated'",
+        )
+        with pytest.raises(AuthError, match="check the user and the password") as caught:
+            list(query(db, "SELECT 1 AS one").read())
+        environment["URL"] = environment["URL"].replace("first", "second")
+        assert len(list(query(db, "SELECT 1 AS one").read())) == 2
+    finally:
+        db.close()
+        place.run("DROP ROLE rotated")
+    assert "canary" not in str(caught.value)
 
 
 def fill_up(db: SqlLink) -> None:

@@ -4,7 +4,6 @@ Every failure leaves as an EndpointError. A write whose COMMIT got no answer is 
 surely not kept.
 """
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -111,6 +110,8 @@ class SqlLink:
             try:
                 connection.commit()
             except SQLAlchemyError as error:
+                # SQLite leaves a transaction open that it did not commit.
+                connection.invalidate()
                 raise self._uncommitted(error, doing) from None
 
     @contextmanager
@@ -158,7 +159,7 @@ class SqlLink:
     def _told(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error, OverflowError) as error:
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, OverflowError) as error:
             raise self._trouble.of(error, doing) from None
 
     def _uncommitted(self, error: SQLAlchemyError, doing: str) -> EndpointError:

@@ -107,8 +107,8 @@ class SqlTarget:
 
     def _absent(self) -> str:
         return (
-            f"{self._link.name}: there is no table {self._target.table}; make it, or say create_table: true and its "
-            "columns in the job"
+            f"{self._link.name}: there is no table {self._target.table} that this user may see; make it, or say "
+            "create_table: true and its columns in the job"
         )
 
     # ---- reading -------------------------------------------------------------------------------------------------

@@ -377,7 +377,9 @@ def test_a_partial_index_makes_nothing_unique(place: Place) -> None:
 
 
 def test_a_table_that_is_not_there_is_told(db: SqlLink) -> None:
-    assert "there is no table persons; make it, or say create_table: true" in refusal(db, "persons")
+    assert "there is no table persons that this user may see; make it, or say create_table: true" in refusal(
+        db, "persons"
+    )
 
 
 @pytest.mark.edge(37)

@@ -229,6 +229,15 @@ class TestSqliteTable(TargetContract):
         db.close()
 
 
+class TestTableOfAnotherDialect(TestSqliteTable):
+    """As if nothing were known of SQLite's own INSERT: row by row, as in any database."""
+
+    @pytest.fixture(autouse=True)
+    def unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("daemon.endpoints.sql.writing.BULK", {})
+        monkeypatch.setattr("daemon.endpoints.sql.target.BULK", {})
+
+
 @pytest.fixture(scope="module")
 def database(postgres: "Postgres") -> str:
     name = postgres.empty_database()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from daemon.endpoints.sql.link import SqlLink
-from daemon.errors import ConfigError, ConflictError, EndpointError, GoneError, RefusedError, StaleError
+from daemon.errors import ConfigError, ConflictError, EndpointError, FatalError, GoneError, RefusedError, StaleError
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
 from daemon.sync.ports import TargetRecord, Written
@@ -407,6 +407,16 @@ def test_a_column_of_another_type_is_told_and_the_run_goes_on(place: Place) -> N
         table(db, "things", **said).prepare(True)
 
     assert heard == ["table things: column size is TEXT now; at the last run it was INTEGER"]
+
+
+@pytest.mark.edge(37)
+def test_a_table_that_is_altered_in_mid_run_ends_it(place: Place, db: SqlLink) -> None:
+    target = table(db)
+    target.create(person(1))
+    place.run("ALTER TABLE people RENAME COLUMN name TO full_name")
+
+    with pytest.raises(FatalError, match="the table is not what the job says"):
+        target.create(person(2))
 
 
 def test_a_plan_remembers_nothing_of_a_table(db: SqlLink) -> None:

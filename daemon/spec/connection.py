@@ -113,6 +113,13 @@ class SqlQuota(Strict):
     concurrency: Whole = Field(
         default=4, ge=1, le=64, description="Transactions under way at once; a read has one more. Default: 4."
     )
+    runs: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Runs of crudsd serve under way at once that use this connection. Default: half of "
+        "service.workers, and no more than `concurrency`.",
+    )
 
 
 class SqlTimeout(Strict):

@@ -215,7 +215,7 @@ class App:
 
     def auth(self) -> AuthDesk:
         """Return what people may ask and say of the connections' sessions: log in, how they stand, log out."""
-        return AuthDesk(self.spec.rest_connections, self.connections, self._stop)
+        return AuthDesk(self.spec.http_connections, self.connections, self._stop)
 
     def serve(self) -> Exit:
         """Run the jobs on their schedules until the process is asked to stop. On the main thread.

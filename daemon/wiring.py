@@ -106,7 +106,7 @@ class Connections:
         """Return the one exchange of a connection, whose quota all jobs share. Raises ConfigError."""
         with self._building:
             if name not in self._exchanges:
-                self._exchanges[name] = connect(name, self._spec.rest_connections[name], self._around())
+                self._exchanges[name] = connect(name, self._spec.http_connections[name], self._around())
             return self._exchanges[name]
 
     def logged_in(self, job: Job) -> Job:
@@ -132,7 +132,7 @@ class Connections:
 
         A read of the state database, and nothing more. Raises ConfigError for a secret that is not there.
         """
-        connection = self._spec.rest_connections.get(name)
+        connection = self._spec.http_connections.get(name)
         auth = connection.auth if connection is not None else None
         if not isinstance(auth, OAuth2Auth) or not auth.is_personal:
             return None
@@ -156,11 +156,11 @@ class Connections:
 
     def auth_session(self, name: str, *, redirect_uri: str | None = None) -> AuthSession:
         """Return a connection's session at its authorization server. Asks nobody yet. Raises ConfigError."""
-        return auth_session(name, self._spec.rest_connections[name], self._around(), redirect_uri=redirect_uri)
+        return auth_session(name, self._spec.http_connections[name], self._around(), redirect_uri=redirect_uri)
 
     def auth_status(self, name: str) -> AuthStatus:
         """Return how a connection's credentials stand, as far as that is known here. Asks no server."""
-        connection = self._spec.rest_connections[name]
+        connection = self._spec.http_connections[name]
         auth = connection.auth
         if not isinstance(auth, OAuth2Auth):
             return static_status(name, connection)
@@ -244,10 +244,10 @@ def check_papers(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Pro
 
     return tuple(
         loaded.problem(("connections", name, *path), message, cure)
-        for name, connection in loaded.spec.rest_connections.items()
+        for name, connection in loaded.spec.http_connections.items()
         for path, message, cure in paper_problems(connection, reveal, settings.folder)
     )
 
 
 def _has_oauth2(loaded: Loaded) -> bool:
-    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.rest_connections.values())
+    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.http_connections.values())

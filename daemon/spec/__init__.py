@@ -44,7 +44,7 @@ from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve
 from .source import CallSource, FileSource, QuerySource, RequestSource, Source
 from .spec import Spec
 from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target
-from .templates import PathTemplate, Template, compile_file_path, compile_path, compile_template
+from .templates import PathTemplate, Template, compile_file_path, compile_path, compile_template, is_file_pattern
 from .types import Method, SecretRef
 
 __all__ = [
@@ -131,6 +131,7 @@ __all__ = [
     "delimiter_of",
     "entered_secret",
     "format_of",
+    "is_file_pattern",
     "job_revision",
     "job_selection",
     "json_schema",

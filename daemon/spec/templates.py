@@ -7,7 +7,7 @@ nothing.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from glob import escape
+from glob import escape, has_magic
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
@@ -79,6 +79,11 @@ def compile_file_path(text: str) -> PathTemplate:
     wildcard stands for itself.
     """
     return _compiled_path(text, _file_name)
+
+
+def is_file_pattern(text: str) -> bool:
+    """Say whether a template of a path takes several files; what stands in its expressions does not matter."""
+    return any(has_magic(part) for part in parse_template(text) if isinstance(part, str))
 
 
 def _compiled_path(text: str, segment: Callable[[Expression, str, Mapping[str, Any]], str]) -> PathTemplate:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import logs
 from .alerting import alert_plan, check_alerts, make_alerter, senders
+from .checks import check_folders, check_interfaces, check_papers
 from .clock import Clock, utc_clock
 from .errors import ConfigError, Exit, LeaseLostError, StateError
 from .runtime.alarm import NoAlarm
@@ -47,7 +48,7 @@ from .sync.change import Reject
 from .sync.events import Observe
 from .sync.explanation import Explanation
 from .sync.guards import Allowance
-from .wiring import Connections, check_papers
+from .wiring import Connections
 
 _LOST = "another crudsd serve took over this state database, or it could not be written for too long"
 
@@ -61,6 +62,7 @@ def validate(settings: Settings) -> Loaded:
     with vault_lookup(settings, loaded) as vault:
         problems = check_secrets(loaded, settings.environment, settings.credentials, vault=vault)
         problems += check_papers(settings, loaded, vault) + check_alerts(settings, loaded)
+    problems += check_folders(loaded) + check_interfaces(loaded)
     if problems:
         raise SpecError(problems)
     return loaded

@@ -6,6 +6,7 @@ place, what is new comes last. So memory is bounded by the batch, and a crash le
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 from daemon.errors import ConflictError, EndpointError, GoneError, MalformedError, RefusedError
 from daemon.spec import CellType, compile_file_path, compression_of, delimiter_of

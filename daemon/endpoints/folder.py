@@ -6,7 +6,6 @@ and whoever comes after a crash, meets the old file or the new one, whole.
 
 import fcntl
 import glob
-import importlib
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -170,12 +169,12 @@ class RemoteFolder:
         self.name, self.blot = name, blot
         self._lock = threading.Lock()
         try:
-            core = importlib.import_module("fsspec.core")
+            from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
         except ImportError:
             cure = "install it: pip install 'crudsd[files]'"
             raise ConfigError(f"connections.{name}: an address needs fsspec; {cure}") from None
         try:
-            self._system, self._root = core.url_to_fs(url, **options)
+            self._system, self._root = url_to_fs(url, **options)
         except Exception as error:
             raise ConfigError(blot(f"connections.{name}: {_said(error)}")) from error
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 from daemon.errors import ConfigError, MalformedError
-from daemon.spec import Compression
+from daemon.spec import Compression, FileSource, FileTarget, compression_of
 
 _BUFFER_BYTES = 1 << 18
 
@@ -56,6 +56,16 @@ def whole(where: str, compression: Compression) -> Iterator[None]:
         cut = isinstance(error, EOFError)
         reason = "breaks off; is it still being written?" if cut else f"is no {compression} file, or damaged: {error}"
         raise MalformedError(f"{where} {reason}") from error
+
+
+def packing_problem(block: FileSource | FileTarget) -> str:
+    """Return why files of a source or target cannot be unpacked on this machine; empty when they can."""
+    if (block.compression or compression_of(block.path)) == "zstd":
+        try:
+            _zstd()
+        except ConfigError as error:
+            return str(error).partition(";")[0]
+    return ""
 
 
 def _zstd() -> Any:

@@ -45,7 +45,7 @@ from .source import CallSource, FileSource, QuerySource, RequestSource, Source
 from .spec import Spec
 from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target
 from .templates import PathTemplate, Template, compile_file_path, compile_path, compile_template, is_file_pattern
-from .types import Method, SecretRef
+from .types import Method, OptionOrSecret, SecretRef
 
 __all__ = [
     "ALERTED",
@@ -58,8 +58,8 @@ __all__ = [
     "CallSource",
     "CallTarget",
     "CatchUp",
-    "CommandAlert",
     "CellType",
+    "CommandAlert",
     "Compression",
     "Connection",
     "CsvRead",
@@ -91,6 +91,7 @@ __all__ = [
     "OAuth2Auth",
     "OnFailure",
     "OnLate",
+    "OptionOrSecret",
     "Overlap",
     "Paginate",
     "PathTemplate",

@@ -18,14 +18,17 @@ from daemon.spec import Compression, FileSource, FileTarget, compression_of
 _BUFFER_BYTES = 1 << 18
 
 
-def unpacked(file: BinaryIO, compression: Compression) -> io.BufferedReader:
-    """Return the contents of a file as a stream; it closes the file."""
-    raw: Any = file
-    if compression == "gzip":
-        raw = gzip.GzipFile(fileobj=file, mode="rb")
-    elif compression == "zstd":
-        raw = _zstd().ZstdFile(file, "rb")
-    return io.BufferedReader(raw, _BUFFER_BYTES)
+@contextmanager
+def unpacked(file: BinaryIO, compression: Compression) -> Iterator[io.BufferedReader]:
+    """Give the contents of a file as a stream; closes the file."""
+    with file:
+        raw: Any = file
+        if compression == "gzip":
+            raw = gzip.GzipFile(fileobj=file, mode="rb")
+        elif compression == "zstd":
+            raw = _zstd().ZstdFile(file, "rb")
+        with io.BufferedReader(raw, _BUFFER_BYTES) as stream:
+            yield stream
 
 
 @contextmanager

@@ -20,13 +20,14 @@ _BUFFER_BYTES = 1 << 18
 
 @contextmanager
 def unpacked(file: BinaryIO, compression: Compression) -> Iterator[io.BufferedReader]:
-    """Give the contents of a file as a stream; closes the file."""
+    """Give the contents of a file as a stream; closes the file. To be used within `whole`."""
     with file:
         raw: Any = file
-        if compression == "gzip":
-            raw = gzip.GzipFile(fileobj=file, mode="rb")
-        elif compression == "zstd":
-            raw = _zstd().ZstdFile(file, "rb")
+        if compression != "none":
+            if not file.read(1):
+                raise EOFError  # not even an empty one has no bytes, and neither library minds
+            file.seek(0)
+            raw = gzip.GzipFile(fileobj=file, mode="rb") if compression == "gzip" else _zstd().ZstdFile(file, "rb")
         with io.BufferedReader(raw, _BUFFER_BYTES) as stream:
             yield stream
 

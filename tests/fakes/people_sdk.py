@@ -19,7 +19,7 @@ def each(self: Any) -> Iterator[Any]:
         page += 1
 
 
-def get_page(self: Any, page: int) -> Any:
+def get_page(self: Any, page: Any = 1) -> Any:
     return self._owner.client.read(self._uri, {"page": page})
 
 

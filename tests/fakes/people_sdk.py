@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def __init__(self: Any, client: Any) -> None:
+def __init__(self: Any, client: Any) -> None:  # noqa: N807 - it becomes the interface's
     self.client = client
 
 

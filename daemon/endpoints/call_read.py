@@ -1,7 +1,8 @@
 """Lists that a model's method returns: whole, record by record, or page by page with the page among its arguments."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import islice
 from typing import Any
 
 import xxhash
@@ -19,13 +20,14 @@ from .models import MethodTemplate, Model
 from .rest_read import REASONS
 
 PAGE_RECORDS = 1_000
-"""Records of a generator that make a page."""
+"""Records that make a page, where the method returns them all."""
 
 
 class CallList:
     """A list that a method returns. Compiled once; each `pages` is one read, on one thread."""
 
-    def __init__(self, model: Model, call: ListCall) -> None:
+    def __init__(self, model: Model, call: ListCall, *, page_records: int = PAGE_RECORDS) -> None:
+        self._page_records = page_records
         self._template = MethodTemplate(model, call)
         self._call, self._model = call, model
         paginate = call.paginate
@@ -58,14 +60,16 @@ class CallList:
         return "" if self._call.complete else doubt
 
     def _batches(self, returned: Any) -> Iterator[tuple[bytes, ...]]:
-        """Yield the records of a list in one page, those of a generator as they come."""
+        """Yield the records a page at a time: those of a list at once, those of a generator as they come."""
+        size = self._page_records
         if not isinstance(returned, Iterator):
-            yield self._records(returned)
+            records = self._records(returned)
+            yield from (records[start : start + size] for start in range(0, len(records), size))
             return
         if self._template.records is not None:
             raise self._wrong("a generator, and there is no path into that: leave records out")
         with closing(_Closable(returned)):
-            while batch := self._template.carry(lambda: _take(returned)):
+            while batch := self._template.carry(lambda: list(islice(returned, size))):
                 yield tuple(self._encoded(record) for record in batch)
 
     def _by_page(self, arguments: Mapping[str, Any]) -> Iterator[tuple[int, tuple[bytes, ...]] | End]:
@@ -147,20 +151,11 @@ class _Closable:
         self.close = getattr(records, "close", lambda: None)
 
 
-def _take(records: Iterable[Any]) -> list[Any]:
-    taken = []
-    for record in records:
-        taken.append(record)
-        if len(taken) == PAGE_RECORDS:
-            break
-    return taken
-
-
 class CallSource:
     """A job's source in an interface."""
 
-    def __init__(self, model: Model, call: ListCall) -> None:
-        self._list = CallList(model, call)
+    def __init__(self, model: Model, call: ListCall, *, page_records: int = PAGE_RECORDS) -> None:
+        self._list = CallList(model, call, page_records=page_records)
 
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages, then one End. A read is not taken up in its middle."""

@@ -69,8 +69,8 @@ class _Place:
 class FileSource:
     """The records of a job's files."""
 
-    def __init__(self, folder: Folder, source: Declared) -> None:
-        self._folder, self._source = folder, source
+    def __init__(self, folder: Folder, source: Declared, *, page_records: int = PAGE_RECORDS) -> None:
+        self._folder, self._source, self._page_records = folder, source, page_records
         self._path = compile_file_path(source.path)
         self._is_pattern = is_file_pattern(source.path)
 
@@ -133,7 +133,8 @@ class FileSource:
         where = f"{self._folder.name}: {path}"
         compression = self._source.compression or compression_of(path)
         with whole(where, compression), unpacked(self._folder.reading(path), compression) as file:
-            yield from _batches(self._lines(file, path, where, files, Start(place.offset, place.lines)))
+            lines = self._lines(file, path, where, files, Start(place.offset, place.lines))
+            yield from _batches(lines, self._page_records)
 
     def _lines(
         self, file: BufferedReader, path: str, where: str, files: Sequence[tuple[str, str]], start: Start
@@ -171,7 +172,7 @@ def _page(path: str, batch: Sequence[Line], place: _Place, *, is_over: bool) -> 
     )
 
 
-def _batches(lines: Iterator[Line | str]) -> Iterator[tuple[Sequence[Line], str, bool]]:
+def _batches(lines: Iterator[Line | str], page_records: int) -> Iterator[tuple[Sequence[Line], str, bool]]:
     """Yield the lines a page at a time, with what makes the last one doubtful, and whether it is the last."""
     batch: list[Line] = []
     size, doubt = 0, ""
@@ -179,7 +180,7 @@ def _batches(lines: Iterator[Line | str]) -> Iterator[tuple[Sequence[Line], str,
         if isinstance(line, str):
             doubt = line
             continue
-        if len(batch) == PAGE_RECORDS or (batch and size + len(line.raw) > PAGE_BYTES):
+        if len(batch) == page_records or (batch and size + len(line.raw) > PAGE_BYTES):
             yield batch, "", False
             batch, size = [], 0
         batch.append(line)

@@ -31,6 +31,13 @@ class MethodCall(Strict):
         return {"call": value} if isinstance(value, str) else value
 
 
+def check_call(text: str) -> str:
+    """Return the name of a model's method. Raises ValueError when it is not one model and one method."""
+    if not all(text.split(".")) or text.count(".") != 1:
+        raise ValueError("a call names a model and its method (example: person.get_list)")
+    return text
+
+
 def pages_trouble(paginate: Paginate, *, complete: bool) -> str:
     """Return what is wrong with how a call's list goes on; empty when nothing is."""
     if paginate.type in {"next_url", "link"}:

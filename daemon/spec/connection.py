@@ -91,10 +91,6 @@ class HttpConnection(Strict):
         description="Other hosts of the same API: next addresses and redirects may lead there, and the credentials go "
         "along (example: https://files.example.com).",
     )
-    on_response: list[Rule] = Field(
-        default_factory=list,
-        description="Rules for the answers to all requests, asked after a request's own: refresh_auth, retry or fail.",
-    )
     quota: Quota = Quota()
     timeout: Timeout = Timeout()
     retry: Retry = Retry()
@@ -109,6 +105,10 @@ class RestConnection(HttpConnection):
     """A system we talk to over HTTP."""
 
     type: Literal["rest"] = Field(default="rest", description="What kind of system it is. Default: rest.")
+    on_response: list[Rule] = Field(
+        default_factory=list,
+        description="Rules for the answers to all requests, asked after a request's own: refresh_auth, retry or fail.",
+    )
 
 
 class SqlConnection(Strict):

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from .calls import NO_PAGES, ListCall, pages_trouble
+from .calls import NO_PAGES, ListCall, check_call, pages_trouble
 from .files import Compression, CsvRead, Format, path_trouble
 from .request import ListRequest, Paginate, Request, Rule
 from .types import Flag, Name, Strict, Template, TemplateTree
@@ -96,7 +96,7 @@ class FileSource(SourceBlock):
 class CallSource(SourceBlock):
     """Records that a method of an interface's model returns."""
 
-    call: str = Field(pattern=r"^[^.]+\.[^.]+$", description="Model and method: users.get_list")
+    call: Annotated[str, AfterValidator(check_call)] = Field(description="Model and method: users.get_list")
     arguments: dict[str, TemplateTree] = Field(
         default_factory=dict, description="What the method is called with, by name. A null is left out."
     )

@@ -80,6 +80,9 @@ class TableTarget(TargetBlock):
 class FileTarget(TargetBlock):
     """Documents as the lines of a file, or its rows below a header."""
 
+    match: str | None = Field(
+        default=None, description="Field that equals the key; a file's records are known by it, so it is needed."
+    )
     path: Template = Field(
         description="File below the connection's folder. With {{ run }} in it, each run writes a file of its own "
         "(mode append)."
@@ -124,6 +127,7 @@ class FileTarget(TargetBlock):
 class CallTarget(TargetBlock):
     """Documents to the methods of an interface's model. What is not declared is not done."""
 
+    match: str | None = Field(default=None, description="Target field that equals the key, for adoption.")
     model: str = Field(min_length=1, description="Name of the model.")
     id: str = Field(default="id", description="JMESPath to a target record's own id. Default: id.")
     list: ListCall | None = Field(default=None, description="Lists the target's records.")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.endpoints.blot import Blotter
-from daemon.endpoints.file_read import FileSource
+from daemon.endpoints.file_read import PAGE_RECORDS, FileSource
 from daemon.endpoints.file_write import FileTarget
 from daemon.endpoints.folder import Folder, LocalFolder
 from daemon.spec import CellType
@@ -19,8 +19,8 @@ def folder(place: Path) -> Folder:
     return LocalFolder("drop", place, Blotter())
 
 
-def file_source(place: Path, /, **source: Any) -> FileSource:
-    return FileSource(folder(place), SourceBlock.model_validate({"connection": "drop", **source}))
+def file_source(place: Path, size: int = PAGE_RECORDS, /, **source: Any) -> FileSource:
+    return FileSource(folder(place), SourceBlock.model_validate({"connection": "drop", **source}), page_records=size)
 
 
 def file_target(place: Path, columns: Mapping[str, CellType] | None = None, /, **target: Any) -> FileTarget:

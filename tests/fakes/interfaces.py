@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from daemon.endpoints.call_read import CallSource
+from daemon.endpoints.call_read import PAGE_RECORDS, CallSource
 from daemon.endpoints.call_write import CallTarget
 from daemon.endpoints.exchange import Exchange
 from daemon.endpoints.models import Model, open_interface
@@ -42,9 +42,9 @@ def model(api: Exchange, folder: Path, name: str = "user") -> Model:
     return Model(api, open_interface("api", connection, api), name)
 
 
-def call_source(api: Exchange, folder: Path, **source: Any) -> CallSource:
+def call_source(api: Exchange, folder: Path, size: int = PAGE_RECORDS, /, **source: Any) -> CallSource:
     block = SourceBlock.model_validate({"connection": "api", "call": "user.get_list", **source})
-    return CallSource(model(api, folder), block.listing)
+    return CallSource(model(api, folder), block.listing, page_records=size)
 
 
 def call_target(api: Exchange, folder: Path, **target: Any) -> CallTarget:

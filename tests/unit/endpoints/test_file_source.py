@@ -363,6 +363,7 @@ def test_a_read_goes_on_in_the_middle_of_a_file(tmp_path: Path, name: str) -> No
         assert [list(one.places) for one in rest] == [list(one.places) for one in pages[number:]]
         assert same_end == end
     assert (len(pages), end.records) == (5, 3_700)
+    assert pages[-1].resume is None
 
 
 def test_a_read_goes_on_only_in_the_file_that_it_was(tmp_path: Path) -> None:

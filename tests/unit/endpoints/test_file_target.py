@@ -13,12 +13,22 @@ import pytest
 from daemon.endpoints.blot import Blotter
 from daemon.endpoints.file_write import FileTarget
 from daemon.endpoints.folder import RemoteFolder
-from daemon.errors import ConflictError, EndpointError, GoneError, MalformedError, RefusedError, UnavailableError
-from daemon.spec import CellType
+from daemon.endpoints.folders import open_folder
+from daemon.errors import (
+    ConfigError,
+    ConflictError,
+    EndpointError,
+    GoneError,
+    MalformedError,
+    RefusedError,
+    UnavailableError,
+)
+from daemon.spec import CellType, FilesConnection, SecretRef
 from daemon.spec import FileTarget as TargetBlock
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
 from daemon.sync.ports import TargetRecord, Written
+from daemon.values import Secret
 from tests.fakes.files import file_target
 from tests.unit.endpoints.rig import change
 
@@ -408,6 +418,23 @@ def test_what_goes_wrong_elsewhere_is_said_in_our_words(remote: RemoteFolder, mo
 
     assert isinstance(caught.value, UnavailableError)
     assert str(caught.value) == "bucket: a.jsonl: RuntimeError: 403 for …"
+
+
+def test_what_stands_in_an_address_is_not_shown() -> None:
+    secrets = {"URL": "odd://me:canary-pw%20of%20the%20folder@host/drop", "KEY": "canary-key-of-the-bucket"}
+    declared = {"type": "files", "url": {"env": "URL"}, "options": {"key": {"env": "KEY"}}}
+
+    def resolve(ref: SecretRef) -> Secret:
+        return Secret(secrets[ref.env or ""])
+
+    with pytest.raises(ConfigError) as caught:
+        open_folder("drop", FilesConnection.model_validate(declared), resolve)
+    assert "connections.drop" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+    secrets["URL"] = "memory://drop"
+    folder = open_folder("drop", FilesConnection.model_validate(declared), resolve)
+    assert folder.blot("refused: canary-key-of-the-bucket") == "refused: …"
 
 
 def test_a_conflict_and_a_missing_record_have_the_statuses_that_the_engine_knows(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 
 from daemon.sync.canonical import decode_object
@@ -18,6 +19,7 @@ class FileIndex:
         self._identity: str | None = ""
         # A database without a name is a file that nobody else sees, and that goes with the process.
         self._rows = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._rows.close)
         self._rows.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
             "CREATE TABLE held (id TEXT NOT NULL, document BLOB NOT NULL); CREATE INDEX held_id ON held (id);"

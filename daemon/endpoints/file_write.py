@@ -6,30 +6,27 @@ place, what is new comes last. So memory is bounded by the batch, and a crash le
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
 
-from daemon.errors import ConflictError, EndpointError, GoneError, MalformedError, RefusedError
+from daemon.errors import EndpointError, MalformedError, UnavailableError
 from daemon.spec import CellType, compile_file_path, compression_of, delimiter_of
 from daemon.spec import FileTarget as Declared
-from daemon.sync.canonical import key_text
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
 from daemon.sync.explanation import Sending
 from daemon.sync.ports import Accepted, TargetRecord, Written
-from daemon.values import MISSING, Document
+from daemon.values import Document
 
 from .envelope import Path, encode
 from .file_forms import CsvTable, Form, Held, JsonLines
 from .file_index import FileIndex
 from .file_read import unescaped
+from .file_walk import Answer, Walk, id_of
 from .folder import Folder
 from .packing import packed, unpacked, whole
 
 BATCH = 10_000
 """Changes that go into one walk: enough that a large file is not written often, few enough to be held."""
 _PAGE = 1_000
-
-_Fate = Written | Accepted | EndpointError | None
 
 
 class FileTarget:
@@ -111,21 +108,20 @@ class FileTarget:
             raise fate
         return None
 
-    def write(self, changes: Sequence[Change]) -> Sequence[_Fate]:
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
         """Carry out several changes in one walk; return what became of each, in order.
 
-        Raises UnavailableError or RefusedError when nothing was changed, UnknownError when that cannot be told.
+        Raises UnavailableError when nothing was changed, UnknownError when that cannot be told.
         """
-        fates: dict[int, _Fate] = {}
+        fates: dict[int, Answer] = {}
         for path in dict.fromkeys(self._file(change.run) for change in changes):
             here = [(place, change) for place, change in enumerate(changes) if self._file(change.run) == path]
-            walk = _Walk(self._form, self._match, here, repeats=self.has_idempotency)
             try:
                 with self._folder.locked():
-                    self._rewrite(path, walk)
+                    fates |= self._walked(path, here)
             except MalformedError as error:
-                raise RefusedError(f"{error}; nothing was written") from error
-            fates |= walk.fates
+                # Nothing can be written before somebody has mended it, so the others need not be tried.
+                raise UnavailableError(f"{error}; nothing was written") from error
         return [fates[place] for place in range(len(changes))]
 
     def shown(self, change: Change) -> tuple[Sending, ...]:
@@ -140,16 +136,22 @@ class FileTarget:
     def _file(self, run: str) -> str:
         return unescaped(self._path.render({"run": run}))
 
-    def _rewrite(self, path: str, walk: "_Walk") -> None:
-        with suppress(_Unchanged), self._folder.writing(path) as file:
-            with packed(file, self._compression) as out:
-                out.write(self._form.head())
-                for held in self._held(path):
-                    out.write(walk.line(held))
-                for line in walk.rest():
-                    out.write(line)
-            if not walk.changes_anything:
-                raise _Unchanged
+    def _walked(self, path: str, changes: Sequence[tuple[int, Change]]) -> Mapping[int, Answer]:
+        doubled: Mapping[str, str] = {}
+        while True:
+            walk = Walk(self._form, self._match, changes, doubled, repeats=self.has_idempotency)
+            with suppress(_Unchanged), self._folder.writing(path) as file:
+                with packed(file, self._compression) as out:
+                    out.write(self._form.head())
+                    for held in self._held(path):
+                        out.write(walk.line(held))
+                    for line in walk.rest():
+                        out.write(line)
+                if walk.doubled or not walk.changes_anything:
+                    raise _Unchanged
+            if not walk.doubled:
+                return walk.fates
+            doubled = {**doubled, **walk.doubled}  # once more, without the changes that meet two records
 
     def _held(self, path: str) -> Iterator[Held]:
         where = f"{self._folder.name}: {path}"
@@ -171,103 +173,7 @@ class _Unchanged(Exception):  # noqa: N818 - no error: it leaves the block witho
     """The new file would be the old one."""
 
 
-class _Walk:
-    """One walk over a file: which changes meet their record, and what becomes of them."""
-
-    def __init__(self, form: Form, match: Path, changes: Sequence[tuple[int, Change]], *, repeats: bool) -> None:
-        self._form, self._match, self._repeats = form, match, repeats
-        self.fates: dict[int, _Fate] = {}
-        self.changes_anything = False
-        self._met: dict[str, str] = {}
-        """By id: where the record of a change was met."""
-        self._wanted: dict[str, tuple[int, Change]] = {}
-        self._new: dict[int, tuple[str, bytes]] = {}
-        for place, change in changes:
-            with suppress(_Refused):
-                self._take(place, change)
-
-    def line(self, held: Held) -> bytes:
-        """Return what stands in the new file for a record of the old one."""
-        target_id = id_of(held.document, self._match, held.place)
-        if target_id not in self._wanted:
-            return held.copy
-        if target_id in self._met:
-            raise MalformedError(
-                f"{held.place}: a second record of {target_id}; the first is at {self._met[target_id]}"
-            )
-        self._met[target_id] = held.place
-        place, change = self._wanted[target_id]
-        if change.kind is Kind.CREATE:
-            exists = ConflictError(f"{held.place}: {target_id} is there already", status=409)
-            self.fates[place] = Written(target_id) if self._repeats else exists
-            del self._new[place]
-            return held.copy
-        if change.kind is Kind.DELETE:
-            self.changes_anything = True
-            return b""
-        return self._updated(place, change, held)
-
-    def rest(self) -> Iterator[bytes]:
-        """Yield the lines that are new, after the last old one, and settle what was not met."""
-        for place, change in self._wanted.values():
-            if change.kind is Kind.UPDATE and place not in self.fates:
-                self.fates[place] = GoneError(f"{change.target_id} is not in the file", status=404)
-            elif change.kind is Kind.DELETE:
-                self.fates[place] = None
-        for place, (target_id, line) in self._new.items():
-            self.fates[place] = Written(target_id)
-            self.changes_anything = True
-            yield line
-
-    def _take(self, place: int, change: Change) -> None:
-        target_id = change.target_id or ""
-        if change.kind is Kind.CREATE:
-            line = self._made(place, change.sent)
-            try:
-                target_id = id_of(change.sent, self._match, "the document")
-            except MalformedError as error:
-                self._refuse(place, RefusedError(str(error)))
-            if target_id not in self._wanted:
-                self._new[place] = (target_id, line)
-        if target_id in self._wanted:
-            self._refuse(place, ConflictError(f"another change of this run is for {target_id}", status=409))
-        self._wanted[target_id] = (place, change)
-
-    def _updated(self, place: int, change: Change, held: Held) -> bytes:
-        try:
-            line = self._made(place, {**held.document, **change.changed})
-        except _Refused:
-            return held.copy
-        renamed = id_of({**held.document, **change.changed}, self._match, held.place)
-        self.fates[place] = Written(renamed)
-        self.changes_anything = self.changes_anything or line != held.copy
-        return line
-
-    def _made(self, place: int, document: Document) -> bytes:
-        try:
-            return self._form.written(document)
-        except ValueError as error:
-            self._refuse(place, RefusedError(str(error)))
-
-    def _refuse(self, place: int, error: EndpointError) -> NoReturn:
-        self.fates[place] = error
-        raise _Refused
-
-
-class _Refused(Exception):  # noqa: N818 - its error is among the fates already
-    """A change that cannot be carried out; the others can."""
-
-
-def id_of(document: Document, match: Path, place: str) -> str:
-    """Return the id of a record: the canonical text of its match field. Raises MalformedError without one."""
-    value = match.search(document)
-    try:
-        return key_text(None if value is MISSING else value)
-    except ValueError as error:
-        raise MalformedError(f"{place}: {match.text}, which target.match names, is no key: {error}") from error
-
-
-def _written(fate: _Fate) -> Written:
+def _written(fate: Answer) -> Written:
     if isinstance(fate, EndpointError):
         raise fate
     assert isinstance(fate, Written)  # noqa: S101 - creates and updates have no other

@@ -123,19 +123,35 @@ def test_a_document_without_its_key_is_refused_and_the_others_go_through(tmp_pat
     [
         (OLD + b"{broken\n", "users.jsonl:3:"),
         (OLD + b'{"name": "Eve"}\n', "users.jsonl:3: external_id, which target.match names, is no key"),
-        (OLD + b'{"external_id": "E1"}\n', "users.jsonl:3: a second record of E1; the first is at drop: users.jsonl:1"),
     ],
-    ids=["no JSON", "no key", "twice"],
+    ids=["no JSON", "no key"],
 )
 def test_a_file_that_cannot_be_kept_whole_is_not_written(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "users.jsonl").write_bytes(content)
 
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(UnavailableError) as caught:
         file_target(tmp_path).write([update("E1", name="Lovelace"), create("E7")])
 
     assert said in str(caught.value)
     assert "nothing was written" in str(caught.value)
     assert (tmp_path / "users.jsonl").read_bytes() == content
+
+
+def test_two_records_of_one_key_are_left_alone_and_the_others_are_written(tmp_path: Path) -> None:
+    (tmp_path / "users.jsonl").write_bytes(OLD + b'{"external_id": "E1"}\n')
+
+    refused, made, conflict = file_target(tmp_path).write(
+        [update("E1", name="x"), update("E2", name="y"), create("E1")]
+    )
+
+    assert str(refused) == (
+        "two records have the key E1: drop: users.jsonl:1 and drop: users.jsonl:3; take one of them out"
+    )
+    assert made == Written("E2")
+    assert isinstance(conflict, ConflictError)
+    assert (tmp_path / "users.jsonl").read_bytes() == (
+        b'{"external_id":"E1","name":"Ada"}\n{"external_id":"E2","name":"y","seen":1.50}\n{"external_id": "E1"}\n'
+    )
 
 
 def test_two_records_of_one_key_are_both_shown(tmp_path: Path) -> None:
@@ -267,7 +283,7 @@ def test_a_column_that_the_job_does_not_know_is_not_lost(tmp_path: Path) -> None
     content = b"external_id,name,notes\nE1,Ada,by hand\n"
     (tmp_path / "users.csv").write_bytes(content)
 
-    with pytest.raises(RefusedError, match=r"users\.csv:1: the file has a column notes, and the job has none"):
+    with pytest.raises(UnavailableError, match=r"users\.csv:1: the file has a column notes, and the job has none"):
         table(tmp_path).create(create("E2"))
     assert (tmp_path / "users.csv").read_bytes() == content
 

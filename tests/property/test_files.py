@@ -52,7 +52,7 @@ def held(target: Any) -> dict[str, Any]:
     return {record.id: record.document for record in records}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(st.dictionaries(TEXT.filter(lambda name: name != "k"), JSON, max_size=4), max_size=4), PACKINGS)
 def test_documents_come_back_out_of_json_lines_as_they_went_in(documents: list[dict[str, Any]], packing: str) -> None:
     changes = created(documents)
@@ -67,7 +67,7 @@ def test_documents_come_back_out_of_json_lines_as_they_went_in(documents: list[d
             assert certify(end, ()).issued
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(ROW, min_size=1, max_size=4), DIALECT, PACKINGS)
 def test_documents_come_back_out_of_a_csv_file_as_they_went_in(
     rows: list[dict[str, Any]], dialect: dict[str, str], packing: str
@@ -85,7 +85,7 @@ def test_documents_come_back_out_of_a_csv_file_as_they_went_in(
         assert certify(end, ()).issued
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.lists(
@@ -118,7 +118,7 @@ def _change(kind: Kind, key: str, value: Any) -> Change:
     return change(kind, key=key, target_id=key, document={"k": key, "v": value}, fields=("v",))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.lists(ROW, min_size=1, max_size=3), st.sampled_from(["a.jsonl", "a.csv", "a.jsonl.gz", "a.csv.zst"]), st.data()
 )

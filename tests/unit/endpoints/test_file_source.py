@@ -230,7 +230,7 @@ def test_the_name_says_how_a_file_is_packed(tmp_path: Path, suffix: str) -> None
 def test_a_packed_file_that_is_cut_off_is_no_end(tmp_path: Path, suffix: str) -> None:
     whole = PACKED[suffix](b"".join(b'{"id": %d}\n' % number for number in range(5_000)))
 
-    for length in (len(whole) - 1, len(whole) - 9, len(whole) // 2):
+    for length in (len(whole) - 1, len(whole) - 9, len(whole) // 2, 0):
         put(tmp_path, f"a.jsonl{suffix}", whole[:length])
         with pytest.raises(MalformedError, match=rf"a\.jsonl\{suffix}(:\d+: the last line)? breaks off"):
             read(file_source(tmp_path, path=f"a.jsonl{suffix}"))

@@ -140,6 +140,29 @@ class Exchange:
             raise self._by_rule(call, judge.then, response)
         return response
 
+    def _by_rule(self, call: Call, then: Then | None, response: cruds.Response) -> EndpointError:
+        status, excerpt = response.status, self._blot.excerpt(response.body)
+        said = self._blot(
+            f"{self.name}: {response.method} {bare(response.url)} answered with status code {status}, "
+            f"for which on_response says {then}"
+        )
+        if then is Then.EXISTS and self._attempts.may_be_done:
+            return UnknownError(f"{said}; {_PERHAPS_OURS}", status=status, excerpt=excerpt)
+        if self._may_be_created(call):
+            message = f"{said}; an attempt before that may have been carried out"
+            return UnknownError(message, status=status, excerpt=excerpt)
+        if then in _RULED:
+            return _RULED[then](said, status=status, excerpt=excerpt)
+        if then is Then.REFRESH_AUTH:
+            message = f"{said}, and another token did not help; look at the credentials of connection {self.name}"
+            return AuthError(message, status=status, excerpt=excerpt)
+        wanted = self._refused_wait(retry_after_of(response.headers, utc_now), response.attempts)
+        return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
+
+    def blot(self, text: str) -> str:
+        """Return the text without this connection's secrets, and without what is called a secret."""
+        return self._blot(text)
+
     def carry(self, call: Call, deed: Callable[[], T]) -> T:
         """Let a deed of somebody else's make its requests with this client, and return what it returns.
 
@@ -163,29 +186,6 @@ class Exchange:
         if not (call.creates and self._attempts.has_written):
             return error
         return UnknownError(f"{error}; a request before that was carried out", status=error.status)
-
-    def _by_rule(self, call: Call, then: Then | None, response: cruds.Response) -> EndpointError:
-        status, excerpt = response.status, self._blot.excerpt(response.body)
-        said = self._blot(
-            f"{self.name}: {response.method} {bare(response.url)} answered with status code {status}, "
-            f"for which on_response says {then}"
-        )
-        if then is Then.EXISTS and self._attempts.may_be_done:
-            return UnknownError(f"{said}; {_PERHAPS_OURS}", status=status, excerpt=excerpt)
-        if self._may_be_created(call):
-            message = f"{said}; an attempt before that may have been carried out"
-            return UnknownError(message, status=status, excerpt=excerpt)
-        if then in _RULED:
-            return _RULED[then](said, status=status, excerpt=excerpt)
-        if then is Then.REFRESH_AUTH:
-            message = f"{said}, and another token did not help; look at the credentials of connection {self.name}"
-            return AuthError(message, status=status, excerpt=excerpt)
-        wanted = self._refused_wait(retry_after_of(response.headers, utc_now), response.attempts)
-        return UnavailableError(said, status=status, excerpt=excerpt, retry_after_s=wanted)
-
-    def blot(self, text: str) -> str:
-        """Return the text without this connection's secrets, and without what is called a secret."""
-        return self._blot(text)
 
     def _may_be_created(self, call: Call) -> bool:
         """Whether an attempt before the last one may have made a record."""

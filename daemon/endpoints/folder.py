@@ -8,6 +8,7 @@ import fcntl
 import glob
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -57,6 +58,10 @@ class Folder(Protocol):
 
 ASIDE = ".crudsd"
 """At the end of the name under which a file is written; a dot stands in front of it. It is never the name of two."""
+
+
+LOCK_WAIT_S = 60.0
+"""A walk over a large file takes seconds; who waits longer is told."""
 
 
 class LocalFolder:
@@ -113,15 +118,30 @@ class LocalFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock of the folder itself, against threads and processes of this machine."""
+        """Hold the lock of the folder itself, against threads and processes of this machine.
+
+        Raises UnavailableError after a minute.
+        """
         with self._told("the folder"):
             folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             with self._told("the folder"):
-                fcntl.flock(folder, fcntl.LOCK_EX)
+                self._wait_for(folder)
             yield
         finally:
             os.close(folder)
+
+    def _wait_for(self, folder: int) -> None:
+        """Take the lock. Whoever holds it for long is paused or stuck: a dead process holds none."""
+        end = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    said = f"{self.name}: another process has been writing into {self._root} for {LOCK_WAIT_S:g} s"
+                    raise UnavailableError(said) from None
+            time.sleep(0.02)
 
     def _below(self, path: str) -> Path:
         if ".." in PurePosixPath(path).parts or path.startswith("/"):

@@ -30,6 +30,7 @@ from daemon.sync.change import Change, Kind
 from daemon.sync.ports import TargetRecord, Written
 from daemon.values import Secret
 from tests.fakes.files import file_target
+from tests.fakes.files import folder as local
 from tests.unit.endpoints.rig import change
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -392,6 +393,27 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
         os.waitpid(child, 0)
 
     assert len({record.id for record in listed(file_target(tmp_path))}) == 30
+
+
+def test_a_writer_that_does_not_come_to_an_end_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.endpoints.folder.LOCK_WAIT_S", 0.01)
+
+    with (
+        local(tmp_path).locked(),
+        pytest.raises(UnavailableError, match=r"another process has been writing into .* for 0\.01 s"),
+    ):
+        file_target(tmp_path).create(create("E1"))
+
+
+def test_a_line_is_shown_before_it_is_written(tmp_path: Path) -> None:
+    (sending,) = file_target(tmp_path).shown(update("E1", name="Lovelace"))
+
+    assert (sending.method, sending.url, sending.body) == (
+        "update line",
+        "drop: users.jsonl",
+        '{"name":"Lovelace"}',
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- a folder elsewhere --------------------------------------------------------------------------------------------

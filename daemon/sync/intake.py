@@ -97,7 +97,7 @@ class Intake:
             self._see(key)
             harvest.reject(key, f"{place}{filtered}")
             return None
-        return Keyed(key, record, mark, place)
+        return Keyed(key, record, mark, place=place)
 
     def _see(self, key: str) -> None:
         """Note that the record of this key was met, so that a rejected one is never deleted by absence."""

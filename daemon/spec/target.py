@@ -147,6 +147,9 @@ class CallTarget(TargetBlock):
 
     def trouble(self, mode: Mode) -> str:
         """Return what is missing for a job of this mode, and empty text when nothing is."""
+        is_open = self.list is not None and self.list.paginate.type == "none" and not self.list.complete
+        if is_open and self.lookup is None:
+            return "target.list proves nothing: say complete: true, if it returns the whole list, or how it pages"
         return _trouble(self, mode)
 
 

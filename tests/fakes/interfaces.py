@@ -16,7 +16,7 @@ version: 1
 api:
   - name: Directory
     package: tests.fakes.people_sdk
-    default_model_methods: [get_list, each, get_page, find, get, create, update, delete, create_twice, broken]
+    default_model_methods: [get_list, each, get_page, find, get, create, update, delete, create_twice, broken, tell]
     models:
       - name: User
         uri: users

@@ -50,3 +50,7 @@ def create_twice(self: Any, data: Any) -> Any:
 
 def broken(self: Any, **fields: Any) -> Any:
     raise KeyError("no such field")
+
+
+def tell(self: Any) -> Any:
+    raise ValueError(f"sent {self._owner.client.request_headers}")

@@ -195,7 +195,9 @@ def test_a_file_is_kept_in_step_and_a_second_run_does_not_touch_it(tmp_path: Pat
     copy = Copy(tmp_path, compare=compare)
     copy.people(a="Ada", b="Bob", c="Cid")
     assert wrote(copy.desk.run().result.counts) == (3, 0, 0)
-    assert copy.target.read_bytes() == b"no,name,age\r\n1,Ada,30\r\n2,Bob,30\r\n3,Cid,30\r\n"
+    head, *rows = copy.target.read_bytes().splitlines(keepends=True)
+    assert head == b"no,name,age\r\n"
+    assert sorted(rows) == [b"1,Ada,30\r\n", b"2,Bob,30\r\n", b"3,Cid,30\r\n"]
 
     before = copy.target.stat().st_ino
     assert wrote(copy.desk.run().result.counts) == (0, 0, 0)
@@ -203,7 +205,7 @@ def test_a_file_is_kept_in_step_and_a_second_run_does_not_touch_it(tmp_path: Pat
 
     copy.people(a="Eve", b="Bob")
     assert wrote(copy.desk.run().result.counts) == (0, 1, 1)
-    assert [row["name"] for row in copy.rows()] == ["Eve", "Bob"]
+    assert sorted(row["name"] for row in copy.rows()) == ["Bob", "Eve"]
 
 
 def test_rows_that_are_there_are_adopted_and_never_deleted(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.fakes.files import read
 from tests.fakes.interfaces import FILE, call_source, call_target
 from tests.fakes.misbehaving import Fault, MisbehavingServer
 from tests.fakes.scripted import Reply, ScriptedServer, json_reply, serving
-from tests.unit.endpoints.rig import change, exchange
+from tests.unit.endpoints.rig import SECRETS, change, exchange
 
 
 @pytest.fixture
@@ -126,6 +126,32 @@ def test_a_read_that_is_to_stop_asks_no_more(server: ScriptedServer, tmp_path: P
         read(call_source(api, tmp_path, call="user.each", complete=True))
 
     assert server.journal == []
+    api.client.close()
+
+
+def test_a_system_that_is_left_alone_is_not_asked_by_a_method_either(server: ScriptedServer, tmp_path: Path) -> None:
+    server.route("/users", json_reply({}, 500))
+    api = exchange(server.url, breaker={"failures": 1, "cool_down": "1h"})
+
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            read(call_source(api, tmp_path, call="user.each", complete=True))
+
+    assert len(server.journal) == 1
+    api.client.close()
+
+
+def test_a_method_that_tells_its_credentials_is_not_repeated(server: ScriptedServer, tmp_path: Path) -> None:
+    token = SECRETS["TOKEN"]
+    server.route("/users", json_reply([{"id": 1}]))
+    api = exchange(server.url, auth={"type": "bearer", "token": {"env": "TOKEN"}})
+
+    read(call_source(api, tmp_path, call="user.get_page", complete=True))
+    with pytest.raises(MalformedError) as caught:
+        read(call_source(api, tmp_path, call="user.tell", complete=True))
+
+    assert server.journal[0].headers["authorization"] == f"Bearer {token}"
+    assert token not in str(caught.value)
     api.client.close()
 
 
@@ -281,7 +307,7 @@ def test_an_interface_that_makes_its_own_client_gets_ours_instead(
     text = FILE.replace("tests.fakes.people_sdk", "sdk_with_a_client").replace(
         ", each, get_page, find, get, create", ""
     )
-    declared = connection(tmp_path, text.replace(", update, delete, create_twice, broken", ""))
+    declared = connection(tmp_path, text.replace(", update, delete, create_twice, broken, tell", ""))
 
     interface = open_interface("desk", declared, api)
 

@@ -108,6 +108,10 @@ def test_a_password_in_an_address_is_refused(tmp_path: Path) -> None:
             ["source: {connection: desk, call: a.b, arguments: {p: 1}, paginate: {type: page, param: p}}", TO_REST],
             "paginate gives 'p' too",
         ),
+        (
+            [FROM_CALL, "target: {connection: desk, model: a, match: id, list: b, create: c, update: d}"],
+            "target.list proves nothing: say complete: true",
+        ),
         ([FROM_CALL, "target: {connection: desk, model: user}"], "mode upsert needs target.create, target.update"),
         (
             [

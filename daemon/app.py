@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import logs
 from .alerting import alert_plan, check_alerts, make_alerter, senders
-from .checks import check_folders, check_interfaces, check_papers
+from .checks import check_named
 from .clock import Clock, utc_clock
 from .errors import ConfigError, Exit, LeaseLostError, StateError
 from .runtime.alarm import NoAlarm
@@ -61,8 +61,7 @@ def validate(settings: Settings) -> Loaded:
     loaded = load(settings.config)
     with vault_lookup(settings, loaded) as vault:
         problems = check_secrets(loaded, settings.environment, settings.credentials, vault=vault)
-        problems += check_papers(settings, loaded, vault) + check_alerts(settings, loaded)
-    problems += check_folders(loaded) + check_interfaces(loaded)
+        problems += check_named(settings, loaded, vault) + check_alerts(settings, loaded)
     if problems:
         raise SpecError(problems)
     return loaded

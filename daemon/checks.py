@@ -26,6 +26,11 @@ from .spec import (
 _CALLS = ("list", "lookup", "get", "create", "update", "delete")
 
 
+def check_named(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Problem, ...]:
+    """Return every problem of what the job files name and this machine holds."""
+    return check_papers(settings, loaded, vault) + check_folders(loaded) + check_interfaces(loaded)
+
+
 def check_papers(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Problem, ...]:
     """Return a problem for each certificate and private key, as far as it can be had, that cannot be used."""
 

@@ -1,8 +1,9 @@
-"""What every target must do, over memory and over REST."""
+"""What every target must do, whatever kind of system it is."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from daemon.sync.certificate import End
 from daemon.sync.change import Kind
 from daemon.sync.ports import Target, TargetRecord
 from daemon.values import Document
+from tests.fakes.files import file_target
+from tests.fakes.interfaces import call_target
 from tests.fakes.misbehaving import MisbehavingServer
 from tests.unit.endpoints.rig import change, exchange
 from tests.unit.endpoints.rig import target as rest_target
@@ -174,4 +177,30 @@ class TestRestTarget(TargetContract):
                 update={"uri": "users/{{ target.id }}", "body": "changed"},
                 delete="users/{{ target.id }}",
             )
+            api.client.close()
+
+
+class TestJsonLinesTarget(TargetContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return file_target(tmp_path, path="out/users.jsonl")
+
+
+class TestCsvTarget(TargetContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        # Of type json, since the contract sends every kind of value, and reads it again as it was.
+        return file_target(
+            tmp_path, {"external_id": "json", "name": "json", "email": "json", "value": "json"}, path="users.csv.gz"
+        )
+
+
+class TestInterfaceTarget(TargetContract):
+    @pytest.fixture
+    def target(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Target]:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with MisbehavingServer(seed=3) as server:
+            server.collection("users", paging="page")
+            api = exchange(server.url)
+            yield call_target(api, tmp_path)
             api.client.close()

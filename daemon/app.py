@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import logs
 from .alerting import alert_plan, check_alerts, make_alerter, senders
+from .checks import check_named
 from .clock import Clock, utc_clock
 from .errors import ConfigError, Exit, LeaseLostError, StateError
 from .runtime.alarm import NoAlarm
@@ -47,7 +48,7 @@ from .sync.change import Reject
 from .sync.events import Observe
 from .sync.explanation import Explanation
 from .sync.guards import Allowance
-from .wiring import Connections, check_papers
+from .wiring import Connections
 
 _LOST = "another crudsd serve took over this state database, or it could not be written for too long"
 
@@ -60,7 +61,7 @@ def validate(settings: Settings) -> Loaded:
     loaded = load(settings.config)
     with vault_lookup(settings, loaded) as vault:
         problems = check_secrets(loaded, settings.environment, settings.credentials, vault=vault)
-        problems += check_papers(settings, loaded, vault) + check_alerts(settings, loaded)
+        problems += check_named(settings, loaded, vault) + check_alerts(settings, loaded)
     if problems:
         raise SpecError(problems)
     return loaded
@@ -215,7 +216,7 @@ class App:
 
     def auth(self) -> AuthDesk:
         """Return what people may ask and say of the connections' sessions: log in, how they stand, log out."""
-        return AuthDesk(self.spec.rest_connections, self.connections, self._stop)
+        return AuthDesk(self.spec.http_connections, self.connections, self._stop)
 
     def serve(self) -> Exit:
         """Run the jobs on their schedules until the process is asked to stop. On the main thread.

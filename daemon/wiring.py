@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from cruds.exception import TokenStateError
 from cruds.oauth2.store import MemoryTokenStore, TokenStore
@@ -12,31 +12,41 @@ from cruds.oauth2.token import login_needed
 
 from . import logs
 from .clock import Clock
+from .endpoints.call_read import CallSource as CallReader
+from .endpoints.call_write import CallTarget as CallWriter
 from .endpoints.caller import Caller
 from .endpoints.connect import connect
+from .endpoints.databases import LateDatabases
 from .endpoints.exchange import Exchange
+from .endpoints.file_read import FileSource as FileReader
+from .endpoints.file_write import FileTarget as FileWriter
+from .endpoints.folder import Folder
+from .endpoints.folders import open_folder
 from .endpoints.login import AuthSession, auth_session
-from .endpoints.papers import paper_problems
+from .endpoints.models import Model, open_interface
 from .endpoints.rest_read import RestSource
 from .endpoints.rest_write import RestTarget
 from .endpoints.rotation import UNCHANGING, Look, file_stamp
 from .endpoints.standing import AuthStatus, static_status, token_status, unreadable_status, usable
 from .endpoints.surroundings import Surroundings
-from .errors import ConfigError, CrudsdError, LoginNeededError
+from .errors import ConfigError, LoginNeededError
 from .runtime.worker import Endpoints
 from .sealing import lookup, open_vault
 from .settings import Settings
 from .spec import (
+    CallSource,
+    CallTarget,
+    FilesConnection,
+    FileSource,
+    FileTarget,
+    InterfaceConnection,
     Job,
     Loaded,
-    LookUp,
     OAuth2Auth,
-    Problem,
     QuerySource,
     RequestSource,
     RequestTarget,
     SecretRef,
-    SqlConnection,
     TableTarget,
     resolve,
     secret_file,
@@ -50,18 +60,15 @@ from .sync.explanation import Sending
 from .sync.ports import Source, Target
 from .values import Secret
 
-if TYPE_CHECKING:
-    from .endpoints.sql.systems import Databases
-
 _VAULT_S = 5.0
 """How often a secret of the vault is looked up again while it is in use: each time it is opened anew."""
 
 
 class ShownTarget(Target, Protocol):
-    """A target that can say what it would send."""
+    """A target that can say what it would do."""
 
     def shown(self, change: Change) -> tuple[Sending, ...]:
-        """Return what would carry a change out, as people may see it; sends nothing."""
+        """Return what would be sent for a change, in order, as people may see it."""
 
 
 class Connections:
@@ -85,7 +92,9 @@ class Connections:
         self._stop = stop
         self._log = logs.get_logger()
         self._exchanges: dict[str, Exchange] = {}
-        self._databases: Databases | None = None
+        self._databases = LateDatabases(self._spec.connections, self._around, database.get_fact, database.put_fact)
+        self._folders: dict[str, Folder] = {}
+        self._interfaces: dict[str, Any] = {}
         self._building = threading.Lock()
         self._vault, warnings = open_vault(settings, database, needed=_has_oauth2(loaded))
         self.warnings = (*loaded.warnings, *warnings)
@@ -94,23 +103,24 @@ class Connections:
         """Close every connection to a system."""
         for exchange in self._exchanges.values():
             exchange.client.close()
-        if self._databases is not None:
-            self._databases.close()
+        self._databases.close()
 
     def endpoints(self, job: Job, stopping: Callable[[], bool]) -> Endpoints:
         """Return both sides of a job for one run of it; its waits end when `stopping` says so."""
         caller = Caller(stopping)
         source = self._source(job, caller)
         if isinstance(job.target, TableTarget):
-            table = self._sql().target(job, job.target)
+            table = self._databases.get().target(job, job.target)
             return Endpoints(source=source, target=table, shown=table.shown, prepare=table.prepare)
         target = self._target(job, caller)
         return Endpoints(source=source, target=target, shown=target.shown)
 
     def blot(self, name: str) -> Callable[[str], str]:
         """Return what takes the secrets of this connection out of texts."""
-        if isinstance(self._spec.connections.get(name), SqlConnection):
-            return self._sql().blot(name)
+        if name in self._databases:
+            return self._databases.get().blot(name)
+        if isinstance(self._spec.connections[name], FilesConnection):
+            return self.folder(name).blot
         return self.exchange(name).blot
 
     def _source(self, job: Job, caller: Caller) -> Source:
@@ -118,34 +128,50 @@ class Connections:
             case RequestSource() as source:
                 return RestSource(self.exchange(source.connection).on_behalf_of(caller), source.request)
             case QuerySource() as source:
-                return self._sql().source(source)
+                return self._databases.get().source(source)
+            case FileSource() as source:
+                return FileReader(self.folder(source.connection), source)
+            case CallSource() as source:
+                model = self._model(source.connection, source.call.partition(".")[0], caller)
+                return CallReader(model, source.listing)
             case other:
                 raise ConfigError(f"connection {other.connection}: no such source yet")
 
-    def _target(self, job: Job, caller: Caller) -> ShownTarget:
+    def _target(self, job: Job, caller: Caller) -> "ShownTarget":
         match job.target:
             case RequestTarget() as target:
                 return RestTarget(self.exchange(target.connection).on_behalf_of(caller), target)
+            case FileTarget() as target:
+                return FileWriter(self.folder(target.connection), target, job.columns)
+            case CallTarget() as target:
+                return CallWriter(self._model(target.connection, target.model, caller), target)
             case other:
                 raise ConfigError(f"connection {other.connection}: no such target yet")
-
-    def _sql(self) -> "Databases":
-        from .endpoints.sql.systems import Databases  # noqa: PLC0415 - who names no database pays for none
-
-        with self._building:
-            if self._databases is None:
-                named = self._spec.connections.items()
-                connections = {name: one for name, one in named if isinstance(one, SqlConnection)}
-                facts = self._database
-                self._databases = Databases(connections, self._around(), facts.get_fact, facts.put_fact)
-            return self._databases
 
     def exchange(self, name: str) -> Exchange:
         """Return the one exchange of a connection, whose quota all jobs share. Raises ConfigError."""
         with self._building:
             if name not in self._exchanges:
-                self._exchanges[name] = connect(name, self._spec.rest_connections[name], self._around())
+                self._exchanges[name] = connect(name, self._spec.http_connections[name], self._around())
             return self._exchanges[name]
+
+    def folder(self, name: str) -> Folder:
+        """Return the folder of a connection. Raises ConfigError."""
+        with self._building:
+            if name not in self._folders:
+                connection = self._spec.connections[name]
+                assert isinstance(connection, FilesConnection)  # noqa: S101 - the kinds of both were compared
+                self._folders[name] = open_folder(name, connection, self.secret)
+            return self._folders[name]
+
+    def _model(self, name: str, model: str, caller: Caller) -> Model:
+        exchange = self.exchange(name)
+        with self._building:
+            if name not in self._interfaces:
+                connection = self._spec.connections[name]
+                assert isinstance(connection, InterfaceConnection)  # noqa: S101 - the kinds of both were compared
+                self._interfaces[name] = open_interface(name, connection, exchange)
+        return Model(exchange.on_behalf_of(caller), self._interfaces[name], model)
 
     def logged_in(self, job: Job) -> Job:
         """Return the job. Raises LoginNeededError, before anybody is asked, if a person has to log in for it first."""
@@ -170,7 +196,7 @@ class Connections:
 
         A read of the state database, and nothing more. Raises ConfigError for a secret that is not there.
         """
-        connection = self._spec.rest_connections.get(name)
+        connection = self._spec.http_connections.get(name)
         auth = connection.auth if connection is not None else None
         if not isinstance(auth, OAuth2Auth) or not auth.is_personal:
             return None
@@ -194,11 +220,11 @@ class Connections:
 
     def auth_session(self, name: str, *, redirect_uri: str | None = None) -> AuthSession:
         """Return a connection's session at its authorization server. Asks nobody yet. Raises ConfigError."""
-        return auth_session(name, self._spec.rest_connections[name], self._around(), redirect_uri=redirect_uri)
+        return auth_session(name, self._spec.http_connections[name], self._around(), redirect_uri=redirect_uri)
 
     def auth_status(self, name: str) -> AuthStatus:
         """Return how a connection's credentials stand, as far as that is known here. Asks no server."""
-        connection = self._spec.rest_connections[name]
+        connection = self._spec.http_connections[name]
         auth = connection.auth
         if not isinstance(auth, OAuth2Auth):
             return static_status(name, connection)
@@ -265,27 +291,5 @@ class Connections:
         )
 
 
-def check_papers(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Problem, ...]:
-    """Return a problem for each certificate and private key, as far as it can be had, that cannot be used."""
-
-    def reveal(ref: SecretRef) -> str | None:
-        try:
-            return resolve(
-                ref,
-                environment=settings.environment,
-                credentials=settings.credentials,
-                folder=settings.folder,
-                vault=vault,
-            ).reveal()
-        except CrudsdError:
-            return None  # told already
-
-    return tuple(
-        loaded.problem(("connections", name, *path), message, cure)
-        for name, connection in loaded.spec.rest_connections.items()
-        for path, message, cure in paper_problems(connection, reveal, settings.folder)
-    )
-
-
 def _has_oauth2(loaded: Loaded) -> bool:
-    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.rest_connections.values())
+    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.http_connections.values())

@@ -4,6 +4,7 @@ import threading
 from http import HTTPStatus
 
 from cruds.events import EventKind, RequestEvent
+from cruds.retries import SAFE_METHODS
 
 from .caller import NOBODY, Caller
 
@@ -31,6 +32,11 @@ class Attempts:
         return getattr(self._here, "may_be_done", False)
 
     @property
+    def has_written(self) -> bool:
+        """Whether a request that writes was answered with success."""
+        return getattr(self._here, "has_written", False)
+
+    @property
     def in_hand(self) -> bool:
         """Whether the call finishes a change that is begun."""
         return getattr(self._here, "in_hand", False)
@@ -45,6 +51,7 @@ class Attempts:
         self._here.caller = caller
         self._here.may_be_done, self._here.in_hand = False, in_hand
         self._here.is_excused, self._here.is_keyed = False, is_keyed
+        self._here.has_written = False
 
     def excuse(self) -> None:
         """Take the operator's word that the attempt just answered may be repeated, whatever its status."""
@@ -59,3 +66,5 @@ class Attempts:
             # Without a key, the library repeats a create after a 503 only if it came with Retry-After.
             in_doubt = event.status == HTTPStatus.SERVICE_UNAVAILABLE and getattr(self._here, "is_keyed", False)
             self._here.may_be_done = self.may_be_done or reached or in_doubt
+        elif event.kind is EventKind.ANSWER and event.status is not None and event.status < 400:
+            self._here.has_written = self.has_written or event.method not in SAFE_METHODS

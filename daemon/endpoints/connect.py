@@ -8,7 +8,7 @@ from cruds.events import RequestEvent
 from cruds.gate import Leave
 from cruds.retries import SAFE_METHODS
 from daemon.errors import ConfigError
-from daemon.spec import RestConnection
+from daemon.spec import HttpConnection, RestConnection
 
 from .attempts import Attempts
 from .blot import Blotter
@@ -20,7 +20,7 @@ from .surroundings import EndOfWaits, Surroundings, tls_options
 from .throttle import Throttle
 
 
-def connect(name: str, connection: RestConnection, around: Surroundings) -> Exchange:
+def connect(name: str, connection: HttpConnection, around: Surroundings) -> Exchange:
     """Make the exchange for a connection. Nothing goes to the network until the first call."""
     retry, timeout = connection.retry, connection.timeout
     blot, attempts = Blotter(), Attempts()
@@ -59,7 +59,8 @@ def connect(name: str, connection: RestConnection, around: Surroundings) -> Exch
         )
     except (ValueError, OSError, cruds.exception.CrudsError) as error:
         raise ConfigError(blot(f"connections.{name}: {error}")) from error
-    rules = Rules(connection.on_response, f"connection {name}") if connection.on_response else None
+    declared = connection.on_response if isinstance(connection, RestConnection) else []
+    rules = Rules(declared, f"connection {name}") if declared else None
     return Exchange(name, client, retry, attempts, blot, warn=partial(around.warn, name), rules=rules)
 
 

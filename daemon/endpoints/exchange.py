@@ -3,11 +3,11 @@
 Foreign exceptions are translated here and nowhere else; the original stays as the cause.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import cruds
 from cruds import exception as http
@@ -17,6 +17,7 @@ from cruds.retries import is_unprocessed, retry_after_of
 from daemon.errors import (
     AuthError,
     ConflictError,
+    CrudsdError,
     EndpointError,
     FatalError,
     GoneError,
@@ -37,6 +38,8 @@ from .blot import Blotter
 from .caller import NOBODY, Caller
 from .rate_headers import believed
 from .rules import Judge, Rules, Warn, unheard
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,30 @@ class Exchange:
     def blot(self, text: str) -> str:
         """Return the text without this connection's secrets, and without what is called a secret."""
         return self._blot(text)
+
+    def carry(self, call: Call, deed: Callable[[], T]) -> T:
+        """Let a deed of somebody else's make its requests with this client, and return what it returns.
+
+        `call` says what it is for. Raises what `send` does; whatever else the deed raises is its own fault, and says
+        nothing of what it has sent. After a write that was answered well, no failure counts as a refusal.
+        """
+        self._attempts.begin(in_hand=call.writes, is_keyed=False, caller=self._caller)
+        try:
+            return deed()
+        except http.HTTPStatusError as error:
+            raise self._in_doubt(call, self._by_status(call, error)) from error
+        except http.CrudsError as error:
+            raise self._in_doubt(call, self._by_kind(call, error)) from error
+        except CrudsdError:
+            raise
+        except Exception as error:  # whatever the code of an interface raises
+            said = self._blot(f"{self.name}: {call.uri} raised {type(error).__name__}: {error}")
+            raise (UnknownError(said) if call.writes else MalformedError(said)) from error
+
+    def _in_doubt(self, call: Call, error: EndpointError) -> EndpointError:
+        if not (call.creates and self._attempts.has_written):
+            return error
+        return UnknownError(f"{error}; a request before that was carried out", status=error.status)
 
     def _may_be_created(self, call: Call) -> bool:
         """Whether an attempt before the last one may have made a record."""

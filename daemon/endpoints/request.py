@@ -98,19 +98,19 @@ class RequestTemplate:
     def _data(self, scope: Mapping[str, Any]) -> bytes:
         """Return the body, encoded here so that every digit of a number stays as the source wrote it."""
         value = scope[self.request.body] if self._body is None else self._body.render(scope)
-        _check_numbers(value)
+        check_numbers(value)
         return encode(value)
 
 
-def _check_numbers(value: Json) -> None:
+def check_numbers(value: Json) -> None:
     """Refuse what JSON cannot say. The encoder would write null for it, which clears a field, or no JSON at all."""
     match value:
         case Mapping():
             for part in value.values():
-                _check_numbers(part)
+                check_numbers(part)
         case list() | tuple():
             for part in value:
-                _check_numbers(part)
+                check_numbers(part)
         case float() | Decimal() if not Decimal(value).is_finite():
             raise ValueError(f"JSON has no number {value}")
 

@@ -26,7 +26,7 @@ from cruds.exception import (
 from cruds.gate import Leave
 from cruds.retries import SAFE_METHODS
 from daemon.clock import utc_clock
-from daemon.spec import RestConnection
+from daemon.spec import HttpConnection
 
 from .breaker import CircuitBreaker, State
 from .bucket import Bucket
@@ -64,7 +64,7 @@ class Throttle:
 
     def __init__(
         self,
-        connection: RestConnection,
+        connection: HttpConnection,
         *,
         stop: threading.Event,
         monotonic: Callable[[], float] = time.monotonic,

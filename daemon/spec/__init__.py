@@ -16,9 +16,11 @@ from .alerts import (
     secrets_of,
 )
 from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth, QueryAuth
+from .calls import ListCall, MethodCall
 from .connection import (
     Connection,
     FilesConnection,
+    HttpConnection,
     InterfaceConnection,
     Quota,
     RestConnection,
@@ -29,6 +31,7 @@ from .connection import (
     Tls,
 )
 from .expressions import Expression, ExpressionError, compile_expression
+from .files import CellType, Compression, CsvRead, CsvWrite, Dialect, Format, compression_of, delimiter_of, format_of
 from .ignored import record_paths
 from .job import Field_, Guards, Job, Limit
 from .load import Loaded, load
@@ -43,8 +46,8 @@ from .source import CallSource, FileSource, QuerySource, RequestSource, Source
 from .spec import Spec
 from .sql import query_parameters, query_pieces
 from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target
-from .templates import PathTemplate, Template, compile_path, compile_template
-from .types import Method, SecretRef
+from .templates import PathTemplate, Template, compile_file_path, compile_path, compile_template, is_file_pattern
+from .types import Method, OptionOrSecret, SecretRef
 
 __all__ = [
     "ALERTED",
@@ -57,30 +60,40 @@ __all__ = [
     "CallSource",
     "CallTarget",
     "CatchUp",
+    "CellType",
     "CommandAlert",
+    "Compression",
     "Connection",
+    "CsvRead",
+    "CsvWrite",
+    "Dialect",
     "Expression",
     "ExpressionError",
     "Field_",
     "FileSource",
     "FileTarget",
     "FilesConnection",
+    "Format",
     "Guards",
     "HeaderAuth",
     "HeartbeatAlert",
     "HttpAlert",
+    "HttpConnection",
     "InterfaceConnection",
     "Job",
     "Limit",
+    "ListCall",
     "ListRequest",
     "Loaded",
     "LookUp",
     "Method",
+    "MethodCall",
     "Mode",
     "NoAuth",
     "OAuth2Auth",
     "OnFailure",
     "OnLate",
+    "OptionOrSecret",
     "Overlap",
     "Paginate",
     "PathTemplate",
@@ -114,10 +127,15 @@ __all__ = [
     "changed_blocks",
     "check_secrets",
     "compile_expression",
+    "compile_file_path",
     "compile_path",
     "compile_template",
+    "compression_of",
     "cron_fields",
+    "delimiter_of",
     "entered_secret",
+    "format_of",
+    "is_file_pattern",
     "job_revision",
     "job_selection",
     "json_schema",

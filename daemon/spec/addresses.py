@@ -14,6 +14,7 @@ def address_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     for name, connection in connections.items() if isinstance(connections, dict) else ():
         if not isinstance(connection, dict):
             continue
+        yield from _folder(("connections", name, "url"), connection)
         auth = connection.get("auth")
         has_auth = isinstance(auth, dict) and auth.get("type") != "none"
         secret = has_auth and connection.get("allow_insecure") is not True
@@ -28,6 +29,16 @@ def address_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
         if isinstance(auth, dict) and auth.get("type") == "oauth2":
             for key in _ENDPOINTS:
                 yield from _endpoint(("connections", name, "auth", key), auth.get(key), secret=secret)
+
+
+def _folder(path: tuple[str | int, ...], connection: Mapping[str, Any]) -> Iterator[_Finding]:
+    url = connection.get("url")
+    if connection.get("type") != "files" or not isinstance(url, str) or "://" not in url:
+        return
+    parts = _split(url)
+    if parts is None or parts.password is not None:
+        cure = "refer to the whole address (example: url: {env: FOLDER_URL}), or give the password under options"
+        yield path, "a password does not belong in an address", cure
 
 
 _ENDPOINTS = ("url", "issuer", "authorization_url", "device_authorization_url", "revocation_url", "redirect_uri")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from .auth import Auth, NoAuth
 from .request import Rule
 from .sql import check_address
-from .types import Duration, Flag, Percent, Strict, TextOrSecret, Whole
+from .types import Duration, Flag, OptionOrSecret, Percent, Strict, TextOrSecret, Whole
 
 
 class Quota(Strict):
@@ -81,10 +81,9 @@ class Tls(Strict):
         return self
 
 
-class RestConnection(Strict):
-    """A system we talk to over HTTP."""
+class HttpConnection(Strict):
+    """What is said of every system that we talk to over HTTP."""
 
-    type: Literal["rest"] = Field(default="rest", description="What kind of system it is. Default: rest.")
     host: str = Field(description="Base URL. Without a scheme it is https.", min_length=1)
     auth: Auth = NoAuth()
     headers: dict[str, str] = Field(default_factory=dict, description="Sent with each request. Not for secrets.")
@@ -93,10 +92,6 @@ class RestConnection(Strict):
         description="Other hosts of the same API: next addresses and redirects may lead there, and the credentials go "
         "along (example: https://files.example.com).",
     )
-    on_response: list[Rule] = Field(
-        default_factory=list,
-        description="Rules for the answers to all requests, asked after a request's own: refresh_auth, retry or fail.",
-    )
     quota: Quota = Quota()
     timeout: Timeout = Timeout()
     retry: Retry = Retry()
@@ -104,6 +99,16 @@ class RestConnection(Strict):
     tls: Tls = Tls()
     allow_insecure: Flag = Field(
         default=False, description="Send credentials over plain http to a host that is not this machine."
+    )
+
+
+class RestConnection(HttpConnection):
+    """A system we talk to over HTTP."""
+
+    type: Literal["rest"] = Field(default="rest", description="What kind of system it is. Default: rest.")
+    on_response: list[Rule] = Field(
+        default_factory=list,
+        description="Rules for the answers to all requests, asked after a request's own: refresh_auth, retry or fail.",
     )
 
 
@@ -150,16 +155,28 @@ class FilesConnection(Strict):
     """A folder of files, on this machine or behind an fsspec address."""
 
     type: Literal["files"]
-    url: TextOrSecret = Field(description="A folder, relative to the job file, or an fsspec address of one.")
+    url: TextOrSecret = Field(
+        description="A folder, relative to the job file; or an fsspec address (sftp://host/folder), as a reference "
+        "where it holds a password."
+    )
+    options: dict[str, OptionOrSecret] = Field(
+        default_factory=dict,
+        description="What the fsspec file system of the address is made with; secrets are references "
+        "(example: key: {env: KEY}).",
+    )
     quota: Quota = Quota()
 
 
-class InterfaceConnection(Strict):
-    """A system behind the models of a `cruds.load_config` file."""
+class InterfaceConnection(HttpConnection):
+    """A system behind the models of a `cruds.load_config` file, over the client that crudsd makes for it."""
 
     type: Literal["interface"]
-    file: Path = Field(description="The interface file; relative to the job file.")
-    quota: Quota = Quota()
+    file: Path = Field(
+        description="The interface file; relative to the job file. Its package is imported, and importing runs it."
+    )
+    interface: str | None = Field(
+        default=None, description="Which interface of the file. Default: the only one it has."
+    )
 
 
 def _rest_by_default(value: Any) -> Any:

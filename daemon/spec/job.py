@@ -1,5 +1,6 @@
 """What a job file says of a job: when, from where, by which key, how mapped, to where, within which limits."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -7,10 +8,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from .alerts import Tells
+from .files import CellType
 from .mode import Mode
 from .schedule import Schedule
 from .source import Source
-from .target import Target
+from .target import FileTarget, Target
 from .types import Duration, Expression, Flag, Percent, RecordField, Strict, Whole
 
 
@@ -108,7 +110,7 @@ class Job(Tells):
 
     @model_validator(mode="after")
     def _can_do_what_its_mode_says(self) -> "Job":
-        trouble = self.target.trouble(self.mode) or self._trouble_of_comparison()
+        trouble = self.target.trouble(self.mode) or self._trouble_of_comparison() or self._trouble_of_columns()
         if trouble:
             raise ValueError(trouble)
         return self
@@ -116,4 +118,25 @@ class Job(Tells):
     def _trouble_of_comparison(self) -> str:
         if self.compare == "target" and not self.target.is_listed:
             return "compare: target needs target.list"
+        return ""
+
+    @property
+    def columns(self) -> Mapping[str, CellType] | None:
+        """The columns of a target that is a table in a file, with what they hold; None for every other target."""
+        if not isinstance(self.target, FileTarget) or not self.target.is_csv:
+            return None
+        declared = self.target.csv.columns
+        return declared if declared is not None else dict.fromkeys(self.map or (), "text")
+
+    def _trouble_of_columns(self) -> str:
+        columns = self.columns
+        if columns is None:
+            return ""
+        if not columns:
+            return "a CSV file needs its columns: declare `map`, or target.csv.columns"
+        stray = next((name for name in self.map or () if name not in columns), None)
+        if stray is not None:
+            return f"target.csv.columns has no {stray}, which `map` makes; add it"
+        if self.target.match not in columns:
+            return f"target.match is {self.target.match}, and the file has no such column; it has {', '.join(columns)}"
         return ""

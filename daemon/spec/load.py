@@ -24,7 +24,15 @@ from .templates import template_names
 
 _SECTIONS = ("alerts", "connections", "jobs")
 _MAIN_ONLY = {"state", "retention", "service", *Tells.model_fields}
-_FILES = (("auth", "*", "file"), ("tls", "ca_file"), ("tls", "cert_file"), ("tls", "key_file"))
+_FILES = (
+    ("file",),
+    ("url", "file"),
+    ("options", "*", "file"),
+    ("auth", "*", "file"),
+    ("tls", "ca_file"),
+    ("tls", "cert_file"),
+    ("tls", "key_file"),
+)
 _ALERT_FILES = (
     ("url", "file"),
     ("headers", "*", "file"),
@@ -58,7 +66,7 @@ class Loaded:
             f"{self.place_of(('connections', name, 'auth', 'grant'))}: connection {name} uses the grant password, "
             "which is not to be used any more (RFC 9700 2.4): it hands out a person's password, and fails where a "
             "second factor is asked for; ask the system's owner for client_credentials, jwt_bearer or device_code"
-            for name, connection in self.spec.rest_connections.items()
+            for name, connection in self.spec.http_connections.items()
             if isinstance(connection.auth, OAuth2Auth) and connection.auth.grant == "password"
         )
 
@@ -236,6 +244,9 @@ def _make_files_absolute(tree: dict[str, Any], folder: Path) -> None:
         for block in blocks.values() if isinstance(blocks, dict) else ():
             for pattern in patterns:
                 _make_absolute(block, pattern, folder)
+            is_folder = isinstance(block, dict) and section == "connections" and block.get("type") == "files"
+            if is_folder and "://" not in str(block.get("url")):
+                _make_absolute(block, ("url",), folder)
 
 
 def _make_absolute(block: Any, pattern: tuple[str, ...], folder: Path) -> None:

@@ -16,23 +16,25 @@ def paging_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     for name, job in jobs.items() if isinstance(jobs, dict) else ():
         source, target = _block(job, "source"), _block(job, "target")
         yield from _twice(("jobs", name, "source"), source, source.get("paginate"))
+        yield from _twice(("jobs", name, "source"), source, source.get("paginate"), within="arguments")
         yield from _twice(("jobs", name, "source", "read"), _block(source, "read"), source.get("paginate"))
         for list_ in ("list", "lookup"):
             request = _block(target, list_)
-            yield from _twice(("jobs", name, "target", list_), request, request.get("paginate"))
+            for within in ("params", "arguments"):
+                yield from _twice(("jobs", name, "target", list_), request, request.get("paginate"), within=within)
 
 
-def _twice(path: Path_, request: Mapping[str, Any], paginate: Any) -> Iterator[_Finding]:
+def _twice(path: Path_, request: Mapping[str, Any], paginate: Any, *, within: str = "params") -> Iterator[_Finding]:
     if not isinstance(paginate, dict):
         return
-    params = _block(request, "params")
+    params = _block(request, within)
     asked = {paginate.get(_OWN.get(str(paginate.get("type")), "")): "param"}
     if paginate.get("size") is not None:
         asked[paginate.get("size_param")] = "size_param"
     for param, setting in asked.items():
         if isinstance(param, str) and param in params:
-            cure = f"say it in one place: take it out of params, or out of paginate (its {setting})"
-            yield (*path, "params", param), f"paginate gives '{param}' too, and its value would win", cure
+            cure = f"say it in one place: take it out of {within}, or out of paginate (its {setting})"
+            yield (*path, within, param), f"paginate gives '{param}' too, and its value would win", cure
 
 
 def _block(value: Any, name: str) -> Mapping[str, Any]:

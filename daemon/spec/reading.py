@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from .marks import Mark, Marks, Source
+from .nodes import composed
 from .problems import Path_, Problem, dotted
-from .quick import DEEPEST, CParser, NotPlainError, quick_tree
+from .quick import DEEPEST, NotPlainError, quick_tree
 from .scalars import OCTAL, plain
 from .yaml_errors import syntax_problem, unquoted, unreadable_character
 
@@ -81,7 +82,7 @@ def parse(text: str, file: str) -> Reading:
     """Read YAML text that came from `file`. Problems are collected, not raised."""
     source = Source(file, text)
     try:
-        node, tagged = _composed(text)
+        node, tagged = composed(text)
     except yaml.reader.ReaderError as error:
         return _broken(unreadable_character(error, text, source))
     except yaml.YAMLError as error:
@@ -99,70 +100,6 @@ def parse(text: str, file: str) -> Reading:
 
 def _broken(problem: Problem) -> Reading:
     return Reading(problems=[problem], broken=True)
-
-
-def _composed(text: str) -> tuple[yaml.Node | None, list[Any]]:
-    """Return the document as nodes, and the events of its tags.
-
-    libyaml reads ten times as fast. What it refuses is read once more, for the place and the words of the error; a tab
-    it takes where the parser in Python does not, so it is not asked.
-    """
-    if _Fast is not None and "\t" not in text:
-        with suppress(yaml.YAMLError):
-            found: tuple[yaml.Node | None, list[Any]] = _Fast(text).whole()
-            return found
-    return _Loader(text).whole()
-
-
-class _Nodes(yaml.composer.Composer):
-    """Composes nodes without guessing types; notes every tag."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tagged: list[Any] = []
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[attr-defined]
-        if getattr(event, "tag", None) is not None:
-            self.tagged.append(event)
-        return super().compose_node(parent, index)
-
-    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        """Return no tag: what a scalar means is not YAML's to say."""
-        del kind, value, implicit
-        return ""
-
-    def descend_resolver(self, parent: Any, index: Any) -> None:
-        """Note no path: nothing is resolved by it."""
-
-    def ascend_resolver(self) -> None:
-        """Forget no path."""
-
-    def whole(self) -> tuple[yaml.Node | None, list[Any]]:
-        """Return the one document, and the events of its tags."""
-        return self.get_single_node(), self.tagged
-
-
-class _Loader(_Nodes, yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
-    """The parser in Python."""
-
-    def __init__(self, text: str) -> None:
-        yaml.reader.Reader.__init__(self, text)
-        yaml.scanner.Scanner.__init__(self)
-        yaml.parser.Parser.__init__(self)
-        super().__init__()
-
-
-_Fast: Any = None
-"""As `_Loader`, with the parser in C."""
-if CParser is not None:
-
-    class _WithLibyaml(_Nodes, CParser):  # type: ignore[misc]  # its base is there only if libyaml is
-        def __init__(self, text: str) -> None:
-            CParser.__init__(self, text)
-            super().__init__()
-
-    _Fast = _WithLibyaml
 
 
 def _tag_problem(source: Source, event: Any) -> Problem:

@@ -2,11 +2,13 @@
 
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from .calls import NO_PAGES, ListCall, check_call, pages_trouble
+from .files import Compression, CsvRead, Format, path_trouble
 from .request import ListRequest, Paginate, Request, Rule
 from .sql import check_query
-from .types import Name, Strict, Template, TemplateTree, Whole
+from .types import Flag, Name, Strict, Template, TemplateTree, Whole
 
 
 class SourceBlock(Strict):
@@ -73,9 +75,27 @@ class QuerySource(SourceBlock):
 
 
 class FileSource(SourceBlock):
-    """Records from files."""
+    """Records from files: one of each line, or of each row below a header."""
 
-    path: Template = Field(description="File below the connection's folder; a pattern takes several.")
+    path: Template = Field(
+        description="File below the connection's folder. A pattern (*, ?, [..], **) takes several, in order of their "
+        "names."
+    )
+    format: Format | None = Field(default=None, description="jsonl or csv. Default: as the file's name says.")
+    compression: Compression | None = Field(
+        default=None, description="gzip, zstd or none. Default: as the file's name says (*.gz, *.zst)."
+    )
+    csv: CsvRead = CsvRead()
+    may_be_missing: Flag = Field(
+        default=False, description="No file is an empty list. Default: it is an error, and the run may come too early."
+    )
+
+    @model_validator(mode="after")
+    def _names_a_file(self) -> "FileSource":
+        trouble = path_trouble(self.path, self.format)
+        if trouble:
+            raise ValueError(trouble)
+        return self
 
     @property
     def said(self) -> str:
@@ -86,7 +106,37 @@ class FileSource(SourceBlock):
 class CallSource(SourceBlock):
     """Records that a method of an interface's model returns."""
 
-    call: str = Field(description="Model and method: users.list")
+    call: Annotated[str, AfterValidator(check_call)] = Field(description="Model and method: users.get_list")
+    arguments: dict[str, TemplateTree] = Field(
+        default_factory=dict, description="What the method is called with, by name. A null is left out."
+    )
+    records: str | None = Field(
+        default=None, description="JMESPath to the records in what it returns. Default: all that it returns."
+    )
+    paginate: Paginate = Field(default=NO_PAGES, description="How the list goes on: none, page, offset or cursor.")
+    complete: Flag = Field(
+        default=False,
+        description="The method returns the whole list, however many pages that takes. Default: nothing is deleted by "
+        "what is not in it.",
+    )
+
+    @model_validator(mode="after")
+    def _goes_on_by_arguments(self) -> "CallSource":
+        trouble = pages_trouble(self.paginate, complete=self.complete)
+        if trouble:
+            raise ValueError(trouble)
+        return self
+
+    @property
+    def listing(self) -> ListCall:
+        """The call of the method alone, without its model."""
+        return ListCall(
+            call=self.call.partition(".")[2],
+            arguments=self.arguments,
+            records=self.records,
+            paginate=self.paginate,
+            complete=self.complete,
+        )
 
     @property
     def said(self) -> str:

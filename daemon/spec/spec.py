@@ -8,7 +8,7 @@ from pydantic import Field
 from daemon.errors import UsageError
 
 from .alerts import Alert, Tells
-from .connection import Connection, RestConnection
+from .connection import Connection, HttpConnection
 from .job import Job
 from .retention import Retention
 from .service import ServiceRules
@@ -31,9 +31,9 @@ class Spec(Tells):
     jobs: dict[Name, Job] = Field(default_factory=dict)
 
     @property
-    def rest_connections(self) -> dict[str, RestConnection]:
-        """The systems that are talked to over HTTP: they alone have sessions."""
-        return {name: one for name, one in self.connections.items() if isinstance(one, RestConnection)}
+    def http_connections(self) -> dict[str, HttpConnection]:
+        """The systems that are talked to over HTTP, by requests or through an interface: they alone have sessions."""
+        return {name: one for name, one in self.connections.items() if isinstance(one, HttpConnection)}
 
     def tells(self, job: str) -> Tells:
         """Return what is told of a job: what it says itself, else what is said of all jobs."""

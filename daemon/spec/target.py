@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from .calls import ListCall, MethodCall
+from .files import Compression, CsvWrite, Format, format_of, path_trouble
 from .mode import Mode
 from .request import ListRequest, Request
 from .sql import check_table, check_type
@@ -58,14 +60,7 @@ class RequestTarget(TargetBlock):
 
     def trouble(self, mode: Mode) -> str:
         """Return what is missing for a job of this mode, and empty text when nothing is."""
-        missing = [f"target.{name}" for name in _NEEDED[mode] if getattr(self, name) is None]
-        if missing:
-            return f"mode {mode} needs {', '.join(missing)}"
-        if (self.list or self.lookup) and self.match is None:
-            return "target.list and target.lookup need target.match, the field that equals the key"
-        if mode is Mode.UPDATE_ONLY and self.list is None and self.lookup is None:
-            return "mode update_only needs target.list or target.lookup, to find what it may update"
-        return ""
+        return _trouble(self, mode)
 
 
 class TableTarget(TargetBlock):
@@ -115,35 +110,90 @@ class TableTarget(TargetBlock):
 
 
 class FileTarget(TargetBlock):
-    """Documents as the lines of a file."""
+    """Documents as the lines of a file, or its rows below a header."""
 
-    path: Template = Field(description="File below the connection's folder.")
+    match: str | None = Field(
+        default=None, description="Field that equals the key; a file's records are known by it, so it is needed."
+    )
+    path: Template = Field(
+        description="File below the connection's folder. With {{ run }} in it, each run writes a file of its own "
+        "(mode append)."
+    )
+    format: Format | None = Field(default=None, description="jsonl or csv. Default: as the file's name says.")
+    compression: Compression | None = Field(
+        default=None, description="gzip, zstd or none. Default: as the file's name says (*.gz, *.zst)."
+    )
+    csv: CsvWrite = CsvWrite()
+
+    @model_validator(mode="after")
+    def _names_a_file(self) -> "FileTarget":
+        trouble = path_trouble(self.path, self.format)
+        if trouble:
+            raise ValueError(trouble)
+        return self
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether it is a table, with columns."""
+        return (self.format or format_of(self.path)) == "csv"
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether each run writes a file of its own."""
+        return "{{" in self.path
 
     @property
     def is_listed(self) -> bool:
         """Whether the target's own records can be listed."""
-        return True
+        return not self.is_parted
 
     def trouble(self, mode: Mode) -> str:
         """Return what is missing for a job of this mode, and empty text when nothing is."""
-        del mode
+        if self.match is None:
+            return "a file needs target.match, the field that equals the key, to know its records by"
+        if self.is_parted and mode is not Mode.APPEND:
+            return "a file of its own for each run is for mode append; take {{ run }} out of target.path"
         return ""
 
 
 class CallTarget(TargetBlock):
-    """Documents to the methods of an interface's model."""
+    """Documents to the methods of an interface's model. What is not declared is not done."""
 
-    model: str = Field(description="Name of the model.")
+    match: str | None = Field(default=None, description="Target field that equals the key, for adoption.")
+    model: str = Field(min_length=1, description="Name of the model.")
+    id: str = Field(default="id", description="JMESPath to a target record's own id. Default: id.")
+    list: ListCall | None = Field(default=None, description="Lists the target's records.")
+    lookup: ListCall | None = Field(default=None, description="Finds target records by key or field.")
+    get: MethodCall | None = Field(default=None, description="Reads one target record by its id.")
+    create: MethodCall | None = Field(
+        default=None,
+        description="One that is given idempotency_key may be repeated by it, so the API has to know it again.",
+    )
+    update: MethodCall | None = None
+    delete: MethodCall | None = None
 
     @property
     def is_listed(self) -> bool:
         """Whether the target's own records can be listed."""
-        return False
+        return self.list is not None
 
     def trouble(self, mode: Mode) -> str:
         """Return what is missing for a job of this mode, and empty text when nothing is."""
-        del mode
-        return ""
+        is_open = self.list is not None and self.list.paginate.type == "none" and not self.list.complete
+        if is_open and self.lookup is None:
+            return "target.list proves nothing: say complete: true, if it returns the whole list, or how it pages"
+        return _trouble(self, mode)
+
+
+def _trouble(target: "RequestTarget | CallTarget", mode: Mode) -> str:
+    missing = [f"target.{name}" for name in _NEEDED[mode] if getattr(target, name) is None]
+    if missing:
+        return f"mode {mode} needs {', '.join(missing)}"
+    if (target.list or target.lookup) and target.match is None:
+        return "target.list and target.lookup need target.match, the field that equals the key"
+    if mode is Mode.UPDATE_ONLY and target.list is None and target.lookup is None:
+        return "mode update_only needs target.list or target.lookup, to find what it may update"
+    return ""
 
 
 _KINDS = {"table": "SQL target", "path": "file target", "model": "interface target"}

@@ -7,6 +7,7 @@ nothing.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape, has_magic
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
@@ -68,6 +69,24 @@ def compile_template(tree: Any) -> Template:
 
 def compile_path(text: str) -> PathTemplate:
     """Return the path, ready to be rendered. Raises ValueError as `check_template` does."""
+    return _compiled_path(text, _segment)
+
+
+def compile_file_path(text: str) -> PathTemplate:
+    """Return the path of a file below a folder, ready to be rendered. Raises ValueError as `check_template` does.
+
+    An inserted value is part of one name: no slash, no dots alone, nothing hidden; what a pattern would read as a
+    wildcard stands for itself.
+    """
+    return _compiled_path(text, _file_name)
+
+
+def is_file_pattern(text: str) -> bool:
+    """Say whether a template of a path takes several files; what stands in its expressions does not matter."""
+    return any(has_magic(part) for part in parse_template(text) if isinstance(part, str))
+
+
+def _compiled_path(text: str, segment: Callable[[Expression, str, Mapping[str, Any]], str]) -> PathTemplate:
     parts = _parts(text)
     names: frozenset[str] = frozenset().union(*(part.names for part, _ in parts if isinstance(part, Expression)))
     if all(isinstance(part, str) for part, _ in parts):
@@ -75,7 +94,7 @@ def compile_path(text: str) -> PathTemplate:
     return PathTemplate(
         text,
         names,
-        lambda scope: "".join([part if isinstance(part, str) else _segment(part, name, scope) for part, name in parts]),
+        lambda scope: "".join([part if isinstance(part, str) else segment(part, name, scope) for part, name in parts]),
     )
 
 
@@ -175,6 +194,14 @@ def _inserted(expression: Expression, name: str, scope: Mapping[str, Any]) -> st
         return text_of(expression(scope), name)
     except UnfitError as error:
         raise ExpressionError(expression.text, str(error)) from None
+
+
+def _file_name(expression: Expression, name: str, scope: Mapping[str, Any]) -> str:
+    _segment(expression, name, scope)
+    text = _inserted(expression, name, scope)
+    if text.startswith(".") or any(sign in text for sign in "/\\\0"):
+        raise ExpressionError(expression.text, f"{name} is {text!r}, which is no part of a file's name")
+    return escape(text)
 
 
 def _segment(expression: Expression, name: str, scope: Mapping[str, Any]) -> str:

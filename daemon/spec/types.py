@@ -141,4 +141,7 @@ class SecretRef(Strict):
 TextOrSecret: TypeAlias = str | SecretRef
 """A value that may stand in the file (a client id) or be referred to."""
 
+OptionOrSecret: TypeAlias = Annotated[bool, Field(strict=True)] | Whole | str | SecretRef
+"""A setting of somebody else's program: a plain value, or a reference to a secret."""
+
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]

@@ -20,6 +20,8 @@ class End:
     """Whether there were several pages, and nothing but numbers led from one to the next, as far as can be told."""
     totals_differ: bool = False
     """Whether the API gave another total on another page."""
+    doubt: str = ""
+    """Why the source itself cannot promise that this was all; empty when it can."""
 
 
 TWICE = "a record came on two pages, so the source changed while it was read"
@@ -69,5 +71,7 @@ def certify(end: End | None, doubts: tuple[str, ...], drift: tuple[str, ...] = (
     elif end is not None and end.by_number and end.totals_differ:
         # By tokens of the API's own a new record comes last, and may; by numbers any change may hide a record.
         moved.append("the API's total changed while the pages were read by their numbers")
+    if end is not None and end.doubt:
+        doubts = (*doubts, end.doubt)
     drifted = end is not None and bool(moved) and not doubts
     return Certificate(end=end, doubts=(*doubts, *moved), drifted=drifted)

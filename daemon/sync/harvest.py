@@ -17,6 +17,8 @@ class Keyed:
     record: Record
     raw: bytes
     """The raw fingerprint."""
+    place: str = ""
+    """Where it stands, as a message begins (`people.csv:17: `); empty where there is nothing to say."""
 
 
 @dataclass(slots=True)

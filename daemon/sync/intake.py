@@ -66,18 +66,20 @@ class Intake:
     def parse(self, page: Page, harvest: Harvest) -> list[Keyed]:
         """Return the page's records that take part, each with its key; reject what has none."""
         keyed = []
-        for raw in page.records:
+        for number, raw in enumerate(page.records):
             mark, record, trouble = opened(raw, self._mapping)
-            if record is None:
+            trouble = page.faults.get(number, trouble)
+            place = f"{page.places[number]}: " if page.places else ""
+            if record is None or trouble:
                 self._doubt(f"a record on page {page.number} is unreadable")
-                harvest.reject(f"#{mark.hex()}", f"the record is unreadable: {trouble}")
+                harvest.reject(f"#{mark.hex()}", f"{place}the record is unreadable: {trouble}")
                 continue
-            one = self._key(record, mark, page.number, harvest)
+            one = self._key(record, mark, page.number, harvest, place=place)
             if one is not None:
                 keyed.append(one)
         return keyed
 
-    def _key(self, record: Record, mark: bytes, page: int, harvest: Harvest) -> Keyed | None:
+    def _key(self, record: Record, mark: bytes, page: int, harvest: Harvest, *, place: str) -> Keyed | None:
         filtered: UnmappableError | None = None
         try:
             if not self._mapping.takes_part(record):
@@ -89,13 +91,13 @@ class Intake:
             key = self._mapping.key(record)
         except UnmappableError as error:
             self._doubt(f"a record on page {page} has no usable key")
-            harvest.reject(f"#{mark.hex()}", str(error))
+            harvest.reject(f"#{mark.hex()}", f"{place}{error}")
             return None
         if filtered is not None:
             self._see(key)
-            harvest.reject(key, str(filtered))
+            harvest.reject(key, f"{place}{filtered}")
             return None
-        return Keyed(key, record, mark)
+        return Keyed(key, record, mark, place=place)
 
     def _see(self, key: str) -> None:
         """Note that the record of this key was met, so that a rejected one is never deleted by absence."""
@@ -130,7 +132,7 @@ class Intake:
                 self._spoil(one.key, known.get(one.key), harvest, had_row=one.key in known)
             if met or times[one.key] > 1:
                 self._doubt("two records have the same key")
-                harvest.reject(one.key, DUPLICATE)
+                harvest.reject(one.key, f"{one.place}{DUPLICATE}")
             else:
                 fresh.append(one)
         for key in times:

@@ -98,7 +98,7 @@ class Planner:
             try:
                 document = self._mapping.document(one.record)
             except UnmappableError as error:
-                harvest.reject(one.key, str(error))
+                harvest.reject(one.key, f"{one.place}{error}")
                 continue
             wanted.append(Wanted(one.key, document, canonical.fingerprint(document), one.raw))
         return wanted

@@ -6,7 +6,7 @@ One run is one thread: the core calls every port from that thread, except `Targe
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
@@ -38,6 +38,10 @@ class Page:
     numbers or offsets, under which other records stand by then, and on the last page."""
     at: datetime | None = None
     """What time it was at the source when it gave the page, by its own clock; None where it does not say."""
+    places: Sequence[str] = ()
+    """Where each record stands, for people (`people.csv:17`); empty where there is nothing to say."""
+    faults: Mapping[int, str] = field(default_factory=dict)
+    """Why some of them, by their number in `records` from 0, are no records; what the source itself found."""
 
 
 @dataclass(frozen=True, slots=True)

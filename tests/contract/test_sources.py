@@ -1,10 +1,12 @@
-"""What every source must do: in memory, over REST, and as a query of SQLite and of PostgreSQL."""
+"""What every source must do, whatever kind of system it is."""
 
+import gzip
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import pytest
 
@@ -13,6 +15,8 @@ from daemon.errors import EndpointError, UnavailableError
 from daemon.sync.canonical import decode_object
 from daemon.sync.certificate import End, certify
 from daemon.sync.ports import Page, Source
+from tests.fakes.files import file_source
+from tests.fakes.interfaces import call_source
 from tests.fakes.misbehaving import Fault, MisbehavingServer
 from tests.unit.endpoints.rig import exchange
 from tests.unit.endpoints.rig import source as rest_source
@@ -88,6 +92,7 @@ class SourceContract(ABC):
 
         assert [page.records for page in first] == [page.records for page in again]
 
+    @pytest.mark.edge(18)
     def test_numbers_and_texts_keep_every_digit_and_letter(self, make: Make) -> None:
         held = {"external_id": "E1", "number": 9007199254740993, "name": "Zoë \u0301 '\"\\ {{ x }}", "unset": None}
 
@@ -96,6 +101,7 @@ class SourceContract(ABC):
         assert {name: record[name] for name in held} == held
         assert isinstance(record["number"], int)
 
+    @pytest.mark.edge(13, 15)
     def test_a_read_that_breaks_off_has_no_end(self, make: Make) -> None:
         source = make(people(6 * SIZE))
         self.break_off(source)
@@ -139,6 +145,85 @@ class TestRestSource(SourceContract):
 
     def break_off(self, source: Source) -> None:
         self.api.fault(Fault(reset=True), nth=2)
+
+
+class FileContract(SourceContract):
+    """A source in one file, whose form subclasses say."""
+
+    name: str
+
+    @abstractmethod
+    def written(self, some: Records) -> bytes: ...
+
+    @pytest.fixture
+    def make(self, tmp_path: Path) -> Make:
+        self.file = tmp_path / self.name
+
+        def made(some: Records) -> Source:
+            self.file.write_bytes(self.written(some))
+            return file_source(tmp_path, SIZE, path=self.name)
+
+        return made
+
+    def break_off(self, source: Source) -> None:
+        content = self.file.read_bytes()
+        self.file.write_bytes(content[: len(content) * 2 // 3])
+
+
+class TestJsonLinesSource(FileContract):
+    name = "people.jsonl"
+
+    def written(self, some: Records) -> bytes:
+        return b"".join(json.dumps(one, ensure_ascii=False).encode() + b"\n" for one in some)
+
+
+class TestCsvSource(FileContract):
+    name = "people.csv.gz"
+
+    def written(self, some: Records) -> bytes:
+        rows = [f"{one['external_id']},{one['name']}" for one in some]
+        return gzip.compress("".join(f"{row}\r\n" for row in ("external_id,name", *rows)).encode())
+
+    @pytest.mark.edge(18)
+    def test_numbers_and_texts_keep_every_digit_and_letter(self, make: Make) -> None:
+        # A CSV file has texts, and nothing else.
+        held = {"external_id": "0009007199254740993", "name": "Zoë \u0301 '\\ {{ x }}"}
+
+        assert records(read(make([held]))[0]) == [held]
+
+
+class InterfaceContract(SourceContract):
+    """A model's method over a server; subclasses say which one and how."""
+
+    call: ClassVar[Mapping[str, Any]]
+
+    @pytest.fixture
+    def make(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with MisbehavingServer(seed=3) as server:
+            self.server, api = server, exchange(server.url)
+
+            def made(some: Records) -> Source:
+                server.collection("users", paging="page", page_size=SIZE).put(dict(one) for one in some)
+                return call_source(api, tmp_path, SIZE, **self.call)
+
+            yield made
+            api.client.close()
+
+    def break_off(self, source: Source) -> None:
+        self.server.fault(Fault(reset=True), nth=2)
+
+
+class TestListOfAnInterface(InterfaceContract):
+    call: ClassVar = {"call": "user.get_list", "complete": True}
+
+
+class TestGeneratorOfAnInterface(InterfaceContract):
+    call: ClassVar = {"call": "user.each", "complete": True}
+
+
+class TestPagesOfAnInterface(InterfaceContract):
+    call: ClassVar = {"call": "user.get_page", "records": "users", "paginate": {"type": "page", "param": "page"}}
 
 
 COLUMNS = "external_id TEXT, name TEXT, number BIGINT, unset TEXT"

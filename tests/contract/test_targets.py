@@ -1,4 +1,4 @@
-"""What every target must do: in memory, over REST, and as a table in SQLite and in PostgreSQL."""
+"""What every target must do, whatever kind of system it is."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,6 +14,8 @@ from daemon.sync.certificate import End
 from daemon.sync.change import Kind
 from daemon.sync.ports import Target, TargetRecord, Written
 from daemon.values import Document
+from tests.fakes.files import file_target
+from tests.fakes.interfaces import call_target
 from tests.fakes.misbehaving import MisbehavingServer
 from tests.unit.endpoints.rig import change, exchange
 from tests.unit.endpoints.rig import target as rest_target
@@ -260,3 +262,29 @@ class TestPostgresTable(TargetContract):
         db = link(postgres.url(database))
         yield table(db, "numbers")
         db.close()
+
+
+class TestJsonLinesTarget(TargetContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return file_target(tmp_path, path="out/users.jsonl")
+
+
+class TestCsvTarget(TargetContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        # Of type json, since the contract sends every kind of value, and reads it again as it was.
+        return file_target(
+            tmp_path, {"external_id": "json", "name": "json", "email": "json", "value": "json"}, path="users.csv.gz"
+        )
+
+
+class TestInterfaceTarget(TargetContract):
+    @pytest.fixture
+    def target(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Target]:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with MisbehavingServer(seed=3) as server:
+            server.collection("users", paging="page")
+            api = exchange(server.url)
+            yield call_target(api, tmp_path)
+            api.client.close()

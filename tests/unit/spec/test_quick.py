@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from daemon.spec import load, reading
+from daemon.spec import load, nodes, reading
 from daemon.spec.quick import NotPlainError, quick_tree
 
 EXAMPLE = Path(__file__).parents[3] / "deploy" / "examples" / "crudsd.yaml"
@@ -61,7 +61,7 @@ def test_whatever_is_special_or_wrong_is_left_to_the_way_with_marks(text: str) -
 def test_both_parsers_compose_the_same_of_whatever_both_take(text: str) -> None:
     quick = reading.parse(text, "x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_Fast", None)
+        patch.setattr(nodes, "_Fast", None)
         exact = reading.parse(text, "x")
 
     assume(not exact.broken)  # libyaml takes `|#`

@@ -95,7 +95,9 @@ class App:
         self.connections = connections = Connections(settings, loaded, database, self._leases, self._clock, stop=stop)
         self.warnings = connections.warnings
         self._worker = Worker(self.spec, database, self._leases, self._runs, connections.endpoints, self._clock, stop)
-        self._explainer = Explainer(database, self._leases, self._runs, connections.exchange, self._clock, stop)
+        self._explainer = Explainer(
+            database, self._leases, self._runs, connections.endpoints, connections.blot, self._clock, stop
+        )
 
     def close(self) -> None:
         """Close every connection to a system."""
@@ -204,7 +206,7 @@ class App:
 
     def auth(self) -> AuthDesk:
         """Return what people may ask and say of the connections' sessions: log in, how they stand, log out."""
-        return AuthDesk(self.spec.connections, self.connections, self._stop)
+        return AuthDesk(self.spec.rest_connections, self.connections, self._stop)
 
     def serve(self) -> Exit:
         """Run the jobs on their schedules until the process is asked to stop. On the main thread.

@@ -204,7 +204,7 @@ def _bindings(settings: Settings, loaded: Loaded, database: Database, vault: Vau
         folder=settings.folder,
         vault=lookup(database, vault),
     )
-    auths = {name: connection.auth for name, connection in loaded.spec.connections.items()}
+    auths = {name: connection.auth for name, connection in loaded.spec.rest_connections.items()}
     return {
         name: Binding(auth.server, _client_id(auth, find), auth.is_personal)
         for name, auth in auths.items()

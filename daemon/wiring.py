@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
 from cruds.exception import TokenStateError
@@ -23,11 +24,23 @@ from .errors import ConfigError, CrudsdError, LoginNeededError
 from .runtime.worker import Endpoints
 from .sealing import lookup, open_vault
 from .settings import Settings
-from .spec import Job, Loaded, LookUp, OAuth2Auth, Problem, SecretRef, resolve, secret_file
+from .spec import (
+    Job,
+    Loaded,
+    LookUp,
+    OAuth2Auth,
+    Problem,
+    RequestSource,
+    RequestTarget,
+    SecretRef,
+    resolve,
+    secret_file,
+)
 from .store import kept_tokens
 from .store.database import Database
 from .store.leases import Leases
 from .store.tokens import SqlTokenStore
+from .sync.ports import Source
 from .values import Secret
 
 _VAULT_S = 5.0
@@ -66,16 +79,32 @@ class Connections:
 
     def endpoints(self, job: Job) -> Endpoints:
         """Return both sides of a job."""
-        return Endpoints(
-            source=RestSource(self.exchange(job.source.connection), job.source.request),
-            target=RestTarget(self.exchange(job.target.connection), job.target),
-        )
+        target = self._target(job)
+        return Endpoints(source=self._source(job), target=target, shown=target.shown)
+
+    def blot(self, name: str) -> Callable[[str], str]:
+        """Return what takes the secrets of this connection out of texts."""
+        return self.exchange(name).blot
+
+    def _source(self, job: Job) -> Source:
+        match job.source:
+            case RequestSource() as source:
+                return RestSource(self.exchange(source.connection), source.request)
+            case other:
+                raise ConfigError(f"connection {other.connection}: no such source yet")
+
+    def _target(self, job: Job) -> RestTarget:
+        match job.target:
+            case RequestTarget() as target:
+                return RestTarget(self.exchange(target.connection), target)
+            case other:
+                raise ConfigError(f"connection {other.connection}: no such target yet")
 
     def exchange(self, name: str) -> Exchange:
         """Return the one exchange of a connection, whose quota all jobs share. Raises ConfigError."""
         with self._building:
             if name not in self._exchanges:
-                self._exchanges[name] = connect(name, self._spec.connections[name], self._around())
+                self._exchanges[name] = connect(name, self._spec.rest_connections[name], self._around())
             return self._exchanges[name]
 
     def logged_in(self, job: Job) -> Job:
@@ -101,7 +130,8 @@ class Connections:
 
         A read of the state database, and nothing more. Raises ConfigError for a secret that is not there.
         """
-        auth = self._spec.connections[name].auth
+        connection = self._spec.rest_connections.get(name)
+        auth = connection.auth if connection is not None else None
         if not isinstance(auth, OAuth2Auth) or not auth.is_personal:
             return None
         if self._vault is None:
@@ -124,11 +154,11 @@ class Connections:
 
     def auth_session(self, name: str, *, redirect_uri: str | None = None) -> AuthSession:
         """Return a connection's session at its authorization server. Asks nobody yet. Raises ConfigError."""
-        return auth_session(name, self._spec.connections[name], self._around(), redirect_uri=redirect_uri)
+        return auth_session(name, self._spec.rest_connections[name], self._around(), redirect_uri=redirect_uri)
 
     def auth_status(self, name: str) -> AuthStatus:
         """Return how a connection's credentials stand, as far as that is known here. Asks no server."""
-        connection = self._spec.connections[name]
+        connection = self._spec.rest_connections[name]
         auth = connection.auth
         if not isinstance(auth, OAuth2Auth):
             return static_status(name, connection)
@@ -211,10 +241,10 @@ def check_papers(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Pro
 
     return tuple(
         loaded.problem(("connections", name, *path), message, cure)
-        for name, connection in loaded.spec.connections.items()
+        for name, connection in loaded.spec.rest_connections.items()
         for path, message, cure in paper_problems(connection, reveal, settings.folder)
     )
 
 
 def _has_oauth2(loaded: Loaded) -> bool:
-    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.connections.values())
+    return any(isinstance(connection.auth, OAuth2Auth) for connection in loaded.spec.rest_connections.values())

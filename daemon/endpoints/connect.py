@@ -8,7 +8,7 @@ from cruds.events import RequestEvent
 from cruds.gate import Leave
 from cruds.retries import SAFE_METHODS
 from daemon.errors import ConfigError
-from daemon.spec import Connection
+from daemon.spec import RestConnection
 
 from .blot import Blotter
 from .credentials import credentials
@@ -19,7 +19,7 @@ from .surroundings import EndOfWaits, Surroundings, tls_options
 from .throttle import Throttle
 
 
-def connect(name: str, connection: Connection, around: Surroundings) -> Exchange:
+def connect(name: str, connection: RestConnection, around: Surroundings) -> Exchange:
     """Make the exchange for a connection. Nothing goes to the network until the first call."""
     retry, timeout = connection.retry, connection.timeout
     blot, attempts = Blotter(), Attempts()

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from cruds.credentials import Credentials, Proof, static_headers
-from daemon.spec import BasicAuth, BearerAuth, Connection, HeaderAuth, OAuth2Auth, QueryAuth
+from daemon.spec import BasicAuth, BearerAuth, HeaderAuth, OAuth2Auth, QueryAuth, RestConnection
 
 from .blot import Blotter
 from .rotation import Held, Tell
@@ -47,7 +47,7 @@ class RotatedCredentials(Credentials):
         return proof
 
 
-def credentials(name: str, connection: Connection, around: Surroundings, blot: Blotter) -> Any:
+def credentials(name: str, connection: RestConnection, around: Surroundings, blot: Blotter) -> Any:
     """Return the credentials in one of the shapes that the client takes."""
     auth, tell = connection.auth, partial(around.on_secret, name)
     make = partial(watched, name, around, blot)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import cruds.exception as http
 from cruds.auth import OAuth2
 from daemon.errors import ConfigError, CrudsdError, StoppedError, TrustError, UnavailableError
-from daemon.spec import Connection
+from daemon.spec import RestConnection
 
 from .blot import Blotter
 from .credentials import oauth2_of
@@ -160,7 +160,7 @@ _CURES = {
 
 
 def auth_session(
-    name: str, connection: Connection, around: Surroundings, *, redirect_uri: str | None = None
+    name: str, connection: RestConnection, around: Surroundings, *, redirect_uri: str | None = None
 ) -> AuthSession:
     """Return the session of an OAuth2 connection; `redirect_uri` stands in for the file's, with the port that is open.
 

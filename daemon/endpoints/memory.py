@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,8 +10,8 @@ import msgspec
 from daemon.errors import ConflictError, EndpointError, GoneError
 from daemon.sync.canonical import decode, key_text
 from daemon.sync.certificate import End
-from daemon.sync.change import Change
-from daemon.sync.ports import Accepted, Page, TargetRecord, Written
+from daemon.sync.change import Change, Kind
+from daemon.sync.ports import NOTHING, Accepted, Page, TargetRecord, Written
 from daemon.values import MISSING, Document, Record
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -44,8 +44,9 @@ class MemorySource:
         self._places: dict[int, tuple[Any, int]] = {}
         """By identity: each record, kept so that its identity is not given again, and its place in order of arrival."""
 
-    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages, from the one that `resume` leads to or the first, then one End."""
+        del scope
         if resume is not None and self.refuses_resume is not None:
             raise self.refuses_resume
         number, count, after = map(int, resume.split(":")) if resume is not None else (0, 0, 0)
@@ -129,6 +130,16 @@ class MemoryTarget:
         """Return the record with this id, or None."""
         del key, document
         return next((record for record in self._records() if record.id == target_id), None)
+
+    def batch_size(self, kind: Kind) -> int:
+        """Return 1: each change is a request of its own."""
+        del kind
+        return 1
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+        """Carry out the one change of a batch of one."""
+        (change,) = changes
+        return [{Kind.CREATE: self.create, Kind.UPDATE: self.update, Kind.DELETE: self.delete}[change.kind](change)]
 
     def create(self, change: Change) -> Written:
         """Add the document under a new id; a key that is there is a conflict."""

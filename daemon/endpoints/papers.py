@@ -6,13 +6,13 @@ from pathlib import Path
 
 from cruds.oauth2.keys import SigningKey
 from cruds.pools import TransportSettings, reload_client_cert
-from daemon.spec import Connection, OAuth2Auth, SecretRef
+from daemon.spec import OAuth2Auth, RestConnection, SecretRef
 
 _Finding = tuple[tuple[str, ...], str, str]
 
 
 def paper_problems(
-    connection: Connection, reveal: Callable[[SecretRef], str | None], folder: Path
+    connection: RestConnection, reveal: Callable[[SecretRef], str | None], folder: Path
 ) -> Iterator[_Finding]:
     """Yield what cannot be used: the place in the connection, what is wrong, what to do. Asks nobody.
 
@@ -29,7 +29,7 @@ def paper_problems(
             yield ("auth", "private_key"), str(error), cure
 
 
-def _tls_problems(connection: Connection, folder: Path) -> Iterator[_Finding]:
+def _tls_problems(connection: RestConnection, folder: Path) -> Iterator[_Finding]:
     tls = connection.tls
     files = {name: folder / file for name in ("ca_file", "cert_file", "key_file") if (file := getattr(tls, name))}
     missing = [name for name, file in files.items() if not file.is_file()]

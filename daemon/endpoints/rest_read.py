@@ -15,7 +15,7 @@ from cruds.pages import EndReason, PageFacts, Pager, PageRequest, PageType, Pagi
 from daemon.errors import MalformedError, UnavailableError
 from daemon.spec import ListRequest, Paginate, compile_expression
 from daemon.sync.certificate import End
-from daemon.sync.ports import Page
+from daemon.sync.ports import NOTHING, Page
 
 from .envelope import Body, Content, CutError, Path
 from .exchange import Call, Exchange
@@ -209,7 +209,7 @@ class RestSource:
     def __init__(self, exchange: Exchange, request: ListRequest) -> None:
         self._list = RestList(exchange, request, what=f"read {request.uri.partition('?')[0]}")
 
-    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages, from the one that `resume` leads to or the first, then one End."""
-        for step in self._list.pages({}, resume):
+        for step in self._list.pages(scope, resume):
             yield step if isinstance(step, End) else Page(step.number, step.content.records, step.resume)

@@ -1,14 +1,14 @@
 """A job's target over REST: list, look up, get, create, update, delete."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 import cruds
-from daemon.errors import ConfigError, GoneError, MalformedError, RefusedError
-from daemon.spec import Target
+from daemon.errors import ConfigError, EndpointError, GoneError, MalformedError, RefusedError
+from daemon.spec import RequestTarget
 from daemon.sync.canonical import decode_object, key_text, readable
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
@@ -26,7 +26,7 @@ from .showing import shown
 class RestTarget:
     """The REST target of one job. Its writing methods may be called by several threads."""
 
-    def __init__(self, exchange: Exchange, target: Target) -> None:
+    def __init__(self, exchange: Exchange, target: RequestTarget) -> None:
         self._exchange = exchange
         self._id = Path(target.id)
         self._match = Path(target.match) if target.match else None
@@ -112,6 +112,16 @@ class RestTarget:
         record = self._record(raw, self._get.version_path)
         header = self._get.version_header
         return record if header is None else replace(record, version=response.headers.get(header))
+
+    def batch_size(self, kind: Kind) -> int:
+        """Return 1: each change is a request of its own."""
+        del kind
+        return 1
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+        """Carry out the one change of a batch of one."""
+        (change,) = changes
+        return [{Kind.CREATE: self.create, Kind.UPDATE: self.update, Kind.DELETE: self.delete}[change.kind](change)]
 
     def create(self, change: Change) -> Written:
         """Create the record and return the id that the answer carries."""

@@ -14,7 +14,7 @@ from cruds.events import EventKind, RequestEvent
 from cruds.exception import CrudsError, OAuthAccessTokenError, OAuthErrorKind
 from cruds.oauth2.store import TokenStore
 from daemon.errors import ConfigError
-from daemon.spec import Connection, OAuth2Auth
+from daemon.spec import OAuth2Auth, RestConnection
 
 from .blot import Blotter
 from .noted_tokens import NotedTokens
@@ -119,7 +119,7 @@ class RotatedOAuth2(AuthABC):
             self._seen = values
 
 
-def oauth2_of(name: str, connection: Connection, around: Surroundings, blot: Blotter) -> OAuth2:
+def oauth2_of(name: str, connection: RestConnection, around: Surroundings, blot: Blotter) -> OAuth2:
     """Return the OAuth2 session of a connection, also one that a person has to begin. Nothing goes to the network.
 
     Its secrets, read once, and its tokens are learned by the blotter. Raises ConfigError for a connection with another
@@ -134,7 +134,7 @@ def oauth2_of(name: str, connection: Connection, around: Surroundings, blot: Blo
 
 
 def rotated_oauth2(
-    name: str, connection: Connection, auth: OAuth2Auth, around: Surroundings, blot: Blotter
+    name: str, connection: RestConnection, auth: OAuth2Auth, around: Surroundings, blot: Blotter
 ) -> RotatedOAuth2:
     """Return the same for a client that is in use for long; raises what `oauth2_of` raises."""
     tell = partial(around.on_secret, name)
@@ -158,7 +158,7 @@ def _held(name: str, auth: OAuth2Auth, around: Surroundings, blot: Blotter) -> d
 
 
 def _session(
-    name: str, connection: Connection, auth: OAuth2Auth, around: Surroundings, blot: Blotter
+    name: str, connection: RestConnection, auth: OAuth2Auth, around: Surroundings, blot: Blotter
 ) -> Callable[[Mapping[str, str]], OAuth2]:
     """Return what makes the session out of the values of secrets; all that it makes share one store."""
     stores: dict[str, TokenStore] = {}
@@ -202,7 +202,7 @@ _QUIETLY = threading.Lock()
 """What the interpreter keeps of warnings is for all threads."""
 
 
-def _options(connection: Connection, auth: OAuth2Auth) -> dict[str, Any]:
+def _options(connection: RestConnection, auth: OAuth2Auth) -> dict[str, Any]:
     """Return what the job file says of a session, secrets apart, by the library's names."""
     life = auth.default_expires_in
     return {

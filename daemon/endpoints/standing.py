@@ -7,7 +7,7 @@ from enum import StrEnum
 from cruds.exception import TokenStateError
 from cruds.oauth2.grants import PERSONAL
 from cruds.oauth2.store import TokenState, TokenStore
-from daemon.spec import BasicAuth, Connection, OAuth2Auth
+from daemon.spec import BasicAuth, OAuth2Auth, RestConnection
 
 
 class Standing(StrEnum):
@@ -73,7 +73,7 @@ def usable(auth: OAuth2Auth, state: TokenState | None) -> TokenState | None:
     return state if state is not None and (state.grant in PERSONAL) is auth.is_personal else None
 
 
-def static_status(name: str, connection: Connection) -> AuthStatus:
+def static_status(name: str, connection: RestConnection) -> AuthStatus:
     """Return how a connection without OAuth2 stands."""
     auth = connection.auth
     who = auth.username if isinstance(auth, BasicAuth) and isinstance(auth.username, str) else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from cruds.events import RequestEvent
 from cruds.oauth2.store import TokenStore
-from daemon.spec import Connection, OAuth2Auth, SecretRef
+from daemon.spec import OAuth2Auth, RestConnection, SecretRef
 from daemon.values import Secret
 
 from .rotation import UNCHANGING, Look
@@ -58,7 +58,7 @@ class EndOfWaits(threading.Event):
         return self._asked.wait(timeout)
 
 
-def tls_options(connection: Connection, folder: Path) -> Mapping[str, Any]:
+def tls_options(connection: RestConnection, folder: Path) -> Mapping[str, Any]:
     """Return the options of a connection's TLS, for the client and for its token endpoint alike.
 
     Raises ValueError for a file that is not there.

@@ -26,7 +26,7 @@ from cruds.exception import (
 from cruds.gate import Leave
 from cruds.retries import SAFE_METHODS
 from daemon.clock import utc_clock
-from daemon.spec import Connection
+from daemon.spec import RestConnection
 
 from .breaker import CircuitBreaker, State
 from .bucket import Bucket
@@ -62,7 +62,7 @@ class Throttle:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: RestConnection,
         *,
         stop: threading.Event,
         monotonic: Callable[[], float] = time.monotonic,

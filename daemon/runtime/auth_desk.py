@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 from daemon.endpoints.login import KEPT, AuthSession, DeviceCode, LoginError, RefusedLoginError, StrayAnswerError
 from daemon.endpoints.standing import AuthStatus, Standing
 from daemon.errors import ConfigError, CrudsdError, StoppedError, UsageError
-from daemon.spec import Connection, OAuth2Auth
+from daemon.spec import OAuth2Auth, RestConnection
 
 from .login_answers import Answers, Pasted
 from .login_listener import LoginListener, can_listen, with_port
@@ -72,7 +72,7 @@ Told: TypeAlias = BrowserLogin | DeviceLogin | StrayAnswer
 class AuthDesk:
     """The sessions of one configuration. Belongs to one thread."""
 
-    connections: Mapping[str, Connection]
+    connections: Mapping[str, RestConnection]
     sessions: Sessions
     stop: threading.Event
 
@@ -202,7 +202,7 @@ class AuthDesk:
         why = "no address was pasted" if in_time else "nobody answered in time"
         return LoginError(f"login of {name}: {why}; {KEPT}. `crudsd auth login {name}` begins again")
 
-    def _connection(self, name: str) -> Connection:
+    def _connection(self, name: str) -> RestConnection:
         if name not in self.connections:
             near = get_close_matches(name, self.connections, n=1)
             known = ", ".join(self.connections) or "none"

@@ -10,9 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from daemon.clock import Clock
-from daemon.endpoints.exchange import Exchange
-from daemon.endpoints.rest_read import RestSource
-from daemon.endpoints.rest_write import RestTarget
 from daemon.endpoints.showing import blotted
 from daemon.errors import EndpointError, Exit, RefusedError, StoppedError
 from daemon.spec import Job
@@ -41,6 +38,8 @@ from daemon.sync.search import Search, search
 from daemon.sync.seen import Seen
 from daemon.values import Document
 
+from .worker import Endpoints
+
 RUNS = 200
 """Runs whose changes are looked through: two days of a job that runs every quarter of an hour."""
 CHANGES = 10
@@ -58,7 +57,10 @@ class Explainer:
     database: Database
     leases: Leases
     runs: RunStore
-    exchange: Callable[[str], Exchange]
+    endpoints: Callable[[Job], Endpoints]
+    """Opens both sides of a job."""
+    blot: Callable[[str], Callable[[str], str]]
+    """Returns what takes the secrets of a connection out of texts."""
     clock: Clock
     stop: threading.Event
     """Set when the process is asked to end."""
@@ -110,8 +112,8 @@ class _Inquiry:
         self._pool = pool
         self._ask_target = ask_target
         self._mapping = JobMapping(job)
-        self._rest = RestTarget(around.exchange(job.target.connection), job.target)
-        self._target = ReadOnlyTarget(self._rest)
+        self._endpoints = around.endpoints(job)
+        self._target = ReadOnlyTarget(self._endpoints.target)
         if not ask_target:
             self._target.trouble = NotAskedError("the target was not asked")
         self._links = SqlLinks(around.database, name, clock=around.clock)
@@ -230,7 +232,7 @@ class _Inquiry:
         if forecast.change is None or forecast.verb is Verb.WITHHOLD:
             return (), ""
         try:
-            return self._rest.shown(forecast.change), ""
+            return self._endpoints.shown(forecast.change), ""
         except RefusedError as error:
             return (), str(error)
 
@@ -241,7 +243,7 @@ class _Inquiry:
 
     def _ports(self, links: Links, journal: SqlJournal) -> Ports:
         return Ports(
-            source=RestSource(self._around.exchange(self._job.source.connection), self._job.source.request),
+            source=self._endpoints.source,
             target=self._target,
             links=links,
             journal=journal,
@@ -254,7 +256,7 @@ class _Inquiry:
         """Take the secrets of both connections out of everything that will be shown."""
         source, target = self._job.source.connection, self._job.target.connection
         for name in dict.fromkeys([source, target]):
-            explanation = blotted(explanation, self._around.exchange(name).blot)
+            explanation = blotted(explanation, self._around.blot(name))
         return explanation
 
     def _check_stop(self) -> None:

@@ -1,8 +1,10 @@
 """A target that is written to only while the run surely holds its lease."""
 
 import threading
+from collections.abc import Sequence
 
 from daemon.clock import Clock
+from daemon.errors import EndpointError
 from daemon.store.leases import Lease, Leases
 from daemon.sync.change import Change
 from daemon.sync.passing import PassingTarget
@@ -26,6 +28,11 @@ class FencedTarget(PassingTarget):
         self._lease = lease
         self._clock = clock
         self._lock = threading.Lock()
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+        """Carry out several changes."""
+        self._make_sure()
+        return super().write(changes)
 
     def create(self, change: Change) -> Written:
         """Create a record."""

@@ -26,6 +26,7 @@ from daemon.sync import engine
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Event, Observe, PhaseBegan
+from daemon.sync.explanation import Sending
 from daemon.sync.guards import Allowance
 from daemon.sync.options import Options
 from daemon.sync.outcome import Ending, Result
@@ -76,12 +77,20 @@ class Finished:
     """When the work of a run that is waiting goes on."""
 
 
+def _shows_nothing(change: Change) -> tuple[Sending, ...]:
+    """Return no request: the target has none."""
+    del change
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """The two sides of one job."""
 
     source: Source
     target: Target
+    shown: Callable[[Change], tuple[Sending, ...]] = _shows_nothing
+    """Returns what would be sent for a change, in order, as people may see it; sends nothing. Raises RefusedError."""
 
 
 @dataclass(frozen=True, slots=True)

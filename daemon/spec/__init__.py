@@ -1,18 +1,31 @@
 """YAML job files in, one frozen spec out, or every problem at once with its place and its cure."""
 
 from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth, QueryAuth
-from .connection import Connection, Quota, Retry, Timeout, Tls
+from .connection import (
+    Connection,
+    FilesConnection,
+    InterfaceConnection,
+    Quota,
+    RestConnection,
+    Retry,
+    SqlConnection,
+    Timeout,
+    Tls,
+)
 from .expressions import Expression, ExpressionError, compile_expression
 from .ignored import record_paths
-from .job import Field_, Guards, Job, Limit, Mode, Source, Target
+from .job import Field_, Guards, Job, Limit
 from .load import Loaded, load
+from .mode import Mode
 from .problems import Problem, SpecError
 from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
 from .schedule import CatchUp, Overlap, Schedule, cron_fields
 from .schema import json_schema
 from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
+from .source import CallSource, FileSource, QuerySource, RequestSource, Source
 from .spec import Spec
+from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target
 from .templates import PathTemplate, Template, compile_path, compile_template
 from .types import Method, SecretRef
 
@@ -20,13 +33,19 @@ __all__ = [
     "SELECTED_BY",
     "BasicAuth",
     "BearerAuth",
+    "CallSource",
+    "CallTarget",
     "CatchUp",
     "Connection",
     "Expression",
     "ExpressionError",
     "Field_",
+    "FileSource",
+    "FileTarget",
+    "FilesConnection",
     "Guards",
     "HeaderAuth",
+    "InterfaceConnection",
     "Job",
     "Limit",
     "ListRequest",
@@ -41,8 +60,12 @@ __all__ = [
     "PathTemplate",
     "Problem",
     "QueryAuth",
+    "QuerySource",
     "Quota",
     "Request",
+    "RequestSource",
+    "RequestTarget",
+    "RestConnection",
     "Retry",
     "Rule",
     "Schedule",
@@ -51,6 +74,8 @@ __all__ = [
     "Source",
     "Spec",
     "SpecError",
+    "SqlConnection",
+    "TableTarget",
     "Target",
     "Template",
     "Then",

@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from .auth import Auth, NoAuth
 from .request import Rule
-from .types import Duration, Flag, Percent, Strict, Whole
+from .types import Duration, Flag, Percent, Strict, TextOrSecret, Whole
 
 
 class Quota(Strict):
@@ -72,9 +73,10 @@ class Tls(Strict):
         return self
 
 
-class Connection(Strict):
+class RestConnection(Strict):
     """A system we talk to over HTTP."""
 
+    type: Literal["rest"] = Field(default="rest", description="What kind of system it is. Default: rest.")
     host: str = Field(description="Base URL. Without a scheme it is https.", min_length=1)
     auth: Auth = NoAuth()
     headers: dict[str, str] = Field(default_factory=dict, description="Sent with each request. Not for secrets.")
@@ -95,3 +97,42 @@ class Connection(Strict):
     allow_insecure: Flag = Field(
         default=False, description="Send credentials over plain http to a host that is not this machine."
     )
+
+
+class SqlConnection(Strict):
+    """A database."""
+
+    type: Literal["sql"]
+    url: TextOrSecret = Field(
+        description="Address of the database: sqlite:///file.db, postgresql://user@host/name, or a reference to one "
+        "that holds a password."
+    )
+    quota: Quota = Quota()
+
+
+class FilesConnection(Strict):
+    """A folder of files, on this machine or behind an fsspec address."""
+
+    type: Literal["files"]
+    url: TextOrSecret = Field(description="A folder, relative to the job file, or an fsspec address of one.")
+    quota: Quota = Quota()
+
+
+class InterfaceConnection(Strict):
+    """A system behind the models of a `cruds.load_config` file."""
+
+    type: Literal["interface"]
+    file: Path = Field(description="The interface file; relative to the job file.")
+    quota: Quota = Quota()
+
+
+def _rest_by_default(value: Any) -> Any:
+    return {"type": "rest", **value} if isinstance(value, dict) and "type" not in value else value
+
+
+Connection: TypeAlias = Annotated[
+    RestConnection | SqlConnection | FilesConnection | InterfaceConnection,
+    Field(discriminator="type"),
+    BeforeValidator(_rest_by_default),
+]
+"""A system we talk to."""

@@ -15,6 +15,7 @@ from .answers import answer_problems, connection_answer_problems, replace_proble
 from .auth_rules import auth_problems
 from .grammar import names, parse_expression, parse_template, suggestion
 from .ignored import ignore_problems
+from .kinds import kind_problems
 from .marks import Marks
 from .paging import paging_problems
 from .problems import Path_, Problem
@@ -75,7 +76,8 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
         _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, answer_problems, auth_problems,
-        connection_answer_problems, ignore_problems, paging_problems, replace_problems, state_problems, time_problems,
+        connection_answer_problems, ignore_problems, kind_problems, paging_problems, replace_problems, state_problems,
+        time_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after]

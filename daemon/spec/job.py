@@ -2,62 +2,15 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from .request import ListRequest, Paginate, Request, Rule
+from .mode import Mode
 from .schedule import Schedule
-from .types import Duration, Expression, Flag, Name, Percent, RecordField, Strict, Template, TemplateTree, Whole
-
-
-class Mode(StrEnum):
-    """Which kinds of change a job may make."""
-
-    MIRROR = "mirror"
-    """Create, update, and delete what is provably gone from the source."""
-    UPSERT = "upsert"
-    """Create and update; never delete by absence."""
-    UPDATE_ONLY = "update_only"
-    """Update records that exist in the target; never create."""
-    CREATE_ONLY = "create_only"
-    """Create what is not there; never touch what is."""
-    APPEND = "append"
-    """Create each new key once and never look back."""
-
-
-class Source(Strict):
-    """Where the records come from."""
-
-    connection: Name
-    read: Request = Field(description="The request that lists the records; a bare string is its path.")
-    params: dict[str, TemplateTree] = Field(default_factory=dict, description="Query values.")
-    headers: dict[str, Template] = Field(default_factory=dict)
-    records: str | None = Field(
-        default=None, description="JMESPath to the records. A missing path is an error, an empty list is not."
-    )
-    paginate: Paginate = Paginate(type="none")
-    on_response: list[Rule] = Field(
-        default_factory=list, description="Rules for answers whose status does not say what they mean."
-    )
-
-    @property
-    def request(self) -> ListRequest:
-        """The read as one request, the source's own params, headers and records path included."""
-        read = self.read
-        said = {"body": read.body} if "body" in read.model_fields_set else {}
-        return ListRequest(
-            uri=read.uri,
-            method=read.method,
-            params={**self.params, **read.params},
-            headers={**self.headers, **read.headers},
-            records=read.records if read.records is not None else self.records,
-            ok=read.ok,
-            on_response=[*read.on_response, *self.on_response],
-            paginate=self.paginate,
-            **said,
-        )
+from .source import Source
+from .target import Target
+from .types import Duration, Expression, Flag, Percent, RecordField, Strict, Whole
 
 
 class Field_(Strict):  # noqa: N801 - `Field` is pydantic's
@@ -74,31 +27,6 @@ class Field_(Strict):  # noqa: N801 - `Field` is pydantic's
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"from": value} if isinstance(value, (str, int, float, bool)) else value
-
-
-class Target(Strict):
-    """Where the documents go. What is not declared is not done."""
-
-    connection: Name
-    id: str = Field(default="id", description="JMESPath to a target record's own id. Default: id.")
-    match: str | None = Field(default=None, description="Target field that equals the key, for adoption.")
-    list: ListRequest | None = Field(default=None, description="Lists the target's records.")
-    lookup: ListRequest | None = Field(default=None, description="Finds target records by key or field.")
-    get: Request | None = Field(
-        default=None,
-        description="Reads one target record by its id; `records` names the path to it in the answer.",
-    )
-    create: Request | None = None
-    update: Request | None = None
-    delete: Request | None = None
-    settle: Duration = Field(
-        default=timedelta(0),
-        description="How long the target may take to show what it has taken on. Default: 0s, it shows it at once.",
-    )
-    delete_adopted: Flag = Field(
-        default=False,
-        description="Also delete records that were there before us. Default: only those this job created.",
-    )
 
 
 class Limit(Strict):
@@ -179,20 +107,12 @@ class Job(Strict):
 
     @model_validator(mode="after")
     def _can_do_what_its_mode_says(self) -> "Job":
-        needs = {
-            Mode.MIRROR: ("create", "update", "delete"),
-            Mode.UPSERT: ("create", "update"),
-            Mode.UPDATE_ONLY: ("update",),
-            Mode.CREATE_ONLY: ("create",),
-            Mode.APPEND: ("create",),
-        }[self.mode]
-        missing = [f"target.{name}" for name in needs if getattr(self.target, name) is None]
-        if missing:
-            raise ValueError(f"mode {self.mode} needs {', '.join(missing)}")
-        if (self.target.list or self.target.lookup) and self.target.match is None:
-            raise ValueError("target.list and target.lookup need target.match, the field that equals the key")
-        if self.compare == "target" and self.target.list is None:
-            raise ValueError("compare: target needs target.list")
-        if self.mode is Mode.UPDATE_ONLY and self.target.list is None and self.target.lookup is None:
-            raise ValueError("mode update_only needs target.list or target.lookup, to find what it may update")
+        trouble = self.target.trouble(self.mode) or self._trouble_of_comparison()
+        if trouble:
+            raise ValueError(trouble)
         return self
+
+    def _trouble_of_comparison(self) -> str:
+        if self.compare == "target" and not self.target.is_listed:
+            return "compare: target needs target.list"
+        return ""

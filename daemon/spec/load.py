@@ -35,7 +35,7 @@ class Loaded:
             f"{self.place_of(('connections', name, 'auth', 'grant'))}: connection {name} uses the grant password, "
             "which is not to be used any more (RFC 9700 2.4): it hands out a person's password, and fails where a "
             "second factor is asked for; ask the system's owner for client_credentials, jwt_bearer or device_code"
-            for name, connection in self.spec.connections.items()
+            for name, connection in self.spec.rest_connections.items()
             if isinstance(connection.auth, OAuth2Auth) and connection.auth.grant == "password"
         )
 

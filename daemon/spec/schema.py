@@ -88,8 +88,17 @@ class Shapes:
         inner = [*block.get("anyOf", ()), *block.get("oneOf", ())]
         if not inner:
             yield block
-        for alternative in inner:
+        for alternative in self._fitting(inner, here):
             yield from self._alternatives(alternative, here)
+
+    def _fitting(self, blocks: list[Mapping[str, Any]], here: Any) -> list[Mapping[str, Any]]:
+        """Return the blocks whose required keys all stand here; all blocks, if there is none such."""
+        given = set(here) if isinstance(here, Mapping) else set()
+        fitting = [block for block in blocks if self._required(block) <= given]
+        return fitting or blocks
+
+    def _required(self, block: Mapping[str, Any]) -> set[str]:
+        return set((self._definition(block["$ref"]) if "$ref" in block else block).get("required", ()))
 
     def _definition(self, reference: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._schema["$defs"][reference.rpartition("/")[2]]

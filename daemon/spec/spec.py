@@ -7,7 +7,7 @@ from pydantic import Field
 
 from daemon.errors import UsageError
 
-from .connection import Connection
+from .connection import Connection, RestConnection
 from .job import Job
 from .retention import Retention
 from .types import Name, Strict, TextOrSecret
@@ -25,6 +25,11 @@ class Spec(Strict):
     retention: Retention = Retention()
     connections: dict[Name, Connection] = Field(default_factory=dict)
     jobs: dict[Name, Job] = Field(default_factory=dict)
+
+    @property
+    def rest_connections(self) -> dict[str, RestConnection]:
+        """The systems that are talked to over HTTP: they alone have sessions."""
+        return {name: one for name, one in self.connections.items() if isinstance(one, RestConnection)}
 
     def job(self, name: str) -> Job:
         """Return a job. Raises UsageError, with the nearest name, when there is none."""

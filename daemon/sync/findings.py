@@ -25,7 +25,7 @@ def telling(found: Search | None) -> Sighting | None:
 
 def in_source(job: Job, found: Search | None) -> InSource:
     """Return what the source holds; None says that it was not asked."""
-    asked = f"{job.source.connection}: {job.source.request.method or 'GET'} {job.source.request.uri.partition('?')[0]}"
+    asked = f"{job.source.connection}: {job.source.said}"
     if found is None:
         return InSource(asked, Seen.NOT_ASKED)
     one = telling(found)

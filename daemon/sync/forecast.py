@@ -4,10 +4,11 @@ There is no second opinion here: the engine itself walks over the pages that hol
 and a target that takes no writes. What it is about to send is what the next run would send.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
 
 from daemon.errors import StoppedError
 from daemon.spec import Job, Mode, changed_blocks
@@ -20,7 +21,7 @@ from .guards import Allowance, Facts, judge
 from .mapping import JobMapping
 from .options import Options
 from .outcome import Result
-from .ports import Page, Ports
+from .ports import NOTHING, Page, Ports
 from .rehearsal import WouldWriteError
 from .search import Search
 
@@ -88,9 +89,9 @@ class _FoundPages:
     def __init__(self, found: Search) -> None:
         self._found = found
 
-    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages that hold the record, as far as they do, and the end of the list."""
-        del resume  # the pages say nothing to take a read up by
+        del resume, scope  # the pages say nothing to take a read up by
         for page, together in groupby(self._found.sightings, key=lambda one: one.page):
             yield Page(page, tuple(one.raw for one in together))
         # Whole as far as this record goes: it was met, or a read that is proven complete did not meet it.

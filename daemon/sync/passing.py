@@ -1,11 +1,12 @@
 """A target behind another, for what stands between the engine and a system and changes a part of the port."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from daemon.errors import EndpointError
 from daemon.values import Document
 
 from .certificate import End
-from .change import Change
+from .change import Change, Kind
 from .ports import Accepted, Target, TargetRecord, Written
 
 
@@ -51,6 +52,14 @@ class PassingTarget:
     def get(self, target_id: str, key: str, document: Document) -> TargetRecord | None:
         """As the target."""
         return self._target.get(target_id, key, document)
+
+    def batch_size(self, kind: Kind) -> int:
+        """As the target."""
+        return self._target.batch_size(kind)
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+        """As the target."""
+        return self._target.write(changes)
 
     def create(self, change: Change) -> Written:
         """As the target."""

@@ -1,23 +1,28 @@
 """What the core needs from the world, as small promises. Adapters stand in endpoints/ and store/.
 
-One run is one thread: the core calls every port from that thread, except `Target.lookup`, `get`, `create`, `update`
-and `delete`, which it also calls from the threads of the pool it was given.
+One run is one thread: the core calls every port from that thread, except `Target.lookup`, `get`, `write`, `create`,
+`update` and `delete`, which it also calls from the threads of the pool it was given.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
+from daemon.errors import EndpointError
 from daemon.values import Document
 
 from .certificate import End
-from .change import Change, Kept, Link
+from .change import Change, Kept, Kind, Link
 from .events import Observe
 from .journal import Journal
 
 T = TypeVar("T")
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""A scope without any name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class Page:
     resume: str | None = None
     """What `Source.read` takes up the next page by, opaque to everybody else; None where the API has only page
     numbers or offsets, under which other records stand by then, and on the last page."""
+    at: datetime | None = None
+    """What time it was at the source when it gave the page, by its own clock; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,10 @@ class Accepted:
 class Source(Protocol):
     """Where records come from."""
 
-    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages from the beginning, or from the page that `resume` leads to, then exactly one End.
+
+        `scope` has what the job's own templates know while reading: the cursor, and the part's parent by its name.
 
         `resume` is what a page of an earlier read said; numbers and counts go on from there, so that the End tells
         of the whole read. Raises an EndpointError when a page does not arrive whole or is not what the job promises;
@@ -104,6 +113,17 @@ class Target(Protocol):
 
         `key` and `document` are for requests that are made of them; a caller without a document gives an empty one.
         Raises RefusedError when it cannot be asked for, else as Source.read.
+        """
+
+    def batch_size(self, kind: Kind) -> int:
+        """Return how many changes of this kind may go in one call of `write`; 1 where each goes alone."""
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+        """Carry out several changes of one kind in one request; return what each of them would by itself, in order.
+
+        An error stands in the place of a change that the target refused, or of which it said nothing (UnknownError:
+        no word is no success). None is a delete that is done. Raises as `create` does when the whole was refused, or
+        its answer lost: then nothing is known of any of them.
         """
 
     def create(self, change: Change) -> Written:

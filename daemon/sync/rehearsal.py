@@ -13,7 +13,7 @@ from daemon.errors import AuthError, EndpointError, TrustError, UnavailableError
 from daemon.values import Document
 
 from .certificate import End, certify
-from .change import Change, Kept, Link
+from .change import Change, Kept, Kind, Link
 from .passing import PassingTarget
 from .ports import Accepted, LinkCount, Links, Target, TargetRecord, Written
 from .seen import Seen
@@ -66,6 +66,11 @@ class ReadOnlyTarget(PassingTarget):
         if target_id not in self._got:
             self._got[target_id] = self._asked(lambda: self._target.get(target_id, key, document))
         return self._got[target_id]
+
+    def batch_size(self, kind: Kind) -> int:
+        """Return 1: one record is rehearsed."""
+        del kind
+        return 1
 
     def create(self, change: Change) -> Written:
         """Raise WouldWriteError."""

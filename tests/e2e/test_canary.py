@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from daemon.cli import VERBS
-from daemon.spec import Connection
+from daemon.spec import RestConnection
 from daemon.store.database import open_database
 from tests.canaries import shown
 from tests.e2e.canary import (
@@ -78,7 +78,7 @@ def skip_what_is_not_there(auth: str) -> None:
     if auth == "vault" and "secret" not in VERBS:
         pytest.skip("there is no `crudsd secret` yet")
     try:
-        Connection.model_validate({"host": "http://127.0.0.1", "auth": AUTHS[auth]})
+        RestConnection.model_validate({"host": "http://127.0.0.1", "auth": AUTHS[auth]})
     except ValueError as error:
         if "does not match any of the expected tags" not in str(error):
             raise

@@ -1,14 +1,14 @@
 """A source in memory that is read by offset while people come and go: rows move under the numbers."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
 from daemon.errors import EndpointError
 from daemon.sync.certificate import End
-from daemon.sync.ports import Page
+from daemon.sync.ports import NOTHING, Page
 
 Edit: TypeAlias = Callable[[list[Any]], None]
 
@@ -40,7 +40,7 @@ class ShiftingSource:
         """Raise an error in place of a page."""
         self._errors[reading, page] = error
 
-    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages, then one End. Takes no resume: numbers cannot be taken up."""
         assert resume is None
         self.readings += 1

@@ -4,7 +4,7 @@ Nothing here looks at what the program thinks, but for one thing: that a write w
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import msgspec
 from daemon.endpoints.memory import MemoryTarget
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import Accepted, Page, TargetRecord, Written
+from daemon.sync.ports import NOTHING, Accepted, Page, TargetRecord, Written
 from daemon.values import Document
 from tests.property.mishaps import Script, Where
 
@@ -136,7 +136,7 @@ class Feed:
 
     # ---- the program ----
 
-    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages, from the one that `resume` leads to or the first, then one End."""
         number, count, after = map(int, resume.split(":")[1:]) if resume else (0, 0, 0)
         read = self._taken_up[resume].copy() if resume else Read(self.moment)

@@ -5,7 +5,7 @@ from its own journal, and judged there.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
 from daemon.runtime.worker import Endpoints
+from daemon.spec import RequestSource, RequestTarget
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import Accepted, Page, Written
+from daemon.sync.ports import NOTHING, Accepted, Page, Written
 from tests.fakes.misbehaving import Cut, Fault, MisbehavingServer, Moment, Seen
 from tests.fakes.misbehaving_records import Paging
 from tests.property.mishaps import Script, Where
@@ -157,8 +158,10 @@ class RestWorld(World):
         retry = {"attempts": 3, "backoff": 0.001, "max_wait": "1s"}
         made = exchange(self.server.url, stop=stop, retry=retry, quota={"concurrency": 1})
         self._closing.callback(made.client.close)
-        source = RestSource(made, self.job.source.request)
-        return Endpoints(Steps(source, script), Writes(RestTarget(made, self.job.target), script))
+        assert isinstance(self.job.source, RequestSource)
+        assert isinstance(self.job.target, RequestTarget)
+        source, target = RestSource(made, self.job.source.request), RestTarget(made, self.job.target)
+        return Endpoints(Steps(source, script), Writes(target, script), shown=target.shown)
 
     def _begin(self) -> None:
         """Put what people did on the wire."""
@@ -229,7 +232,7 @@ class Steps:
     def __init__(self, source: RestSource, script: Script) -> None:
         self._source, self._script = source, script
 
-    def read(self, resume: str | None = None) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         for step in self._source.read(resume):
             self._script.reach(Where.PAGE)
             yield step

@@ -101,7 +101,7 @@ class Scene:
     def kept(self, name: str = "hr") -> TokenState | None:
         """What lies in the state database."""
         with open_app(self.desk.settings) as app:
-            auth: Any = app.spec.connections[name].auth
+            auth: Any = app.spec.rest_connections[name].auth
             return app.connections._token_store(name, auth, auth.client_id).load(name)
 
     def token(self, name: str = "hr") -> str:

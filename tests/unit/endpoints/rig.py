@@ -14,7 +14,7 @@ from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
 from daemon.endpoints.rotation import UNCHANGING, file_stamp
 from daemon.endpoints.surroundings import Surroundings
-from daemon.spec import Connection, SecretRef, Source, Target, resolve
+from daemon.spec import RequestSource, RequestTarget, RestConnection, SecretRef, resolve
 from daemon.sync.change import Change, Kind
 from daemon.values import Secret
 
@@ -47,17 +47,17 @@ def exchange(
         watch=lambda ref: partial(file_stamp, str(ref.file)) if ref.file is not None else lambda: UNCHANGING,
         on_secret=on_secret,
     )
-    return connect("api", Connection.model_validate({"host": url, "retry": QUICK, **connection}), around)
+    return connect("api", RestConnection.model_validate({"host": url, "retry": QUICK, **connection}), around)
 
 
 def target(api: Exchange, **target: Any) -> RestTarget:
     """Return the REST target that a job file declares like this."""
-    return RestTarget(api, Target.model_validate({"connection": "api", **target}))
+    return RestTarget(api, RequestTarget.model_validate({"connection": "api", **target}))
 
 
 def source(api: Exchange, **source: Any) -> RestSource:
     """Return the REST source that a job file declares like this."""
-    return RestSource(api, Source.model_validate({"connection": "api", **source}).request)
+    return RestSource(api, RequestSource.model_validate({"connection": "api", **source}).request)
 
 
 def change(kind: Kind = Kind.CREATE, key: str = "E1", **facts: Any) -> Change:

@@ -15,7 +15,7 @@ from daemon.endpoints.papers import paper_problems
 from daemon.endpoints.rotation import Papers as WatchedPapers
 from daemon.endpoints.surroundings import Surroundings
 from daemon.errors import ConfigError
-from daemon.spec import Connection, SecretRef
+from daemon.spec import RestConnection, SecretRef
 from daemon.values import Secret
 from tests.servers.oidc import pem, private_jwk
 from tests.unit.cruds_lib.test_mutual_tls import Papers
@@ -32,7 +32,7 @@ def told(folder: Path, key: str | None = None, **connection: Any) -> dict[str, s
     def reveal(ref: SecretRef) -> str | None:
         return key
 
-    declared = Connection.model_validate({"host": "https://a", **connection})
+    declared = RestConnection.model_validate({"host": "https://a", **connection})
     return {".".join(path): f"{message}; {cure}" for path, message, cure in paper_problems(declared, reveal, folder)}
 
 
@@ -125,10 +125,10 @@ def test_a_session_can_be_had_by_itself_and_asks_nobody(tmp_path: Path) -> None:
         "client_secret": {"env": "A"},
     }
 
-    session = oauth2_of("hr", Connection.model_validate({"host": "a", "auth": personal}), around, blot)
+    session = oauth2_of("hr", RestConnection.model_validate({"host": "a", "auth": personal}), around, blot)
 
     assert session.get_authorization_url().startswith("https://login.example.com/authorize?")
     assert "s3cret" not in blot("it said s3cret-of-the-client")
     bearer = {"type": "bearer", "token": {"env": "A"}}
     with pytest.raises(ConfigError, match=r"connection hr has no OAuth 2\.0 session; its auth is of type bearer"):
-        oauth2_of("hr", Connection.model_validate({"host": "a", "auth": bearer}), around, blot)
+        oauth2_of("hr", RestConnection.model_validate({"host": "a", "auth": bearer}), around, blot)

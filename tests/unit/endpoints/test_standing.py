@@ -8,7 +8,7 @@ import pytest
 
 from cruds.oauth2.store import MemoryTokenStore, TokenState
 from daemon.endpoints.standing import AuthStatus, Standing, static_status, token_status, unreadable_status
-from daemon.spec import Connection, OAuth2Auth
+from daemon.spec import OAuth2Auth, RestConnection
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -121,7 +121,7 @@ def test_a_session_without_a_refresh_token_renews_only_where_no_person_made_it()
     ],
 )
 def test_other_credentials_are_static(settings: dict[str, Any], kind: str, who: str | None) -> None:
-    status = static_status("hr", Connection.model_validate({"host": "https://hr.example.com", "auth": settings}))
+    status = static_status("hr", RestConnection.model_validate({"host": "https://hr.example.com", "auth": settings}))
 
     assert (status.kind, status.who, status.standing, status.is_well) == (kind, who, Standing.STATIC, True)
 

@@ -10,7 +10,7 @@ import pytest
 from cruds import Response
 from cruds.exception import ClientStoppedError
 from daemon.endpoints.throttle import Throttle
-from daemon.spec import Connection
+from daemon.spec import RestConnection
 
 
 class HandTime(threading.Event):
@@ -36,7 +36,7 @@ def time() -> HandTime:
 
 
 def throttle(time: HandTime, **quota: object) -> Throttle:
-    connection = Connection.model_validate({"host": "h.example", "quota": quota})
+    connection = RestConnection.model_validate({"host": "h.example", "quota": quota})
     return Throttle(connection, stop=time, monotonic=time.monotonic)
 
 
@@ -152,7 +152,7 @@ def test_a_stop_lets_a_change_in_hand_go_out_if_it_need_not_wait(time: HandTime)
 
 def test_a_stop_ends_the_wait_for_a_place() -> None:
     stop = threading.Event()
-    connection = Connection.model_validate({"host": "h.example", "quota": {"concurrency": 1}})
+    connection = RestConnection.model_validate({"host": "h.example", "quota": {"concurrency": 1}})
     one = Throttle(connection, stop=stop)
 
     with place(one), ThreadPoolExecutor(1) as pool:

@@ -17,7 +17,7 @@ from cruds.exception import ClientStoppedError, ConnectError, CrudsError, GateCl
 from cruds.gate import Leave
 from daemon.endpoints.rate_headers import LONGEST_S
 from daemon.endpoints.throttle import Throttle
-from daemon.spec import Connection
+from daemon.spec import RestConnection
 from tests.unit.endpoints.test_throttle import HandTime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -41,7 +41,7 @@ class Rig:
     connection: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        connection = Connection.model_validate({"host": "h.example", **self.connection})
+        connection = RestConnection.model_validate({"host": "h.example", **self.connection})
         self.throttle = Throttle(
             connection,
             stop=self.time,

@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from daemon.spec import Job, Mode, SpecError, changed_blocks, job_revision, job_selection, load
+from daemon.spec import Job, Mode, RequestSource, SpecError, changed_blocks, job_revision, job_selection, load
 from tests.unit.spec.files import GOOD, good_but, write
 
 EXAMPLE = Path(__file__).with_name("people_to_helpdesk.yaml")
@@ -19,11 +19,12 @@ def test_the_example_of_the_design_loads() -> None:
 
     job = spec.jobs["people-to-helpdesk"]
     assert job.mode is Mode.MIRROR
+    assert isinstance(job.source, RequestSource)
     assert job.source.request.records == "data.items"
     assert job.map is not None
     assert job.map["email"].required
     assert job.guards.deletes.percent == Decimal(5)
-    assert spec.connections["hr"].retry.backoff == 0.9
+    assert spec.rest_connections["hr"].retry.backoff == 0.9
 
 
 def test_a_folder_stands_for_the_file_in_it(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_files_are_meant_from_the_folder_of_the_file_that_names_them(tmp_path: P
     )
     write(tmp_path, a=part)
 
-    connection = load(tmp_path).spec.connections["desk"]
+    connection = load(tmp_path).spec.rest_connections["desk"]
 
     assert connection.auth.token.file == tmp_path / "jobs.d" / "t.txt"  # type: ignore[union-attr]
     assert connection.tls.ca_file == Path("/etc/ca.pem")
@@ -75,7 +76,7 @@ def test_keys_that_begin_with_x_are_a_place_for_anchors(tmp_path: Path) -> None:
         ("{host: https://hr.example.com}", "{host: https://hr.example.com, quota: *quota}"),
     )
     write(tmp_path, text)
-    assert load(tmp_path).spec.connections["hr"].quota.requests == 300
+    assert load(tmp_path).spec.rest_connections["hr"].quota.requests == 300
 
 
 @pytest.mark.parametrize("text", ["version: 1\n", "version: 1\nconnections:\njobs:\n"])
@@ -173,7 +174,7 @@ def test_only_the_main_file_says_where_the_state_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["http://localhost:8080", "http://127.0.0.1", "http://[::1]:1"])
 def test_credentials_may_go_to_this_machine_unencrypted(host: str, tmp_path: Path) -> None:
     write(tmp_path, good_but(("https://hr.example.com", f"'{host}', auth: {{type: bearer, token: {{env: T}}}}")))
-    assert load(tmp_path).spec.connections["hr"].host == host
+    assert load(tmp_path).spec.rest_connections["hr"].host == host
 
 
 JOB = {

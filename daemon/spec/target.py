@@ -1,0 +1,132 @@
+"""What a job file says of where the documents go, one block for each kind of system."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import Discriminator, Field, Tag
+
+from .mode import Mode
+from .request import ListRequest, Request
+from .types import Duration, Flag, Name, Strict, Template
+
+_NEEDED: Final[Mapping[Mode, tuple[str, ...]]] = {
+    Mode.MIRROR: ("create", "update", "delete"),
+    Mode.UPSERT: ("create", "update"),
+    Mode.UPDATE_ONLY: ("update",),
+    Mode.CREATE_ONLY: ("create",),
+    Mode.APPEND: ("create",),
+}
+"""The requests that a mode cannot do without."""
+
+
+class TargetBlock(Strict):
+    """What every target says."""
+
+    connection: Name
+    match: str | None = Field(default=None, description="Target field that equals the key, for adoption.")
+    settle: Duration = Field(
+        default=timedelta(0),
+        description="How long the target may take to show what it has taken on. Default: 0s, it shows it at once.",
+    )
+    delete_adopted: Flag = Field(
+        default=False,
+        description="Also delete records that were there before us. Default: only those this job created.",
+    )
+
+
+class RequestTarget(TargetBlock):
+    """Documents to a system of requests. What is not declared is not done."""
+
+    id: str = Field(default="id", description="JMESPath to a target record's own id. Default: id.")
+    list: ListRequest | None = Field(default=None, description="Lists the target's records.")
+    lookup: ListRequest | None = Field(default=None, description="Finds target records by key or field.")
+    get: Request | None = Field(
+        default=None,
+        description="Reads one target record by its id; `records` names the path to it in the answer.",
+    )
+    create: Request | None = None
+    update: Request | None = None
+    delete: Request | None = None
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the target's own records can be listed."""
+        return self.list is not None
+
+    def trouble(self, mode: Mode) -> str:
+        """Return what is missing for a job of this mode, and empty text when nothing is."""
+        missing = [f"target.{name}" for name in _NEEDED[mode] if getattr(self, name) is None]
+        if missing:
+            return f"mode {mode} needs {', '.join(missing)}"
+        if (self.list or self.lookup) and self.match is None:
+            return "target.list and target.lookup need target.match, the field that equals the key"
+        if mode is Mode.UPDATE_ONLY and self.list is None and self.lookup is None:
+            return "mode update_only needs target.list or target.lookup, to find what it may update"
+        return ""
+
+
+class TableTarget(TargetBlock):
+    """Documents as the rows of a table."""
+
+    table: str = Field(description="Name of the table, with its schema where it has one.")
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the target's own records can be listed."""
+        return True
+
+    def trouble(self, mode: Mode) -> str:
+        """Return what is missing for a job of this mode, and empty text when nothing is."""
+        del mode
+        return ""
+
+
+class FileTarget(TargetBlock):
+    """Documents as the lines of a file."""
+
+    path: Template = Field(description="File below the connection's folder.")
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the target's own records can be listed."""
+        return True
+
+    def trouble(self, mode: Mode) -> str:
+        """Return what is missing for a job of this mode, and empty text when nothing is."""
+        del mode
+        return ""
+
+
+class CallTarget(TargetBlock):
+    """Documents to the methods of an interface's model."""
+
+    model: str = Field(description="Name of the model.")
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the target's own records can be listed."""
+        return False
+
+    def trouble(self, mode: Mode) -> str:
+        """Return what is missing for a job of this mode, and empty text when nothing is."""
+        del mode
+        return ""
+
+
+_KINDS = {"table": "SQL target", "path": "file target", "model": "interface target"}
+
+
+def _kind(value: Any) -> str:
+    said = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return next((kind for key, kind in _KINDS.items() if key in said), "REST target")
+
+
+Target: TypeAlias = Annotated[
+    Annotated[RequestTarget, Tag("REST target")]
+    | Annotated[TableTarget, Tag("SQL target")]
+    | Annotated[FileTarget, Tag("file target")]
+    | Annotated[CallTarget, Tag("interface target")],
+    Discriminator(_kind),
+]
+"""Where the documents go; `table`, `path` or `model` says which kind it is."""

@@ -11,7 +11,7 @@ from daemon.errors import ConflictError, EndpointError, GoneError
 from daemon.sync.canonical import decode, key_text
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import NOTHING, Accepted, Page, TargetRecord, Written
+from daemon.sync.ports import NOTHING, Accepted, Answer, Page, TargetRecord, Written
 from daemon.values import MISSING, Document, Record
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -136,7 +136,7 @@ class MemoryTarget:
         del kind
         return 1
 
-    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
         """Carry out the one change of a batch of one."""
         (change,) = changes
         return [{Kind.CREATE: self.create, Kind.UPDATE: self.update, Kind.DELETE: self.delete}[change.kind](change)]

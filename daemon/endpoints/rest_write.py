@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 import cruds
-from daemon.errors import ConfigError, EndpointError, GoneError, MalformedError, RefusedError
+from daemon.errors import ConfigError, GoneError, MalformedError, RefusedError
 from daemon.spec import RequestTarget
 from daemon.sync.canonical import decode_object, key_text, readable
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
 from daemon.sync.explanation import Sending
-from daemon.sync.ports import Accepted, TargetRecord, Written
+from daemon.sync.ports import Accepted, Answer, TargetRecord, Written
 from daemon.values import MISSING, Document, Json
 
 from .envelope import Body, Path
@@ -118,7 +118,7 @@ class RestTarget:
         del kind
         return 1
 
-    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
         """Carry out the one change of a batch of one."""
         (change,) = changes
         return [{Kind.CREATE: self.create, Kind.UPDATE: self.update, Kind.DELETE: self.delete}[change.kind](change)]

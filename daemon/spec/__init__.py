@@ -1,6 +1,7 @@
 """YAML job files in, one frozen spec out, or every problem at once with its place and its cure."""
 
 from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth, QueryAuth
+from .batch import Batch
 from .connection import (
     Connection,
     FilesConnection,
@@ -25,13 +26,14 @@ from .schema import json_schema
 from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
 from .source import CallSource, FileSource, QuerySource, RequestSource, Source
 from .spec import Spec
-from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target
+from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target, WriteRequest
 from .templates import PathTemplate, Template, compile_path, compile_template
 from .types import Method, SecretRef
 
 __all__ = [
     "SELECTED_BY",
     "BasicAuth",
+    "Batch",
     "BearerAuth",
     "CallSource",
     "CallTarget",
@@ -81,6 +83,7 @@ __all__ = [
     "Then",
     "Timeout",
     "Tls",
+    "WriteRequest",
     "changed_blocks",
     "check_secrets",
     "compile_expression",

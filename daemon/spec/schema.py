@@ -13,6 +13,7 @@ _SHORT_FORMS: Final[Mapping[str, Mapping[str, Any]]] = {
     "Limit": {"type": ["string", "integer"], "description": "A share (5%) or a number (20)."},
     "ListRequest": _TEXT | {"description": "Short for {uri: …}."},
     "Request": _TEXT | {"description": "Short for {uri: …}."},
+    "WriteRequest": _TEXT | {"description": "Short for {uri: …}."},
 }
 """What may stand in place of a block. Pydantic cannot see it: validators turn it into the block before it looks."""
 

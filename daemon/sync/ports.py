@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from daemon.errors import EndpointError
 from daemon.values import Document
@@ -65,6 +65,10 @@ class Accepted:
     """The target took a delete on, and carries it out later (202)."""
 
 
+Answer: TypeAlias = Written | Accepted | EndpointError | None
+"""What a target says of one change of several: what its own request would return, or the error it would raise."""
+
+
 class Source(Protocol):
     """Where records come from."""
 
@@ -116,14 +120,18 @@ class Target(Protocol):
         """
 
     def batch_size(self, kind: Kind) -> int:
-        """Return how many changes of this kind may go in one call of `write`; 1 where each goes alone."""
+        """Return how many changes of this kind may go in one call of `write`; 1 where each goes alone.
 
-    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+        It may become smaller while a run goes on.
+        """
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
         """Carry out several changes of one kind in one request; return what each of them would by itself, in order.
 
         An error stands in the place of a change that the target refused, or of which it said nothing (UnknownError:
-        no word is no success). None is a delete that is done. Raises as `create` does when the whole was refused, or
-        its answer lost: then nothing is known of any of them.
+        no word is no success), or that could not be sent any more (UnavailableError, AuthError …). None is a delete
+        that is done. A whole that is refused for one of its changes is taken apart here, since only the target knows
+        what was surely not carried out. Raises as `create` does when nothing is known of any of them.
         """
 
     def create(self, change: Change) -> Written:

@@ -10,9 +10,10 @@ from cruds.retries import SAFE_METHODS
 from daemon.errors import ConfigError
 from daemon.spec import RestConnection
 
+from .attempts import Attempts
 from .blot import Blotter
 from .credentials import credentials
-from .exchange import Attempts, Exchange
+from .exchange import Exchange
 from .rotation import Papers
 from .rules import Rules
 from .surroundings import EndOfWaits, Surroundings, tls_options

@@ -3,7 +3,6 @@
 Foreign exceptions are translated here and nowhere else; the original stays as the cause.
 """
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -12,7 +11,6 @@ from typing import Any
 import cruds
 from cruds import exception as http
 from cruds.address import bare
-from cruds.events import EventKind, RequestEvent
 from cruds.exchange import utc_now
 from cruds.retries import is_unprocessed, retry_after_of
 from daemon.errors import (
@@ -33,13 +31,10 @@ from daemon.errors import (
 )
 from daemon.spec import Retry, Then
 
+from .attempts import UNPROCESSED, Attempts
 from .blot import Blotter
 from .rate_headers import believed
 from .rules import Judge, Rules, Warn, unheard
-
-UNPROCESSED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_EARLY})
-"""Statuses by which a system says that it cannot act on requests now. A 503 without Retry-After may come from a gateway
-that lost the system behind it, after the deed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,49 +77,6 @@ _RULED: Mapping[Then | None, type[EndpointError]] = {
 _PERHAPS_OURS = "what is in the way may be what an attempt before that has made"
 
 
-class Attempts:
-    """This thread's call: what it is for, and whether an attempt before its last one may have been carried out.
-
-    Shared by threads.
-
-    The library repeats a create that has an idempotency key after a lost answer or a 5xx, and its error tells of the
-    last attempt only. A refusal of the repetition says nothing of the deed before it, be it 429, or a 409 since the
-    first request is still under way: taken for "never arrived", the record would be created again under another key.
-    """
-
-    def __init__(self) -> None:
-        self._here = threading.local()
-
-    @property
-    def may_be_done(self) -> bool:
-        """Whether one of them may have been."""
-        return getattr(self._here, "may_be_done", False)
-
-    @property
-    def in_hand(self) -> bool:
-        """Whether the call finishes a change that is begun."""
-        return getattr(self._here, "in_hand", False)
-
-    def begin(self, *, in_hand: bool, is_keyed: bool) -> None:
-        """Forget what was before: a call begins on this thread. `is_keyed`: it may be repeated by its key."""
-        self._here.may_be_done, self._here.in_hand = False, in_hand
-        self._here.is_excused, self._here.is_keyed = False, is_keyed
-
-    def excuse(self) -> None:
-        """Take the operator's word that the attempt just answered may be repeated, whatever its status."""
-        self._here.is_excused = True
-
-    def note(self, event: RequestEvent) -> None:
-        """Take in an attempt, on the thread that made it."""
-        if event.kind is EventKind.RETRY and getattr(self._here, "is_excused", False):
-            self._here.is_excused = False
-        elif event.kind is EventKind.RETRY:
-            reached = event.status not in UNPROCESSED if event.status is not None else event.error != "ConnectError"
-            # Without a key, the library repeats a create after a 503 only if it came with Retry-After.
-            in_doubt = event.status == HTTPStatus.SERVICE_UNAVAILABLE and getattr(self._here, "is_keyed", False)
-            self._here.may_be_done = self.may_be_done or reached or in_doubt
-
-
 class Exchange:
     """A connection's client. Shared by threads; sees that no failure goes by untranslated."""
 
@@ -133,7 +85,7 @@ class Exchange:
         name: str,
         client: cruds.Client,
         retry: Retry,
-        attempts: "Attempts",
+        attempts: Attempts,
         blot: Blotter,
         *,
         warn: Warn = unheard,
@@ -176,6 +128,32 @@ class Exchange:
             raise self._by_rule(call, judge.then, response)
         return response
 
+    def judged(self, call: Call, result: cruds.Response, *, is_ok: bool, said: str) -> EndpointError | None:
+        """Return what to think of a result inside the answer to the call just made, None where it is a success.
+
+        `result` is that result as an answer of its own, and `call` the request that would have been answered so; `said`
+        is what it says in its own words, `is_ok` whether that is a success unless a rule says otherwise. To be asked on
+        the thread that sent the whole: what its attempts came to holds for each of its changes.
+        """
+        then = call.rules.of(result, self._warn) if call.rules is not None else None
+        if then not in {None, Then.SUCCESS}:
+            return self._by_rule(call, then, result)
+        if then is Then.SUCCESS or is_ok or result.status in call.ok:
+            return None
+        error = http.HTTPStatusError(
+            result.status, result.headers, result.body, method=result.method, url=bare(result.url)
+        )
+        what = f"{self.name}: {result.method} {bare(result.url)}: the result for this change says {said or 'nothing'}"
+        return self._by_status(call, error, what)
+
+    def excerpt(self, answer: cruds.Response) -> str:
+        """Return the beginning of an answer's body, without secrets."""
+        return self._blot.excerpt(answer.body)
+
+    def warn(self, message: str) -> None:
+        """Tell the operator something about this connection, without its secrets."""
+        self._warn(self._blot(message))
+
     def _by_rule(self, call: Call, then: Then | None, response: cruds.Response) -> EndpointError:
         status, excerpt = response.status, self._blot.excerpt(response.body)
         said = self._blot(
@@ -203,8 +181,8 @@ class Exchange:
         """Whether an attempt before the last one may have made a record."""
         return call.creates and not call.repeatable and self._attempts.may_be_done
 
-    def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
-        said = self._blot(f"{self.name}: {error}")
+    def _by_status(self, call: Call, error: http.HTTPStatusError, what: str | None = None) -> EndpointError:
+        said = self._blot(what or f"{self.name}: {error}")
         excerpt = self._blot.excerpt(error.body)
         status = error.status
         refusal = _refusal(call, status)

@@ -1,0 +1,91 @@
+"""Take a request for several changes apart when the system refuses the whole for one of them.
+
+Pure: what is sent, and whether a refused whole may be sent again in parts, is the caller's knowledge.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from daemon.errors import ConflictError, EndpointError, UnavailableError, UnknownError
+from daemon.sync.asking import STOPPERS
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+class WholeRefusedError(Exception):
+    """The whole was refused for what is in it, and its parts may be sent by themselves.
+
+    `named` is what the answer says of single changes, by their place in the part from 0, where it names any.
+    `may_be_done`: parts of it may have been carried out all the same, and repeating them does no harm.
+    """
+
+    def __init__(
+        self, cause: EndpointError, *, named: Mapping[int, Any] | None = None, may_be_done: bool = False
+    ) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.named = named or {}
+        self.may_be_done = may_be_done
+
+
+def in_parts(changes: Sequence[T], send: Callable[[Sequence[T]], Sequence[A]]) -> list[A | EndpointError]:
+    """Send all changes together, or in parts until those at fault stand alone; return what is said of each, in order.
+
+    What the answer names is put aside and the rest sent again; where it names none, the part is halved. So each bad
+    change costs one request more where it is named, and at most twice the logarithm of their number where it is not.
+    An error that ends the run is the answer to all that was not answered before it; what was surely not sent says so.
+    """
+    answers: dict[int, A | EndpointError] = {}
+    parts: list[tuple[Sequence[int], bool]] = [(range(len(changes)), False)]
+    while parts:
+        places, in_doubt = parts.pop()
+        try:
+            said = send([changes[place] for place in places])
+            answers.update(zip(places, (_perhaps_ours(one) if in_doubt else one for one in said), strict=True))
+        except WholeRefusedError as whole:
+            named = {at: said for at, said in whole.named.items() if 0 <= at < len(places)}
+            answers.update((places[at], said) for at, said in named.items())
+            rest = [place for at, place in enumerate(places) if at not in named]
+            if len(rest) == 1 and not named:
+                answers[rest[0]] = _perhaps_ours(whole.cause) if in_doubt else whole.cause
+            else:
+                middle = 0 if named else len(rest) // 2
+                in_doubt = in_doubt or whole.may_be_done
+                parts += [(part, in_doubt) for part in (rest[middle:], rest[:middle]) if part]
+        except STOPPERS as error:
+            answers.update(dict.fromkeys(places, _doubted(error) if in_doubt else error))
+            for others, are_in_doubt in parts:
+                answers.update(dict.fromkeys(others, _doubted(error) if are_in_doubt else _unsent(error)))
+            break
+        except EndpointError as error:
+            answers.update(dict.fromkeys(places, _perhaps_ours(error) if in_doubt else error))
+    return [answers[place] for place in range(len(changes))]
+
+
+def _perhaps_ours(answer: A | EndpointError) -> A | EndpointError:
+    """Return an answer after a request that may have made the record: what is in its way may be that one."""
+    if not isinstance(answer, ConflictError):
+        return answer
+    said = f"{answer}; what is in the way may be what a request before that has made"
+    return UnknownError(said, status=answer.status, excerpt=answer.excerpt)
+
+
+def _doubted(error: EndpointError) -> EndpointError:
+    """Return what is said of changes that an earlier request may have carried out, now that no other can be made."""
+    said = f"{error}; a request before it may have carried this out"
+    if isinstance(error, UnavailableError):
+        wait_s = error.retry_after_s
+        return UnavailableError(
+            said, status=error.status, excerpt=error.excerpt, retry_after_s=wait_s, may_be_done=True
+        )
+    return UnknownError(said, status=error.status, excerpt=error.excerpt)
+
+
+def _unsent(error: EndpointError) -> EndpointError:
+    """Return the error for changes that were to go out after the request that it answers."""
+    if not isinstance(error, UnavailableError) or not error.may_be_done:
+        return error
+    return UnavailableError(
+        f"not sent: {error}", status=error.status, excerpt=error.excerpt, retry_after_s=error.retry_after_s
+    )

@@ -39,7 +39,7 @@ def carried_out(
     put_back = undone()
     results: Results = []
     for place, one in enumerate(asked):
-        reply = route(_inner(one))
+        reply = route(inner(one))
         body: Any = json.loads(reply.body) if reply.body else None
         if batching.atomic and reply.status >= 400:
             put_back()
@@ -50,7 +50,8 @@ def carried_out(
     return _json(200, {"responses": batching.mangle(results)})
 
 
-def _inner(asked: dict[str, Any]) -> Seen:
+def inner(asked: dict[str, Any]) -> Seen:
+    """One of the requests in a batch, as if it had come alone."""
     headers = {
         "content-type": "application/json",
         **{name.lower(): text for name, text in asked.get("headers", {}).items()},

@@ -120,8 +120,9 @@ def test_each_request_takes_the_words_that_make_sense_for_it_and_no_others(
 ) -> None:
     rules = ", ".join(f"{{status: {400 + number}, then: {then}}}" for number, then in enumerate(Then))
     block = f"{{uri: 'users/all', on_response: [{rules}]}}"
-    in_batch = f'{place[-2:][0]}: {{batch: {{uri: all, by: order, body: "{{{{ items }}}}", on_response: [{rules}]}}}}' * (
-        place[-1] == "batch"
+    in_batch = (
+        f'{place[-2:][0]}: {{batch: {{uri: all, by: order, body: "{{{{ items }}}}", on_response: [{rules}]}}}}'
+        * (place[-1] == "batch")
     )
     change = {
         ("target", "create", "batch"): ("create: users", f"{in_batch}, {LOOKUP}"),

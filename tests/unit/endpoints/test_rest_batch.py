@@ -122,6 +122,7 @@ def test_reordered_results_are_found_by_their_keys(server: MisbehavingServer, us
     assert answers == [Written(ids["E1"]), Written(ids["E2"]), Written(ids["E3"])]
 
 
+@pytest.mark.edge(32)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(5)), times=st.lists(st.integers(0, 2), min_size=5, max_size=5), extra=st.booleans())
 def test_only_a_change_with_just_one_result_is_known(
@@ -188,6 +189,7 @@ def said(server: MisbehavingServer, result: Any, **facts: Any) -> None:
     server.batching = Batching(mangle=mangle)
 
 
+@pytest.mark.fact(6)
 @pytest.mark.parametrize(
     ("kind", "status", "answer"),
     [
@@ -226,6 +228,7 @@ def test_a_status_means_what_it_means_in_an_answer_of_its_own(
     assert types(answers) == [answer, type(None) if kind is Kind.DELETE else Written]
 
 
+@pytest.mark.fact(6)
 def test_a_word_with_an_error_is_a_refusal_in_the_target_s_words(server: MisbehavingServer, made: Made) -> None:
     said(server, "error", message="the name is too long")
 

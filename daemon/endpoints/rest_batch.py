@@ -13,6 +13,7 @@ from daemon.errors import (
     ConflictError,
     EndpointError,
     GoneError,
+    PutOffError,
     RefusedError,
     StaleError,
     UnavailableError,
@@ -22,13 +23,11 @@ from daemon.spec import Batch, Request, compile_template
 from daemon.sync.canonical import readable
 from daemon.sync.change import Change, Kind
 from daemon.sync.explanation import Sending
-from daemon.sync.ports import Accepted, Answer, Written
+from daemon.sync.ports import Accepted, Answer, WholeRefusedError, Written
 from daemon.values import MISSING, Json
 
-from .attempts import UNPROCESSED
 from .envelope import Body, Path, encode
 from .exchange import Call, Exchange
-from .halving import WholeRefusedError, in_parts
 from .request import RequestTemplate, scope_of
 from .results import Result, Results
 from .showing import shown
@@ -46,8 +45,6 @@ _UNREAD = frozenset(
 )
 """By these a system refuses a request before it looks at what is in it."""
 
-_NOT_NOW = frozenset(map(int, UNPROCESSED))
-
 Done = Callable[[Change, cruds.Response], Answer]
 """Reads the answer to a single request that succeeded."""
 
@@ -58,8 +55,6 @@ class Single:
 
     request: RequestTemplate
     done: Done
-    send: Callable[[Change], Answer] | None
-    """Makes it; None where the job file has only the batch."""
     id_path: str
     """Where a record of the target carries its id."""
 
@@ -108,18 +103,22 @@ class Batches:
         """How many changes go into one request; smaller from when one was too large for the system."""
         return self._size
 
-    def write(self, changes: Sequence[Change]) -> list[Answer]:
-        """Carry out changes, in as few requests as the system lets; return what became of each, in order."""
-        answers: dict[int, Answer] = {}
-        items = []
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
+        """Carry out changes in one request; return what became of each, in order, or raise as `Target.write` does."""
+        items: list[_Item] = []
+        unfit: dict[int, RefusedError] = {}
         for place, change in enumerate(changes):
             try:
-                items.append((place, self._made(change)))
+                items.append(self._made(change))
             except RefusedError as error:
-                answers[place] = error
-        said = in_parts([item for _, item in items], self._send)
-        answers.update(zip((place for place, _ in items), said, strict=True))
-        return [answers[place] for place in range(len(changes))]
+                unfit[place] = error
+        if unfit:
+            raise WholeRefusedError(next(iter(unfit.values())), named=unfit)
+        try:
+            response = self._exchange.send(self._call(items))
+        except (RefusedError, ConflictError, StaleError) as error:
+            raise self._refused(error, items) from error
+        return self._read(response, items)
 
     def shown(self, change: Change) -> Sending:
         """Return the request as people may see it, with this change alone in it."""
@@ -161,15 +160,6 @@ class Batches:
         return f"{self._batch.method} {self._batch.uri.partition('?')[0]}"
 
     # ---- what is answered ----
-
-    def _send(self, items: Sequence[_Item]) -> Sequence[Answer]:
-        if len(items) == 1 and self._single.send is not None:
-            return [self._single.send(items[0].change)]
-        try:
-            response = self._exchange.send(self._call(items))
-        except (RefusedError, ConflictError, StaleError) as error:
-            raise self._refused(error, items) from error
-        return [self._once_more(one, said) for one, said in zip(items, self._read(response, items), strict=True)]
 
     def _refused(self, error: EndpointError, items: Sequence[_Item]) -> WholeRefusedError | EndpointError:
         """Return what a refusal of the whole means for the changes in it."""
@@ -219,7 +209,7 @@ class Batches:
         answer = replace(whole, status=result.status, headers={}, body=encode(result.body))
         error = self._exchange.judged(self._judging, answer, is_ok=result.is_ok, said=result.words)
         if error is not None:
-            return None if isinstance(error, GoneError) and change.kind is Kind.DELETE else error
+            return self._refusal(change, error)
         if result.is_ok and result.error is not None:
             said = f"{self._exchange.name}: {self._where}: the result for this change is a success and an error: "
             excerpt = self._exchange.excerpt(answer)
@@ -228,6 +218,12 @@ class Batches:
             return self._with_own(self._single.done(change, answer), result)
         except EndpointError as unclear:
             return unclear
+
+    def _refusal(self, change: Change, error: EndpointError) -> Answer:
+        if isinstance(error, GoneError) and change.kind is Kind.DELETE:
+            return None
+        is_put_off = isinstance(error, UnavailableError) and not error.may_be_done
+        return PutOffError(str(error), status=error.status, excerpt=error.excerpt) if is_put_off else error
 
     def _with_own(self, answer: Answer, result: Result) -> Answer:
         """Return the answer with the id and version that stand in the result."""
@@ -240,16 +236,6 @@ class Batches:
         if version is not None and version is not MISSING:
             answer = replace(answer, version=entity_tag(version))
         return answer
-
-    def _once_more(self, item: _Item, answer: Answer) -> Answer:
-        """Send a change alone of which the system says that it could not see to it now."""
-        is_due = isinstance(answer, UnavailableError) and not answer.may_be_done and answer.status in _NOT_NOW
-        if not is_due or self._single.send is None:
-            return answer
-        try:
-            return self._single.send(item.change)
-        except EndpointError as error:
-            return error
 
 
 def _item_scope(change: Change) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from daemon.sync.canonical import decode_object, readable
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
 from daemon.sync.explanation import Sending
-from daemon.sync.ports import Accepted, Answer, TargetRecord, Written
+from daemon.sync.ports import Accepted, Answer, TargetRecord, WholeRefusedError, Written
 from daemon.values import MISSING, Document
 
 from .envelope import Body, Path
@@ -164,13 +164,16 @@ class RestTarget:
         request = declared.request if declared is not None else None
         if declared is None or not isinstance(request, WriteRequest) or request.batch is None:
             return None
-        single = Single(declared, self._done, self._sent_alone if request.uri else None, self._id.text)
+        single = Single(declared, self._done, self._id.text)
         return Batches(self._exchange, request.batch, kind, single)
 
     def _carried_out(self, change: Change) -> Answer:
         if self._template(change.kind).request.uri:
             return self._sent_alone(change)
-        (answer,) = self._batches[change.kind].write([change])
+        try:
+            (answer,) = self._batches[change.kind].write([change])
+        except WholeRefusedError as whole:
+            answer = whole.named.get(0, whole.cause)
         if isinstance(answer, EndpointError):
             raise answer
         return answer

@@ -69,6 +69,22 @@ Answer: TypeAlias = Written | Accepted | EndpointError | None
 """What a target says of one change of several: what its own request would return, or the error it would raise."""
 
 
+class WholeRefusedError(Exception):
+    """Several changes were refused as a whole for what is in it, and its parts may be sent by themselves.
+
+    `named` is what the answer says of single changes, by their place in the part from 0, where it names any.
+    `may_be_done`: parts of it may have been carried out all the same, and repeating them does no harm.
+    """
+
+    def __init__(
+        self, cause: EndpointError, *, named: Mapping[int, Any] | None = None, may_be_done: bool = False
+    ) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.named = named or {}
+        self.may_be_done = may_be_done
+
+
 class Source(Protocol):
     """Where records come from."""
 
@@ -129,9 +145,10 @@ class Target(Protocol):
         """Carry out several changes of one kind in one request; return what each of them would by itself, in order.
 
         An error stands in the place of a change that the target refused, or of which it said nothing (UnknownError:
-        no word is no success), or that could not be sent any more (UnavailableError, AuthError …). None is a delete
-        that is done. A whole that is refused for one of its changes is taken apart here, since only the target knows
-        what was surely not carried out. Raises as `create` does when nothing is known of any of them.
+        no word is no success), or which it put off (PutOffError). None is a delete that is done. Raises
+        WholeRefusedError when the whole was refused, and its parts may be sent by themselves: nothing of it was carried
+        out, or it may be repeated. Raises as `create` does when nothing is known of any of them. There are two changes
+        at least; one alone goes by its own method.
         """
 
     def create(self, change: Change) -> Written:

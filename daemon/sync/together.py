@@ -8,10 +8,10 @@ Called from the pool's threads; touches nothing but the target.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from daemon.errors import ConflictError, EndpointError, StaleError, UnknownError
+from daemon.errors import ConflictError, EndpointError, PutOffError, StaleError, UnknownError
 
-from .asking import STOPPERS
 from .change import Change, Fate, Kind, Outcome
+from .halving import in_parts
 from .passing import PassingTarget
 from .permits import Permits
 from .ports import Accepted, Answer, Target, Written
@@ -39,6 +39,8 @@ def carry_out_alone(change: Change, target: Target, permits: Permits) -> Told:
 
 def carry_out_rest(change: Change, answer: EndpointError, target: Target, permits: Permits) -> Told:
     """Go on with a change of a batch after its answer."""
+    if isinstance(answer, PutOffError):
+        return carry_out_alone(change, target, permits)
     return carry_out_alone(change, _Answered(target, answer), permits)
 
 
@@ -48,7 +50,8 @@ def carry_out_together(changes: Sequence[Change], target: Target, permits: Permi
         return carry_out_alone(changes[0], target, permits)
     told: list[Told] = []
     unsettled: list[tuple[Change, EndpointError]] = []
-    for change, answer in zip(changes, _answers(changes, target, permits), strict=True):
+    sent = [replace(one, body=permits.updatable(one.document)) if one.kind is Kind.UPDATE else one for one in changes]
+    for change, answer in zip(changes, answers(sent, target), strict=True):
         if isinstance(answer, EndpointError) and _asks_for_more(change, answer):
             unsettled.append((change, answer))
         else:
@@ -77,23 +80,29 @@ def given_up(unsettled: Iterable[tuple[Change, EndpointError]]) -> tuple[Outcome
     )
 
 
-def _answers(changes: Sequence[Change], target: Target, permits: Permits) -> Sequence[Answer]:
-    sent = [replace(one, body=permits.updatable(one.document)) if one.kind is Kind.UPDATE else one for one in changes]
-    try:
-        answers = target.write(sent)
-    except STOPPERS as error:
-        return [error] * len(changes)
-    except EndpointError as error:
-        return [UnknownError(str(error), status=error.status, excerpt=error.excerpt)] * len(changes)
-    if len(answers) != len(changes):
-        said = f"{len(changes)} changes were sent and {len(answers)} answered, so nothing is known of any"
-        return [UnknownError(said)] * len(changes)
-    return answers
+def answers(changes: Sequence[Change], target: Target) -> list[Answer]:
+    """Send changes of one kind, together or in parts, and return what the target says of each, in order."""
+
+    def send(part: Sequence[Change]) -> Sequence[Answer]:
+        if len(part) == 1:
+            return [_sent_alone(part[0], target)]
+        said = target.write(part)
+        if len(said) != len(part):
+            raise UnknownError(f"{len(part)} changes were sent and {len(said)} answered, so nothing is known of any")
+        return said
+
+    return in_parts(changes, send)
+
+
+def _sent_alone(change: Change, target: Target) -> Answer:
+    if change.kind is Kind.CREATE:
+        return target.create(change)
+    return target.update(change) if change.kind is Kind.UPDATE else target.delete(change)
 
 
 def _asks_for_more(change: Change, answer: EndpointError) -> bool:
     is_lost = isinstance(answer, UnknownError) and change.kind is Kind.CREATE
-    return is_lost or isinstance(answer, (ConflictError, StaleError))
+    return is_lost or isinstance(answer, (ConflictError, StaleError, PutOffError))
 
 
 class _Answered(PassingTarget):

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import pytest
 
 from daemon.endpoints.memory import MemoryTarget
-from daemon.errors import ConflictError, EndpointError, GoneError
+from daemon.errors import ConflictError, GoneError
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
 from daemon.sync.ports import Answer, Target, TargetRecord, Written
+from daemon.sync.together import answers
 from daemon.values import Document
 from tests.fakes.batching import Batching
 from tests.fakes.misbehaving import MisbehavingServer
@@ -42,14 +43,6 @@ def writes_in_batches(**how: Any) -> dict[str, Any]:
         }
         for kind, request in REQUESTS.items()
     }
-
-
-def alone(target: Target, one: Change) -> Answer:
-    """What a target says of one change: an answer, or the error in its place."""
-    try:
-        return {Kind.CREATE: target.create, Kind.UPDATE: target.update, Kind.DELETE: target.delete}[one.kind](one)
-    except EndpointError as error:
-        return error
 
 
 ADA: Document = {"external_id": "E1", "name": "Ada"}
@@ -182,18 +175,15 @@ class TargetContract(ABC):
     def changes(self, target: Target, kind: Kind, *changes: Change) -> list[Answer]:
         """Make changes as the engine would: as many together as the target takes."""
         size = target.batch_size(kind)
-        answers: list[Answer] = []
-        for start in range(0, len(changes), size):
-            together = changes[start : start + size]
-            answers += [alone(target, together[0])] if size == 1 else target.write(together)
-        return answers
+        together = [changes[start : start + size] for start in range(0, len(changes), size)]
+        return [said for some in together for said in answers(some, target)]
 
     def test_several_are_created_and_each_gets_an_id_of_its_own(self, target: Target) -> None:
         keys = [f"E{number}" for number in range(5)]
 
-        answers = self.changes(target, Kind.CREATE, *(change(key=key) for key in keys))
+        said = self.changes(target, Kind.CREATE, *(change(key=key) for key in keys))
 
-        ids = [one.id for one in answers if isinstance(one, Written)]
+        ids = [one.id for one in said if isinstance(one, Written)]
         assert {record.id: record.match for record in listed(target)} == dict(zip(ids, keys, strict=True))
 
     def test_of_several_only_the_bad_ones_are_refused(self, target: Target) -> None:
@@ -218,11 +208,11 @@ class TargetContract(ABC):
         ids = [self.made(target, f"E{number}") for number in range(3)]
         target.delete(change(Kind.DELETE, target_id=ids[1]))
 
-        answers = self.changes(
+        said = self.changes(
             target, Kind.DELETE, *(change(Kind.DELETE, f"E{number}", target_id=one) for number, one in enumerate(ids))
         )
 
-        assert answers == [None, None, None]
+        assert said == [None, None, None]
         assert listed(target) == []
 
     def test_an_update_of_several_sets_only_what_changed_of_each(self, target: Target) -> None:

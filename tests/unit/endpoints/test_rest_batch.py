@@ -14,7 +14,7 @@ from daemon.errors import (
     ConflictError,
     EndpointError,
     GoneError,
-    MalformedError,
+    PutOffError,
     RefusedError,
     SkippedError,
     StaleError,
@@ -23,6 +23,7 @@ from daemon.errors import (
 )
 from daemon.sync.change import Change, Kind
 from daemon.sync.ports import Accepted, Answer, Written
+from daemon.sync.together import answers
 from tests.fakes.batching import Batching, Results
 from tests.fakes.misbehaving import Collection, Fault, MisbehavingServer
 from tests.unit.endpoints.rig import change, exchange
@@ -106,8 +107,17 @@ def of(users: Collection, kind: Kind, *keys: str) -> list[Change]:
     return [change(kind, key, target_id=ids.get(key, "nobody"), document=document) for key in keys]
 
 
-def types(answers: list[Answer] | Any) -> list[type]:
-    return [type(one) for one in answers]
+def sent(target: RestTarget, changes: list[Change]) -> list[Answer]:
+    """What becomes of changes: sent together, in parts where the whole is refused, alone where they were put off."""
+    first = answers(changes, target)
+    return [
+        answers([one], target)[0] if isinstance(said, PutOffError) else said
+        for one, said in zip(changes, first, strict=True)
+    ]
+
+
+def types(given: list[Answer] | Any) -> list[type]:
+    return [type(one) for one in given]
 
 
 # ---- which result is whose ---------------------------------------------------------------------------------------
@@ -116,10 +126,10 @@ def types(answers: list[Answer] | Any) -> list[type]:
 def test_reordered_results_are_found_by_their_keys(server: MisbehavingServer, users: Collection, made: Made) -> None:
     server.batching = Batching(mangle=lambda results: results[::-1])
 
-    answers = made().write(creates("E1", "E2", "E3"))
+    said_of = sent(made(), creates("E1", "E2", "E3"))
 
     ids = {key: one["id"] for key, one in users.by_key().items()}
-    assert answers == [Written(ids["E1"]), Written(ids["E2"]), Written(ids["E3"])]
+    assert said_of == [Written(ids["E1"]), Written(ids["E2"]), Written(ids["E3"])]
 
 
 @pytest.mark.edge(32)
@@ -137,9 +147,9 @@ def test_only_a_change_with_just_one_result_is_known(
     server.batching = Batching(mangle=mangle)
     target = made()
 
-    answers = target.write(creates(*(f"E{number}" for number in range(5))))
+    said_of = sent(target, creates(*(f"E{number}" for number in range(5))))
 
-    assert types(answers) == [Written if one == 1 else UnknownError for one in times]
+    assert types(said_of) == [Written if one == 1 else UnknownError for one in times]
     assert ("results are of no change" in "".join(vars(target)["told"])) is extra
     assert Counter(one.key for one in server.applied) == {f"E{number}": 1 for number in range(5)}
     vars(target)["told"].clear()
@@ -151,19 +161,19 @@ def test_by_order_a_wrong_number_of_results_says_nothing_of_any(
 ) -> None:
     server.batching = Batching(mangle=mangle)
 
-    answers = made(item_key=None, by="order").write(creates("E1", "E2"))
+    said_of = sent(made(item_key=None, by="order"), creates("E1", "E2"))
 
-    assert types(answers) == [UnknownError] * 2
-    assert "2 changes were sent" in str(answers[0])
+    assert types(said_of) == [UnknownError] * 2
+    assert "2 changes were sent" in str(said_of[0])
 
 
 def test_results_are_found_by_the_target_s_id(server: MisbehavingServer, users: Collection, made: Made) -> None:
     users.put([{"external_id": "E1"}, {"external_id": "E2"}])
     server.batching = Batching(mangle=lambda results: [{**one["body"], "status": 200} for one in results[::-1]])
 
-    answers = made(Kind.UPDATE, item_key=None, by="id", item_body=None).write(of(users, Kind.UPDATE, "E1", "E2"))
+    said_of = sent(made(Kind.UPDATE, item_key=None, by="id", item_body=None), of(users, Kind.UPDATE, "E1", "E2"))
 
-    assert types(answers) == [Written] * 2
+    assert types(said_of) == [Written] * 2
 
 
 @pytest.mark.parametrize(
@@ -172,9 +182,9 @@ def test_results_are_found_by_the_target_s_id(server: MisbehavingServer, users: 
 def test_an_answer_without_a_list_of_results_says_nothing(server: MisbehavingServer, made: Made, answer: bytes) -> None:
     server.fault(Fault.answer(200, answer, applied=True), path="batch")
 
-    answers = made().write(creates("E1", "E2"))
+    said_of = sent(made(), creates("E1", "E2"))
 
-    assert [isinstance(one, MalformedError) for one in answers] == [True, True]
+    assert types(said_of) == [UnknownError] * 2
 
 
 # ---- what a result says ------------------------------------------------------------------------------------------
@@ -203,7 +213,7 @@ def said(server: MisbehavingServer, result: Any, **facts: Any) -> None:
         (Kind.CREATE, None, UnknownError),
         (Kind.CREATE, True, UnknownError),
         (Kind.CREATE, 401, AuthError),
-        (Kind.CREATE, 429, UnavailableError),
+        (Kind.CREATE, 429, PutOffError),
         (Kind.UPDATE, 200, Written),
         (Kind.UPDATE, 404, GoneError),
         (Kind.UPDATE, 412, StaleError),
@@ -223,16 +233,16 @@ def test_a_status_means_what_it_means_in_an_answer_of_its_own(
     changes = creates("E1", "E2") if kind is Kind.CREATE else of(users, kind, "E1", "E2")
     said(server, status)
 
-    answers = target.write(changes)
+    said_of = sent(target, changes)
 
-    assert types(answers) == [answer, type(None) if kind is Kind.DELETE else Written]
+    assert types(said_of) == [answer, type(None) if kind is Kind.DELETE else Written]
 
 
 @pytest.mark.fact(6)
 def test_a_word_with_an_error_is_a_refusal_in_the_target_s_words(server: MisbehavingServer, made: Made) -> None:
     said(server, "error", message="the name is too long")
 
-    (answer, _) = made(item_error="message").write(creates("E1", "E2"))
+    (answer, _) = sent(made(item_error="message"), creates("E1", "E2"))
 
     assert isinstance(answer, RefusedError)
     assert (answer.status, str(answer).endswith("says error: the name is too long")) == (422, True)
@@ -241,7 +251,7 @@ def test_a_word_with_an_error_is_a_refusal_in_the_target_s_words(server: Misbeha
 def test_a_success_with_an_error_is_neither(server: MisbehavingServer, made: Made) -> None:
     said(server, 200, message="half of it")
 
-    (answer, _) = made(item_error="message").write(creates("E1", "E2"))
+    (answer, _) = sent(made(item_error="message"), creates("E1", "E2"))
 
     assert isinstance(answer, UnknownError)
 
@@ -249,14 +259,14 @@ def test_a_success_with_an_error_is_neither(server: MisbehavingServer, made: Mad
 def test_without_a_status_an_error_alone_is_a_refusal(server: MisbehavingServer, made: Made) -> None:
     said(server, None, errors=["bad"])
 
-    answers = made(item_status=None, item_error="errors").write(creates("E1", "E2"))
+    said_of = sent(made(item_status=None, item_error="errors"), creates("E1", "E2"))
 
-    assert types(answers) == [RefusedError, Written]
+    assert types(said_of) == [RefusedError, Written]
 
 
 @pytest.mark.parametrize(
     ("then", "answer"),
-    [("exists", ConflictError), ("skip", SkippedError), ("reject", RefusedError), ("retry", UnavailableError)],
+    [("exists", ConflictError), ("skip", SkippedError), ("reject", RefusedError), ("retry", PutOffError)],
 )
 def test_the_rules_of_the_request_judge_its_results(
     server: MisbehavingServer, made: Made, then: str, answer: type
@@ -264,15 +274,15 @@ def test_the_rules_of_the_request_judge_its_results(
     said(server, 400, body={"code": "taken"})
     rule = {"status": 400, "when": "response.body.code == 'taken'", "then": then}
 
-    answers = made(request={"on_response": [rule]}).write(creates("E1", "E2"))
+    said_of = sent(made(request={"on_response": [rule]}), creates("E1", "E2"))
 
-    assert types(answers) == [answer, Written]
+    assert types(said_of) == [answer, Written]
 
 
 def test_id_and_version_are_read_where_the_batch_says(server: MisbehavingServer, made: Made) -> None:
     said(server, 201, made={"as": 77}, etag='"5"')
 
-    (answer, _) = made(item_id="made.as || body.id", item_version="etag").write(creates("E1", "E2"))
+    (answer, _) = sent(made(item_id="made.as || body.id", item_version="etag"), creates("E1", "E2"))
 
     assert answer == Written("77", '"5"')
 
@@ -284,9 +294,9 @@ def test_a_result_that_has_no_time_for_a_change_has_it_sent_alone(
     target = made(Kind.UPDATE, alone=True)
     said(server, 429)
 
-    answers = target.write(of(users, Kind.UPDATE, "E1", "E2"))
+    said_of = sent(target, of(users, Kind.UPDATE, "E1", "E2"))
 
-    assert types(answers) == [Written, Written]
+    assert types(said_of) == [Written, Written]
     assert [seen.method for seen in server.writes()] == ["POST", "PATCH"]
 
 
@@ -302,11 +312,11 @@ def test_one_bad_record_of_an_atomic_batch_stands_alone_in_the_end(
     users.reject("E5")
     target = made(alone=True, atomic=True, failures="data.requests", item_status="status || response.status")
 
-    answers = target.write(creates(*(f"E{number}" for number in range(8))))
+    said_of = sent(target, creates(*(f"E{number}" for number in range(8))))
 
-    assert types(answers) == [RefusedError if number == 5 else Written for number in range(8)]
-    assert isinstance(answers[5], EndpointError)
-    assert answers[5].status == 422
+    assert types(said_of) == [RefusedError if number == 5 else Written for number in range(8)]
+    assert isinstance(said_of[5], EndpointError)
+    assert said_of[5].status == 422
     assert set(server.creates_by_key().values()) == {1}
     assert len(server.writes()) <= (2 if names else 7)
 
@@ -316,9 +326,9 @@ def test_a_refused_batch_of_creates_is_not_repeated_where_some_may_have_been_mad
 ) -> None:
     server.fault(Fault.answer(400, b"{}", applied=True), path="batch")
 
-    answers = made(alone=True).write(creates("E1", "E2"))
+    said_of = sent(made(alone=True), creates("E1", "E2"))
 
-    assert types(answers) == [UnknownError] * 2
+    assert types(said_of) == [UnknownError] * 2
     assert len(server.writes()) == 1
 
 
@@ -328,9 +338,9 @@ def test_a_refused_batch_of_updates_is_repeated_in_parts(
     users.put([{"external_id": f"E{number}"} for number in range(4)])
     server.fault(Fault.answer(500, b"{}", applied=True), path="batch", times=1)
 
-    answers = made(Kind.UPDATE).write(of(users, Kind.UPDATE, "E0", "E1", "E2", "E3"))
+    said_of = sent(made(Kind.UPDATE), of(users, Kind.UPDATE, "E0", "E1", "E2", "E3"))
 
-    assert types(answers) == [Written] * 4
+    assert types(said_of) == [Written] * 4
     assert len(server.writes()) == 3
 
 
@@ -338,9 +348,9 @@ def test_a_batch_that_is_too_large_makes_the_next_ones_smaller(server: Misbehavi
     server.batching = Batching(largest=3)
     target = made(size=8)
 
-    answers = target.write(creates(*(f"E{number}" for number in range(8))))
+    said_of = sent(target, creates(*(f"E{number}" for number in range(8))))
 
-    assert types(answers) == [Written] * 8
+    assert types(said_of) == [Written] * 8
     assert (target.batch_size(Kind.CREATE), set(server.creates_by_key().values())) == (2, {1})
 
 
@@ -349,17 +359,17 @@ def test_a_batch_address_that_is_not_there_deletes_nothing(
 ) -> None:
     users.put([{"external_id": "E1"}, {"external_id": "E2"}])
 
-    answers = made(Kind.DELETE, uri="bath").write(of(users, Kind.DELETE, "E1", "E2"))
+    said_of = sent(made(Kind.DELETE, uri="bath"), of(users, Kind.DELETE, "E1", "E2"))
 
-    assert types(answers) == [RefusedError] * 2
+    assert types(said_of) == [RefusedError] * 2
 
 
 def test_a_lost_answer_to_a_batch_of_creates_says_nothing_of_any(server: MisbehavingServer, made: Made) -> None:
     server.fault(Fault.connection_reset(applied=True), path="batch")
 
-    answers = made().write(creates("E1", "E2"))
+    said_of = sent(made(), creates("E1", "E2"))
 
-    assert types(answers) == [UnknownError] * 2
+    assert types(said_of) == [UnknownError] * 2
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, AuthError), (429, UnavailableError), (503, UnavailableError)])
@@ -368,7 +378,7 @@ def test_a_system_that_takes_nothing_now_is_told_of_each(
 ) -> None:
     server.fault(Fault.answer(status, b"{}"), path="batch")
 
-    assert types(made().write(creates("E1", "E2"))) == [error] * 2
+    assert types(sent(made(), creates("E1", "E2"))) == [error] * 2
 
 
 def test_a_success_of_all_or_nothing_is_the_success_of_each(
@@ -378,9 +388,9 @@ def test_a_success_of_all_or_nothing_is_the_success_of_each(
     server.fault(Fault(status=204, body=b""), path="batch")
     how = {"item_key": None, "results": None, "item_status": None, "item_body": None}
 
-    answers = made(Kind.DELETE, atomic=True, **how).write(of(users, Kind.DELETE, "E1", "E2"))
+    said_of = sent(made(Kind.DELETE, atomic=True, **how), of(users, Kind.DELETE, "E1", "E2"))
 
-    assert answers == [None, None]
+    assert said_of == [None, None]
     assert users.records() == []
 
 
@@ -391,18 +401,18 @@ def test_a_change_that_cannot_be_put_into_words_is_left_out_of_its_batch(server:
     bad = change(key="E2", document={"external_id": "E2"})
     item = {**ITEMS["create"], "name": "{{ key }}", "path": "/users{{ document.name[:0] }}"}
 
-    answers = made(item=item).write([*creates("E1"), bad, *creates("E3")])
+    said_of = sent(made(item=item), [*creates("E1"), bad, *creates("E3")])
 
-    assert types(answers) == [Written, RefusedError, Written]
+    assert types(said_of) == [Written, RefusedError, Written]
     assert len(server.writes()) == 1
 
 
 def test_a_number_that_json_does_not_know_spoils_no_other_record(server: MisbehavingServer, made: Made) -> None:
     bad = change(key="E2", document={"external_id": "E2", "score": float("nan")})
 
-    answers = made(alone=True).write([*creates("E1"), bad, *creates("E3")])
+    said_of = sent(made(alone=True), [*creates("E1"), bad, *creates("E3")])
 
-    assert types(answers) == [Written, RefusedError, Written]
+    assert types(said_of) == [Written, RefusedError, Written]
     assert set(server.creates_by_key()) == {"E1", "E3"}
 
 
@@ -414,21 +424,21 @@ def test_items_carry_version_and_idempotency_key_where_they_are_asked_for(
     unknown = change(Kind.UPDATE, "E2", target_id="nobody", document={"name": "L"})
     headers = {"If-Match": "{{ version }}", "Idempotency-Key": "{{ idempotency_key }}"}
 
-    answers = made(Kind.UPDATE, item={**ITEMS["update"], "name": "{{ key }}", "headers": headers}).write(
-        [known, unknown]
+    said_of = sent(
+        made(Kind.UPDATE, item={**ITEMS["update"], "name": "{{ key }}", "headers": headers}), [known, unknown]
     )
 
-    sent = [one["headers"] for one in server.writes()[0].json()["requests"]]
-    assert sent == [{"If-Match": '"9"', "Idempotency-Key": "run1-E1"}, {"Idempotency-Key": "run1-E2"}]
-    assert types(answers) == [StaleError, GoneError]
+    headers_sent = [one["headers"] for one in server.writes()[0].json()["requests"]]
+    assert headers_sent == [{"If-Match": '"9"', "Idempotency-Key": "run1-E1"}, {"Idempotency-Key": "run1-E2"}]
+    assert types(said_of) == [StaleError, GoneError]
 
 
 def test_a_batch_has_one_key_for_the_same_changes_and_another_for_others(server: MisbehavingServer, made: Made) -> None:
     target = made(idempotency_header="Idempotency-Key", atomic=True)
     server.fault(Fault.answer(400, b"{}"), path="batch")
 
-    target.write(creates("E1", "E2"))
-    target.write(creates("E1", "E2"))
+    sent(target, creates("E1", "E2"))
+    sent(target, creates("E1", "E2"))
 
     keys = [seen.headers["idempotency-key"] for seen in server.writes()]
     assert keys[:3] == keys[3:]
@@ -439,9 +449,10 @@ def test_without_an_item_each_change_says_what_it_is(server: MisbehavingServer, 
     users.put([{"external_id": "E1"}])
     one_of_them = change(Kind.UPDATE, "E1", target_id="a", document={"name": "L", "no": 1}, fields=("name",))
 
-    made(
+    target = made(
         Kind.UPDATE, item=None, body={"all": "{{ items }}", "keys": "{{ keys }}", "ids": "{{ ids | join(',') }}"}
-    ).write([one_of_them, one_of_them])
+    )
+    sent(target, [one_of_them, one_of_them])
 
     item = {"key": "E1", "id": "a", "document": {"name": "L", "no": 1}, "changed": {"name": "L"}}
     assert server.writes()[0].json() == {"all": [item, item], "keys": ["E1", "E1"], "ids": "a,a"}

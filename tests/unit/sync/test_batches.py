@@ -15,6 +15,7 @@ from daemon.errors import (
     EndpointError,
     GoneError,
     MalformedError,
+    PutOffError,
     RefusedError,
     SkippedError,
     StaleError,
@@ -26,7 +27,7 @@ from daemon.sync.batches import Batches
 from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.outcome import Ending
 from daemon.sync.permits import Permits
-from daemon.sync.ports import Accepted, Answer, Written
+from daemon.sync.ports import Accepted, Answer, WholeRefusedError, Written
 from tests.unit.endpoints.rig import change
 from tests.unit.sync.harness import Bench, job, people, person
 from tests.unit.sync.test_writes import Desk
@@ -268,6 +269,39 @@ def test_what_needs_another_request_waits_for_the_next_run_when_the_system_is_aw
     fates = {one.key: one.fate for one in rows_of(bench)}
     assert fates == {"E0": Fate.DONE, "E1": Fate.UNKNOWN, "E2": Fate.DROPPED, "E3": Fate.DROPPED}
     assert (result.ending, desk.looked_up) == (Ending.UNAVAILABLE, 0)
+
+
+def test_what_a_batch_put_off_is_sent_alone_in_the_same_run() -> None:
+    class Busy(Desk):
+        def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
+            return [*super().write(changes[:2]), *[PutOffError("later", status=429)] * (len(changes) - 2)]
+
+    bench = Bench(target=Busy(batch=4))
+    bench.source.records = people(range(4))
+
+    result = bench.run()
+
+    assert (result.ending, result.counts.created, bench.is_in_step()) == (Ending.DONE, 4, True)
+
+
+def test_a_whole_that_is_refused_is_taken_apart_and_each_part_is_a_write_of_its_own() -> None:
+    class Whole(Desk):
+        def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
+            if any(one.key == "E2" for one in changes):
+                self.batches.append((changes[0].kind, tuple(one.key for one in changes)))
+                raise WholeRefusedError(RefusedError("one of them is bad", status=400))
+            return super().write(changes)
+
+    desk = Whole(batch=4)
+    desk.answers = {"E2": RefusedError("E2 is bad", status=422)}
+    bench = Bench(target=desk)
+    bench.source.records = people(range(4))
+
+    result = bench.run()
+
+    assert (result.counts.created, result.counts.rejected) == (3, 1)
+    assert bench.state.rejects["E2"].reason == "E2 is bad"
+    assert [len(keys) for _, keys in desk.batches] == [4, 2, 2]
 
 
 # ---- the journal and the window ----------------------------------------------------------------------------------

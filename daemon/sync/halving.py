@@ -1,32 +1,19 @@
-"""Take a request for several changes apart when the system refuses the whole for one of them.
+"""Take a request for several changes apart when the target refuses the whole for one of them.
 
-Pure: what is sent, and whether a refused whole may be sent again in parts, is the caller's knowledge.
+Whether a refused whole may be sent again in parts is the target's knowledge. Each part is a write of its own, so that
+whatever stands before the target (the lease, above all) is asked again before it leaves.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from daemon.errors import ConflictError, EndpointError, UnavailableError, UnknownError
-from daemon.sync.asking import STOPPERS
+
+from .asking import STOPPERS
+from .ports import WholeRefusedError
 
 T = TypeVar("T")
 A = TypeVar("A")
-
-
-class WholeRefusedError(Exception):
-    """The whole was refused for what is in it, and its parts may be sent by themselves.
-
-    `named` is what the answer says of single changes, by their place in the part from 0, where it names any.
-    `may_be_done`: parts of it may have been carried out all the same, and repeating them does no harm.
-    """
-
-    def __init__(
-        self, cause: EndpointError, *, named: Mapping[int, Any] | None = None, may_be_done: bool = False
-    ) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-        self.named = named or {}
-        self.may_be_done = may_be_done
 
 
 def in_parts(changes: Sequence[T], send: Callable[[Sequence[T]], Sequence[A]]) -> list[A | EndpointError]:
@@ -41,8 +28,8 @@ def in_parts(changes: Sequence[T], send: Callable[[Sequence[T]], Sequence[A]]) -
     while parts:
         places, in_doubt = parts.pop()
         try:
-            said = send([changes[place] for place in places])
-            answers.update(zip(places, (_perhaps_ours(one) if in_doubt else one for one in said), strict=True))
+            given = send([changes[place] for place in places])
+            answers.update(zip(places, (_perhaps_ours(one) if in_doubt else one for one in given), strict=True))
         except WholeRefusedError as whole:
             named = {at: said for at, said in whole.named.items() if 0 <= at < len(places)}
             answers.update((places[at], said) for at, said in named.items())
@@ -59,7 +46,9 @@ def in_parts(changes: Sequence[T], send: Callable[[Sequence[T]], Sequence[A]]) -
                 answers.update(dict.fromkeys(others, _doubted(error) if are_in_doubt else _unsent(error)))
             break
         except EndpointError as error:
-            answers.update(dict.fromkeys(places, _perhaps_ours(error) if in_doubt else error))
+            # Of one it is the answer; of several it says that nothing is known of any.
+            said = _perhaps_ours(error) if in_doubt else error
+            answers.update(dict.fromkeys(places, said if len(places) == 1 else _unknown(error)))
     return [answers[place] for place in range(len(changes))]
 
 
@@ -69,6 +58,10 @@ def _perhaps_ours(answer: A | EndpointError) -> A | EndpointError:
         return answer
     said = f"{answer}; what is in the way may be what a request before that has made"
     return UnknownError(said, status=answer.status, excerpt=answer.excerpt)
+
+
+def _unknown(error: EndpointError) -> UnknownError:
+    return UnknownError(str(error), status=error.status, excerpt=error.excerpt)
 
 
 def _doubted(error: EndpointError) -> EndpointError:

@@ -6,7 +6,6 @@ from math import ceil, log2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.endpoints.halving import WholeRefusedError, in_parts
 from daemon.errors import (
     ConflictError,
     EndpointError,
@@ -15,6 +14,8 @@ from daemon.errors import (
     UnavailableError,
     UnknownError,
 )
+from daemon.sync.halving import in_parts
+from daemon.sync.ports import WholeRefusedError
 
 SETS = st.integers(1, 60).flatmap(
     lambda size: st.tuples(st.just(size), st.sets(st.integers(0, size - 1), max_size=size), st.booleans())

@@ -135,7 +135,8 @@ class Exchange:
         is what it says in its own words, `is_ok` whether that is a success unless a rule says otherwise. To be asked on
         the thread that sent the whole: what its attempts came to holds for each of its changes.
         """
-        then = call.rules.of(result, self._warn) if call.rules is not None else None
+        rules = (one for one in (call.rules, self._rules) if one is not None)
+        then = next((then for one in rules if (then := one.of(result, self._warn)) is not None), None)
         if then not in {None, Then.SUCCESS}:
             return self._by_rule(call, then, result)
         if then is Then.SUCCESS or is_ok or result.status in call.ok:

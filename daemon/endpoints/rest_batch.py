@@ -10,6 +10,7 @@ from typing import Any
 import cruds
 from cruds import exception as http
 from daemon.errors import (
+    AuthError,
     ConflictError,
     EndpointError,
     GoneError,
@@ -200,16 +201,25 @@ class Batches:
         body = Body(response, f"{self._exchange.name}: {self._where}")
         found = self._results.of(body, changes, id_path=self._single.id_path, warn=self._exchange.warn)
         return [
-            one if isinstance(one, UnknownError) else self._judged(change, self._results.open(one), response)
+            one if isinstance(one, UnknownError) else self._said(change, self._results.open(one), response, changes)
             for change, one in zip(changes, found, strict=True)
         ]
+
+    def _said(self, change: Change, result: Result, whole: cruds.Response, changes: Sequence[Change]) -> Answer:
+        """Return what a result says. What is wrong with the moment or the token is left to a request of its own."""
+        answer = self._judged(change, result, whole)
+        if len(changes) == 1:
+            return answer
+        if isinstance(answer, AuthError) or (isinstance(answer, UnavailableError) and not answer.may_be_done):
+            return PutOffError(str(answer), status=answer.status, excerpt=answer.excerpt)
+        return answer
 
     def _judged(self, change: Change, result: Result, whole: cruds.Response) -> Answer:
         """Return what a result says of its change, as the answer to its own request would."""
         answer = replace(whole, status=result.status, headers={}, body=encode(result.body))
         error = self._exchange.judged(self._judging, answer, is_ok=result.is_ok, said=result.words)
         if error is not None:
-            return self._refusal(change, error)
+            return None if isinstance(error, GoneError) and change.kind is Kind.DELETE else error
         if result.is_ok and result.error is not None:
             said = f"{self._exchange.name}: {self._where}: the result for this change is a success and an error: "
             excerpt = self._exchange.excerpt(answer)
@@ -218,12 +228,6 @@ class Batches:
             return self._with_own(self._single.done(change, answer), result)
         except EndpointError as unclear:
             return unclear
-
-    def _refusal(self, change: Change, error: EndpointError) -> Answer:
-        if isinstance(error, GoneError) and change.kind is Kind.DELETE:
-            return None
-        is_put_off = isinstance(error, UnavailableError) and not error.may_be_done
-        return PutOffError(str(error), status=error.status, excerpt=error.excerpt) if is_put_off else error
 
     def _with_own(self, answer: Answer, result: Result) -> Answer:
         """Return the answer with the id and version that stand in the result."""

@@ -3,6 +3,7 @@
 No word is no success: a change whose result is missing, doubled or unclear is unknown, never done.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -73,9 +74,9 @@ class Results:
     def _found(
         self, found: Sequence[Json], path: Path, changes: Sequence[Change], warn: Warn
     ) -> list[Json | UnknownError]:
+        strange: list[str] = []
         names = [change.key if self._by == "key" else change.target_id or "" for change in changes]
         results: dict[str, list[Json]] = {name: [] for name in names}
-        strange = []
         for result in found:
             name = _name(path.search(result))
             if name is not None and name in results:
@@ -84,7 +85,8 @@ class Results:
                 strange.append("no name" if name is None else readable(name))
         if strange:
             warn(f"{len(strange)} results are of no change in the batch: {', '.join(strange[:_SHOWN])}")
-        return [_only(results[name], path.text, is_named_twice=names.count(name) > 1) for name in names]
+        times = Counter(names)
+        return [_only(results[name], path.text, is_named_twice=times[name] > 1) for name in names]
 
     def open(self, result: Json) -> Result:
         """Return what a result says."""

@@ -213,7 +213,7 @@ def said(server: MisbehavingServer, result: Any, **facts: Any) -> None:
         (Kind.CREATE, None, UnknownError),
         (Kind.CREATE, True, UnknownError),
         (Kind.CREATE, 401, AuthError),
-        (Kind.CREATE, 429, PutOffError),
+        (Kind.CREATE, 429, UnavailableError),
         (Kind.UPDATE, 200, Written),
         (Kind.UPDATE, 404, GoneError),
         (Kind.UPDATE, 412, StaleError),
@@ -266,7 +266,7 @@ def test_without_a_status_an_error_alone_is_a_refusal(server: MisbehavingServer,
 
 @pytest.mark.parametrize(
     ("then", "answer"),
-    [("exists", ConflictError), ("skip", SkippedError), ("reject", RefusedError), ("retry", PutOffError)],
+    [("exists", ConflictError), ("skip", SkippedError), ("reject", RefusedError), ("retry", UnavailableError)],
 )
 def test_the_rules_of_the_request_judge_its_results(
     server: MisbehavingServer, made: Made, then: str, answer: type

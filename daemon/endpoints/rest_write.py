@@ -124,7 +124,10 @@ class RestTarget:
 
     def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
         """Carry out several changes of one kind."""
-        return self._batches[changes[0].kind].write(changes)
+        if changes[0].kind in self._batches:
+            return self._batches[changes[0].kind].write(changes)
+        (change,) = changes
+        return [self._carried_out(change)]
 
     def create(self, change: Change) -> Written:
         """Create the record and return the id that the answer carries."""

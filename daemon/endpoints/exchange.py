@@ -140,6 +140,33 @@ class Exchange:
             raise self._by_rule(call, judge.then, response)
         return response
 
+    def judged(self, call: Call, result: cruds.Response, *, is_ok: bool, said: str) -> EndpointError | None:
+        """Return what to think of a result inside the answer to the call just made, None where it is a success.
+
+        `result` is that result as an answer of its own, and `call` the request that would have been answered so; `said`
+        is what it says in its own words, `is_ok` whether that is a success unless a rule says otherwise. To be asked on
+        the thread that sent the whole: what its attempts came to holds for each of its changes.
+        """
+        rules = (one for one in (call.rules, self._rules) if one is not None)
+        then = next((then for one in rules if (then := one.of(result, self._warn)) is not None), None)
+        if then not in {None, Then.SUCCESS}:
+            return self._by_rule(call, then, result)
+        if then is Then.SUCCESS or is_ok or result.status in call.ok:
+            return None
+        error = http.HTTPStatusError(
+            result.status, result.headers, result.body, method=result.method, url=bare(result.url)
+        )
+        what = f"{self.name}: {result.method} {bare(result.url)}: the result for this change says {said or 'nothing'}"
+        return self._by_status(call, error, what)
+
+    def excerpt(self, answer: cruds.Response) -> str:
+        """Return the beginning of an answer's body, without secrets."""
+        return self._blot.excerpt(answer.body)
+
+    def warn(self, message: str) -> None:
+        """Tell the operator something about this connection, without its secrets."""
+        self._warn(self._blot(message))
+
     def _by_rule(self, call: Call, then: Then | None, response: cruds.Response) -> EndpointError:
         status, excerpt = response.status, self._blot.excerpt(response.body)
         said = self._blot(
@@ -191,8 +218,8 @@ class Exchange:
         """Whether an attempt before the last one may have made a record."""
         return call.creates and not call.repeatable and self._attempts.may_be_done
 
-    def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
-        said = self._blot(f"{self.name}: {error}")
+    def _by_status(self, call: Call, error: http.HTTPStatusError, what: str | None = None) -> EndpointError:
+        said = self._blot(what or f"{self.name}: {error}")
         excerpt = self._blot.excerpt(error.body)
         status = error.status
         refusal = _refusal(call, status)

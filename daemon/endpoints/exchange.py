@@ -5,9 +5,8 @@ Foreign exceptions are translated here and nowhere else; the original stays as t
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import cruds
 from cruds import exception as http
@@ -35,36 +34,12 @@ from daemon.spec import Retry, Then
 
 from .attempts import UNPROCESSED, Attempts
 from .blot import Blotter
+from .call import Call
 from .caller import NOBODY, Caller
 from .rate_headers import believed
 from .rules import Judge, Rules, Warn, unheard
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, rendered and ready to go."""
-
-    method: str
-    uri: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    data: Any = None
-    idempotency: tuple[str, str] | None = None
-    """Header and value of the idempotency key; None without one."""
-    repeatable: bool = True
-    """Whether carrying it out twice is the same as once. A request that is not goes out again only when it surely
-    did not arrive, or carries an idempotency key."""
-    writes: bool = False
-    creates: bool = False
-    gets: bool = False
-    """Whether it reads the one record of an id, so that 404 says that there is none."""
-    ok: frozenset[int] = frozenset()
-    """Further statuses that mean success."""
-    rules: Rules | None = None
-    """What the job says of answers; asked before their status. None: nothing."""
-
 
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _STALE = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED})

@@ -11,8 +11,8 @@ from daemon.sync.canonical import readable
 from daemon.sync.change import Change
 from daemon.values import MISSING, Json
 
+from .call import Call
 from .envelope import Path, encode
-from .exchange import Call
 from .rules import Rules
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})

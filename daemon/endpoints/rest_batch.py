@@ -27,8 +27,9 @@ from daemon.sync.explanation import Sending
 from daemon.sync.ports import Accepted, Answer, WholeRefusedError, Written
 from daemon.values import MISSING, Json
 
+from .call import Call
 from .envelope import Body, Path, encode
-from .exchange import Call, Exchange
+from .exchange import Exchange
 from .request import RequestTemplate, scope_of
 from .results import Result, Results
 from .showing import shown

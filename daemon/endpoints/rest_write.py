@@ -16,8 +16,9 @@ from daemon.sync.explanation import Sending
 from daemon.sync.ports import Accepted, Answer, TargetRecord, WholeRefusedError, Written
 from daemon.values import MISSING, Document
 
+from .call import Call
 from .envelope import Body, Path
-from .exchange import Call, Exchange
+from .exchange import Exchange
 from .request import RequestTemplate, scope_of
 from .rest_batch import Batches, Single
 from .rest_read import RestList

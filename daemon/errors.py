@@ -8,6 +8,7 @@
     │   └── LeaseLostError     another process took the lease; nothing more may be committed             exit 7
     └── EndpointError          the other system's
         ├── UnavailableError   asking later may help: connection, 5xx, 429, time-outs                    exit 6
+        │   └── PutOffError        this one of several changes in a request; sent alone it may go through  exit 6
         ├── AuthError          credentials are refused; a person must look                               exit 1
         │   └── LoginNeededError   a person has to log in, with `crudsd auth login`                  exit 1
         ├── TrustError         the system's certificate is not trusted; a person must look           exit 1
@@ -122,6 +123,10 @@ class UnavailableError(EndpointError):
         super().__init__(message, status=status, excerpt=excerpt)
         self.retry_after_s = retry_after_s
         self.may_be_done = may_be_done
+
+
+class PutOffError(UnavailableError):
+    """Of several changes in one request, the system had no time for this one. Sent alone, it may have."""
 
 
 class AuthError(EndpointError):

@@ -17,7 +17,7 @@ from .call_read import CallList
 from .envelope import Path, encode
 from .models import MethodTemplate, Model, scope_of
 from .request import check_numbers
-from .rest_write import id_text
+from .texts import id_text
 
 
 class CallTarget:

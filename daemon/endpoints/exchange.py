@@ -5,9 +5,8 @@ Foreign exceptions are translated here and nowhere else; the original stays as t
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import cruds
 from cruds import exception as http
@@ -35,36 +34,12 @@ from daemon.spec import Retry, Then
 
 from .attempts import UNPROCESSED, Attempts
 from .blot import Blotter
+from .call import Call
 from .caller import NOBODY, Caller
 from .rate_headers import believed
 from .rules import Judge, Rules, Warn, unheard
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, rendered and ready to go."""
-
-    method: str
-    uri: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    data: Any = None
-    idempotency: tuple[str, str] | None = None
-    """Header and value of the idempotency key; None without one."""
-    repeatable: bool = True
-    """Whether carrying it out twice is the same as once. A request that is not goes out again only when it surely
-    did not arrive, or carries an idempotency key."""
-    writes: bool = False
-    creates: bool = False
-    gets: bool = False
-    """Whether it reads the one record of an id, so that 404 says that there is none."""
-    ok: frozenset[int] = frozenset()
-    """Further statuses that mean success."""
-    rules: Rules | None = None
-    """What the job says of answers; asked before their status. None: nothing."""
-
 
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _STALE = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED})
@@ -140,6 +115,33 @@ class Exchange:
             raise self._by_rule(call, judge.then, response)
         return response
 
+    def judged(self, call: Call, result: cruds.Response, *, is_ok: bool, said: str) -> EndpointError | None:
+        """Return what to think of a result inside the answer to the call just made, None where it is a success.
+
+        `result` is that result as an answer of its own, and `call` the request that would have been answered so; `said`
+        is what it says in its own words, `is_ok` whether that is a success unless a rule says otherwise. To be asked on
+        the thread that sent the whole: what its attempts came to holds for each of its changes.
+        """
+        rules = (one for one in (call.rules, self._rules) if one is not None)
+        then = next((then for one in rules if (then := one.of(result, self._warn)) is not None), None)
+        if then not in {None, Then.SUCCESS}:
+            return self._by_rule(call, then, result)
+        if then is Then.SUCCESS or is_ok or result.status in call.ok:
+            return None
+        error = http.HTTPStatusError(
+            result.status, result.headers, result.body, method=result.method, url=bare(result.url)
+        )
+        what = f"{self.name}: {result.method} {bare(result.url)}: the result for this change says {said or 'nothing'}"
+        return self._by_status(call, error, what)
+
+    def excerpt(self, answer: cruds.Response) -> str:
+        """Return the beginning of an answer's body, without secrets."""
+        return self._blot.excerpt(answer.body)
+
+    def warn(self, message: str) -> None:
+        """Tell the operator something about this connection, without its secrets."""
+        self._warn(self._blot(message))
+
     def _by_rule(self, call: Call, then: Then | None, response: cruds.Response) -> EndpointError:
         status, excerpt = response.status, self._blot.excerpt(response.body)
         said = self._blot(
@@ -191,8 +193,8 @@ class Exchange:
         """Whether an attempt before the last one may have made a record."""
         return call.creates and not call.repeatable and self._attempts.may_be_done
 
-    def _by_status(self, call: Call, error: http.HTTPStatusError) -> EndpointError:
-        said = self._blot(f"{self.name}: {error}")
+    def _by_status(self, call: Call, error: http.HTTPStatusError, what: str | None = None) -> EndpointError:
+        said = self._blot(what or f"{self.name}: {error}")
         excerpt = self._blot.excerpt(error.body)
         status = error.status
         refusal = _refusal(call, status)

@@ -11,7 +11,7 @@ from daemon.errors import ConflictError, EndpointError, GoneError
 from daemon.sync.canonical import decode, key_text
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import NOTHING, Accepted, Page, TargetRecord, Written
+from daemon.sync.ports import NOTHING, Accepted, Answer, Page, TargetRecord, Written
 from daemon.values import MISSING, Document, Record
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -80,16 +80,19 @@ class MemoryTarget:
         gets: bool = False,
         replaces: bool = False,
         idempotent: bool = False,
+        batch: int = 1,
     ) -> None:
         self.records: dict[str, Document] = {}
         self.writes: list[tuple[str, str]] = []
         """Kind and key of every write that was carried out, in order: the oracle of tests."""
+        self.batches: list[tuple[str, tuple[str, ...]]] = []
+        """Kind and keys of every request for several changes."""
         self._match = match
         self._ids = itertools.count(1)
         self._answers: dict[str, Written] = {}
         self._lock = threading.Lock()
         self._lists, self._looks_up, self._gets = lists, looks_up, gets
-        self._replaces, self._idempotent = replaces, idempotent
+        self._replaces, self._idempotent, self._batch = replaces, idempotent, batch
 
     @property
     def can_list(self) -> bool:
@@ -132,14 +135,20 @@ class MemoryTarget:
         return next((record for record in self._records() if record.id == target_id), None)
 
     def batch_size(self, kind: Kind) -> int:
-        """Return 1: each change is a request of its own."""
+        """Return the same for every kind."""
         del kind
-        return 1
+        return self._batch
 
-    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
-        """Carry out the one change of a batch of one."""
-        (change,) = changes
-        return [{Kind.CREATE: self.create, Kind.UPDATE: self.update, Kind.DELETE: self.delete}[change.kind](change)]
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
+        """Carry out one change after the other; a refusal is the answer to its own."""
+        self.batches.append((changes[0].kind, tuple(change.key for change in changes)))
+        return [self._answered(change) for change in changes]
+
+    def _answered(self, change: Change) -> Answer:
+        try:
+            return {Kind.CREATE: self.create, Kind.UPDATE: self.update, Kind.DELETE: self.delete}[change.kind](change)
+        except EndpointError as error:
+            return error
 
     def create(self, change: Change) -> Written:
         """Add the document under a new id; a key that is there is a conflict."""

@@ -18,9 +18,10 @@ from daemon.sync.change import Change
 from daemon.sync.explanation import Sending
 from daemon.values import MISSING
 
+from .call import Call
 from .envelope import Path as Where
 from .envelope import encode
-from .exchange import Call, Exchange
+from .exchange import Exchange
 
 T = TypeVar("T")
 

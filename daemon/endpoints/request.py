@@ -1,15 +1,18 @@
 """The job file's request grammar, compiled once and rendered for each call."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from daemon.errors import RefusedError
 from daemon.spec import Method, Request, compile_path, compile_template
+from daemon.sync.canonical import readable
+from daemon.sync.change import Change
 from daemon.values import MISSING, Json
 
+from .call import Call
 from .envelope import Path, encode
-from .exchange import Call
 from .rules import Rules
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -56,6 +59,20 @@ class RequestTemplate:
         body = self._body.names if self._body is not None else frozenset[str]()
         return self._uri.names.union(self._params.names, body, *headers)
 
+    @property
+    def judging(self) -> Call:
+        """What its answers are judged by, whatever it is about."""
+        return Call(
+            method=self._method,
+            uri="",
+            repeatable=self.repeatable,
+            writes=self._writes,
+            creates=self._creates,
+            gets=self._gets,
+            ok=self._ok,
+            rules=self._rules,
+        )
+
     def render(
         self,
         scope: Mapping[str, Any],
@@ -77,19 +94,13 @@ class RequestTemplate:
             if self.request.if_match and version is not None:
                 headers["If-Match"] = version
             header = self.request.idempotency_header
-            return Call(
-                method=self._method,
+            return replace(
+                self.judging,
                 uri=self._uri.render(scope),
                 params={name: value for name, value in params.items() if _given(value)},
                 headers=headers,
                 data=self._data(body) if body is not None else None,
                 idempotency=(header, idempotency_key) if header and idempotency_key else None,
-                repeatable=self.repeatable,
-                writes=self._writes,
-                creates=self._creates,
-                gets=self._gets,
-                ok=self._ok,
-                rules=self._rules,
             )
         except ValueError as error:
             where = self.request.uri.partition("?")[0]
@@ -100,6 +111,17 @@ class RequestTemplate:
         value = scope[self.request.body] if self._body is None else self._body.render(scope)
         check_numbers(value)
         return encode(value)
+
+
+def scope_of(change: Change) -> dict[str, Any]:
+    """Return what a request for a change may read."""
+    return {
+        "key": readable(change.key),
+        "document": change.document if change.document is not None else {},
+        "changed": change.changed,
+        "target": {**(change.before or {}), "id": change.target_id},
+        "idempotency_key": change.idempotency_key,
+    }
 
 
 def check_numbers(value: Json) -> None:

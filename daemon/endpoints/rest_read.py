@@ -17,8 +17,9 @@ from daemon.spec import ListRequest, Paginate, compile_expression
 from daemon.sync.certificate import End
 from daemon.sync.ports import NOTHING, Page
 
+from .call import Call
 from .envelope import Body, Content, CutError, Path
-from .exchange import Call, Exchange
+from .exchange import Exchange
 from .request import RequestTemplate
 
 REASONS = {

@@ -1,6 +1,6 @@
 """A job's target over REST: list, look up, get, create, update, delete."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -8,19 +8,22 @@ from typing import Any
 
 import cruds
 from daemon.errors import ConfigError, EndpointError, GoneError, MalformedError, RefusedError
-from daemon.spec import RequestTarget
-from daemon.sync.canonical import decode_object, key_text, readable
+from daemon.spec import RequestTarget, WriteRequest
+from daemon.sync.canonical import decode_object, readable
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
 from daemon.sync.explanation import Sending
-from daemon.sync.ports import Accepted, TargetRecord, Written
-from daemon.values import MISSING, Document, Json
+from daemon.sync.ports import Accepted, Answer, TargetRecord, WholeRefusedError, Written
+from daemon.values import MISSING, Document
 
+from .call import Call
 from .envelope import Body, Path
-from .exchange import Call, Exchange
-from .request import RequestTemplate
+from .exchange import Exchange
+from .request import RequestTemplate, scope_of
+from .rest_batch import Batches, Single
 from .rest_read import RestList
 from .showing import shown
+from .texts import entity_tag, id_text, match_text
 
 
 class RestTarget:
@@ -40,6 +43,7 @@ class RestTarget:
         )
         self._update = RequestTemplate(target.update, method="PATCH", writes=True) if target.update else None
         self._delete = RequestTemplate(target.delete, method="DELETE", writes=True) if target.delete else None
+        self._batches = {kind: one for kind in Kind if (one := self._batch(kind)) is not None}
 
     @property
     def can_list(self) -> bool:
@@ -63,10 +67,12 @@ class RestTarget:
 
     @property
     def has_idempotency(self) -> bool:
-        """Whether `create` carries an idempotency key, or repeats by its method."""
-        return self._create is not None and (
-            self._create.request.idempotency_header is not None or self._create.repeatable
-        )
+        """Whether `create` carries an idempotency key, or repeats by its method; and its batch, where it has one."""
+        if self._create is None:
+            return False
+        batch = self._batches.get(Kind.CREATE)
+        is_single = self._create.request.idempotency_header is not None or self._create.repeatable
+        return (is_single or not self._create.request.uri) and (batch is None or batch.repeats)
 
     def list(self) -> Iterator[tuple[TargetRecord, ...] | End]:
         """Yield the target's records page by page, then one End."""
@@ -114,52 +120,84 @@ class RestTarget:
         return record if header is None else replace(record, version=response.headers.get(header))
 
     def batch_size(self, kind: Kind) -> int:
-        """Return 1: each change is a request of its own."""
-        del kind
-        return 1
+        """Return how many changes of this kind go into one request, as far as the system takes so many."""
+        return self._batches[kind].size if kind in self._batches else 1
 
-    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
-        """Carry out the one change of a batch of one."""
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
+        """Carry out several changes of one kind."""
+        if changes[0].kind in self._batches:
+            return self._batches[changes[0].kind].write(changes)
         (change,) = changes
-        return [{Kind.CREATE: self.create, Kind.UPDATE: self.update, Kind.DELETE: self.delete}[change.kind](change)]
+        return [self._carried_out(change)]
 
     def create(self, change: Change) -> Written:
         """Create the record and return the id that the answer carries."""
-        if self._create is None:
-            raise RefusedError("the job declares no target.create")
-        response = self._send(self._create, change, sends_body=True)
-        return self._written(response, self._create)
+        answer = self._carried_out(change)
+        return answer if isinstance(answer, Written) else Written(None)
 
     def update(self, change: Change) -> Written:
         """Set the document, or the fields that differ, on the target's record."""
-        if self._update is None:
-            raise RefusedError("the job declares no target.update")
-        response = self._send(self._update, change, sends_body=True)
-        return Written(self._renamed(response) or change.target_id, _version_of(response, self._update))
+        answer = self._carried_out(change)
+        return answer if isinstance(answer, Written) else Written(change.target_id)
 
     def delete(self, change: Change) -> Accepted | None:
         """Remove the record; one that is not there is a success, and 202 a promise."""
-        if self._delete is None:
-            raise RefusedError("the job declares no target.delete")
-        with suppress(GoneError):
-            response = self._send(self._delete, change, sends_body=self._delete.has_own_body)
-            if response.status == HTTPStatus.ACCEPTED:
-                return Accepted()
-        return None
+        answer = self._carried_out(change)
+        return answer if isinstance(answer, Accepted) else None
 
     def shown(self, change: Change) -> tuple[Sending, ...]:
         """Return the requests that would carry a change out, in order, as people may see them; nothing is sent.
 
-        Credentials are not in them. Raises RefusedError when a request cannot be made.
+        Of a batch, the request for this change alone. Credentials are not in them. Raises RefusedError when a request
+        cannot be made.
         """
-        template = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[change.kind]
-        if template is None:
-            raise RefusedError(f"the job declares no target.{change.kind}")
+        if change.kind in self._batches:
+            return (self._batches[change.kind].shown(change),)
+        template = self._template(change.kind)
         call = _call(template, change, sends_body=change.kind is not Kind.DELETE)
         return (shown(call, template.request, self._exchange),)
 
-    def _send(self, template: RequestTemplate, change: Change, *, sends_body: bool) -> cruds.Response:
-        return self._exchange.send(_call(template, change, sends_body=sends_body))
+    def _template(self, kind: Kind) -> RequestTemplate:
+        template = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[kind]
+        if template is None:
+            raise RefusedError(f"the job declares no target.{kind}")
+        return template
+
+    def _batch(self, kind: Kind) -> Batches | None:
+        declared = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[kind]
+        request = declared.request if declared is not None else None
+        if declared is None or not isinstance(request, WriteRequest) or request.batch is None:
+            return None
+        single = Single(declared, self._done, self._id.text)
+        return Batches(self._exchange, request.batch, kind, single)
+
+    def _carried_out(self, change: Change) -> Answer:
+        if self._template(change.kind).request.uri:
+            return self._sent_alone(change)
+        try:
+            (answer,) = self._batches[change.kind].write([change])
+        except WholeRefusedError as whole:
+            answer = whole.named.get(0, whole.cause)
+        if isinstance(answer, EndpointError):
+            raise answer
+        return answer
+
+    def _sent_alone(self, change: Change) -> Answer:
+        template = self._template(change.kind)
+        if change.kind is not Kind.DELETE:
+            return self._done(change, self._exchange.send(_call(template, change, sends_body=True)))
+        with suppress(GoneError):
+            return self._done(change, self._exchange.send(_call(template, change, sends_body=template.has_own_body)))
+        return None
+
+    def _done(self, change: Change, response: cruds.Response) -> Answer:
+        """Return what an answer says that is a success."""
+        template = self._template(change.kind)
+        if change.kind is Kind.CREATE:
+            return self._written(response, template)
+        if change.kind is Kind.UPDATE:
+            return Written(self._renamed(response) or change.target_id, _version_of(response, template))
+        return Accepted() if response.status == HTTPStatus.ACCEPTED else None
 
     def _renamed(self, response: cruds.Response) -> str | None:
         """Return the id that the answer to an update carries where the job says that it does."""
@@ -192,20 +230,14 @@ class RestTarget:
         found = version.search(document) if version is not None else None
         return TargetRecord(
             id=id_text(target_id),
-            match=_match_text(self._match.search(document)) if self._match is not None else None,
+            match=match_text(self._match.search(document)) if self._match is not None else None,
             document=document,
             version=None if found is None or found is MISSING else entity_tag(found),
         )
 
 
 def _call(template: RequestTemplate, change: Change, *, sends_body: bool) -> Call:
-    scope: Mapping[str, Any] = {
-        "key": readable(change.key),
-        "document": change.document if change.document is not None else {},
-        "changed": change.changed,
-        "target": {**(change.before or {}), "id": change.target_id},
-        "idempotency_key": change.idempotency_key,
-    }
+    scope = scope_of(change)
     # What is left out of an update's body may still be needed in its address.
     body = {**scope, "document": change.sent} if sends_body else None
     return template.render(scope, idempotency_key=change.idempotency_key, version=change.version, body=body)
@@ -222,26 +254,3 @@ def _version_of(response: cruds.Response, template: RequestTemplate) -> str | No
         return None
     found = Body(response, "version").find(template.version_path)
     return None if found is None else entity_tag(found)
-
-
-def entity_tag(value: Json) -> str:
-    """Return a version from a body as If-Match wants it (RFC 9110 8.8.3): in quotes."""
-    text = str(value)
-    return text if text.startswith(('"', 'W/"')) else f'"{text}"'
-
-
-def id_text(value: Json) -> str:
-    """Return a target's id as text, whatever type it has there."""
-    if isinstance(value, (dict, list, bool)):
-        raise MalformedError(f"the id in the target's answer is {type(value).__name__}, not a text or number")
-    return str(value)
-
-
-def _match_text(value: Json) -> str | None:
-    """Return the canonical text of a match field; None when it identifies nothing."""
-    if value is MISSING:
-        return None
-    try:
-        return key_text(value)
-    except ValueError:
-        return None

@@ -17,7 +17,8 @@ from daemon.errors import RefusedError
 from daemon.spec import Request, compile_template
 from daemon.sync.explanation import Sending
 
-from .exchange import Call, Exchange
+from .call import Call
+from .exchange import Exchange
 
 T = TypeVar("T")
 

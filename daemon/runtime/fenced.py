@@ -4,11 +4,10 @@ import threading
 from collections.abc import Sequence
 
 from daemon.clock import Clock
-from daemon.errors import EndpointError
 from daemon.store.leases import Lease, Leases
 from daemon.sync.change import Change
 from daemon.sync.passing import PassingTarget
-from daemon.sync.ports import Accepted, Target, Written
+from daemon.sync.ports import Accepted, Answer, Target, Written
 
 
 class FencedTarget(PassingTarget):
@@ -29,7 +28,7 @@ class FencedTarget(PassingTarget):
         self._clock = clock
         self._lock = threading.Lock()
 
-    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
         """Carry out several changes."""
         self._make_sure()
         return super().write(changes)

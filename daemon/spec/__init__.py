@@ -16,6 +16,7 @@ from .alerts import (
     secrets_of,
 )
 from .auth import BasicAuth, BearerAuth, HeaderAuth, NoAuth, OAuth2Auth, QueryAuth
+from .batch import Batch
 from .calls import ListCall, MethodCall
 from .connection import (
     Connection,
@@ -45,7 +46,7 @@ from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve
 from .source import CallSource, FileSource, QuerySource, RequestSource, Source
 from .spec import Spec
 from .sql import query_parameters, query_pieces
-from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target
+from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target, WriteRequest
 from .templates import PathTemplate, Template, compile_file_path, compile_path, compile_template, is_file_pattern
 from .types import Method, OptionOrSecret, SecretRef
 
@@ -56,6 +57,7 @@ __all__ = [
     "Alert",
     "AlertEvent",
     "BasicAuth",
+    "Batch",
     "BearerAuth",
     "CallSource",
     "CallTarget",
@@ -123,6 +125,7 @@ __all__ = [
     "Timeout",
     "Tls",
     "WebhookAlert",
+    "WriteRequest",
     "address_trouble",
     "changed_blocks",
     "check_secrets",

@@ -19,6 +19,7 @@ _PLACES: Final[Mapping[tuple[str, ...], frozenset[Then]]] = {
     ("target", "create"): _ONE | {Then.EXISTS},
     ("target", "update"): _ONE | {Then.GONE},
     ("target", "delete"): _ONE | {Then.GONE},
+    **{("target", kind, "batch"): _ANY | {Then.REJECT} for kind in ("create", "update", "delete")},
 }
 """What an answer to each request may mean."""
 _OF_ALL: Final = frozenset({Then.RETRY, Then.REFRESH_AUTH, Then.FAIL})

@@ -14,6 +14,7 @@ from .addresses import address_problems
 from .alert_rules import alert_problems, recipient_problems
 from .answers import answer_problems, connection_answer_problems, replace_problems
 from .auth_rules import auth_problems
+from .batch import WHOLE, batch_problems
 from .expressions import expression_names
 from .grammar import suggestion
 from .ignored import ignore_problems
@@ -42,6 +43,7 @@ _STOP = frozenset({"page", "body"})
 _RESPONSE = frozenset({"response"})
 _ALERT = frozenset({"alert"})
 _ANSWERS = ("source", "source.read", *(f"target.{name}" for name in _REQUESTS))
+_BATCHES: Final = {kind: f"jobs.*.target.{kind}.batch" for kind in ("create", "update", "delete")}
 
 _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("jobs.*.key", _RECORD),
@@ -52,6 +54,7 @@ _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("jobs.*.source.paginate.stop", _STOP),
     *((f"jobs.*.target.{name}.paginate.stop", _STOP) for name in _REQUESTS),
     *((f"jobs.*.{place}.on_response.*.when", _RESPONSE) for place in _ANSWERS),
+    *((f"{place}.on_response.*.when", _RESPONSE) for place in _BATCHES.values()),
     ("connections.*.on_response.*.when", _RESPONSE),
 )
 """Where bare expressions stand, with the names they may use."""
@@ -68,6 +71,12 @@ _TEMPLATES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     *((f"jobs.*.target.{name}.{part}", known) for name, known in _WRITE.items() for part in _REQUEST_PARTS),
     *((f"jobs.*.target.{name}.arguments", known) for name, known in _WRITE.items()),
     ("jobs.*.target.path", frozenset({"run"})),
+    *((f"{place}.item", _WRITE[kind] | {"version"}) for kind, place in _BATCHES.items()),
+    *(
+        (f"{place}.{part}", WHOLE - {"documents"} if kind == "delete" else WHOLE)
+        for kind, place in _BATCHES.items()
+        for part in _REQUEST_PARTS
+    ),
     ("connections.*.headers", frozenset()),
     ("alerts.*.body", _ALERT),
     ("alerts.*.path", _ALERT),
@@ -78,6 +87,12 @@ _JMESPATHS: Final = (
     "jobs.*.target.id",
     *(f"jobs.*.{answer}.{name}" for answer in _ANSWERS for name in ("records", "id", "version")),
     *(f"jobs.*.{answer}.paginate.{name}" for answer in _ANSWERS for name in ("next", "total", "has_more")),
+    *(f"{place}.{name}" for place in _BATCHES.values() for name in ("results", "failures")),
+    *(
+        f"{place}.item_{name}"
+        for place in _BATCHES.values()
+        for name in ("key", "status", "error", "body", "id", "version")
+    ),
 )
 _Finding: TypeAlias = tuple[Path_, str, str | None]
 """Where, what, and the cure."""
@@ -87,7 +102,7 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
         _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, alert_problems, answer_problems,
-        auth_problems, connection_answer_problems, ignore_problems, kind_problems, paging_problems,
+        auth_problems, batch_problems, connection_answer_problems, ignore_problems, kind_problems, paging_problems,
         replace_problems, sql_problems, state_problems, time_problems,
     ]  # fmt: skip
     if complete:

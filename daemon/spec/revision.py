@@ -20,7 +20,8 @@ only be gone from our sight. `ignore` is not among them: key and filter may not 
 
 _BLOCK_DIGITS = 8
 
-_NO_MEANING: Final = {"target": {"settle"}}
+_SIZE: Final = {"batch": {"size": True}}
+_NO_MEANING: Final[Any] = {"target": {"settle": True, "create": _SIZE, "update": _SIZE, "delete": _SIZE}}
 """Settings in these blocks that decide neither which documents there are nor where they go."""
 
 

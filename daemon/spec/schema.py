@@ -16,6 +16,7 @@ _SHORT_FORMS: Final[Mapping[str, Mapping[str, Any]]] = {
     "OnLate": _NAMES,
     "ListRequest": _TEXT | {"description": "Short for {uri: …}."},
     "Request": _TEXT | {"description": "Short for {uri: …}."},
+    "WriteRequest": _TEXT | {"description": "Short for {uri: …}."},
 }
 """What may stand in place of a block. Pydantic cannot see it: validators turn it into the block before it looks."""
 

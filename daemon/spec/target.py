@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from .batch import Batch
 from .calls import ListCall, MethodCall
 from .files import Compression, CsvWrite, Format, format_of, path_trouble
 from .mode import Mode
@@ -38,6 +39,28 @@ class TargetBlock(Strict):
     )
 
 
+class WriteRequest(Request):
+    """A request that writes one record; `batch` writes several at once, beside it or instead of it."""
+
+    uri: Template = Field(
+        default="",
+        description="Path below the connection's host; values in it are percent-encoded. Can be left out beside a "
+        "`batch`, which then carries single changes too.",
+    )
+    batch: Batch | None = Field(default=None, description="Several changes of this kind in one request.")
+
+    @model_validator(mode="after")
+    def _writes_somehow(self) -> "WriteRequest":
+        if not self.uri and self.batch is None:
+            raise ValueError("say where it goes: uri, batch, or both (example: uri: users)")
+        if self.batch is not None and self.merges:
+            raise ValueError(
+                "a batch cannot read each record before it replaces it: leave replace out and send what changed, or "
+                "take batch out"
+            )
+        return self
+
+
 class RequestTarget(TargetBlock):
     """Documents to a system of requests. What is not declared is not done."""
 
@@ -49,9 +72,9 @@ class RequestTarget(TargetBlock):
         default=None,
         description="Reads one target record by its id; `records` names the path to it in the answer.",
     )
-    create: Request | None = None
-    update: Request | None = None
-    delete: Request | None = None
+    create: WriteRequest | None = None
+    update: WriteRequest | None = None
+    delete: WriteRequest | None = None
 
     @property
     def is_listed(self) -> bool:

@@ -5,18 +5,21 @@ next changes as sent; only then are these handed to the pool. So durability cost
 as were settled meanwhile (group commit), and no byte leaves before its change is a committed row.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from itertools import islice
+from functools import partial
+from typing import Any
 
 from daemon.errors import EndpointError
 
+from .batches import Batches
 from .change import Change, Fate, Kind, Outcome
 from .counts import DONE_AS, Counts
 from .events import ChangesSettled
 from .permits import Permits
 from .ports import Ports
-from .write import RunStopError, carry_out
+from .together import Told, carry_out_alone, carry_out_rest, carry_out_together, given_up
 
 
 class Applied:
@@ -54,45 +57,83 @@ def apply(
     settle: Callable[[Outcome], Outcome],
     stopping: Callable[[], bool],
 ) -> Applied:
-    """Carry out the planned changes of these kinds in order of seq, at most `window` under way at once.
+    """Carry out the planned changes of these kinds in order of seq, at most `window` requests under way at once.
 
-    `settle` is told each outcome before anything new is started, and returns it as it is to be kept.
-    When `stopping` turns true no new change is started; those in hand are finished and committed.
+    Where the target takes several changes in one request, those of a kind are sent together, and what became of them
+    is committed together. `settle` is told each outcome before anything new is started, and returns it as it is to be
+    kept. When `stopping` turns true no new change is started; those in hand are finished and committed.
     """
-    applied = Applied(counts)
-    planned: Iterator[Change] = ports.journal.planned(kinds)
-    running: set[Future[Outcome]] = set()
+    batches = Batches(ports.journal.planned(kinds), ports.target, permits)
+    under_way = _UnderWay(ports, counts, permits, settle)
     while True:
-        ready = {future for future in running if future.done()}
-        if running and not ready:
-            ready = wait(running, return_when=FIRST_COMPLETED).done
-        running -= ready
-        answers = [_outcome(future, applied) for future in ready]
-        outcomes = tuple(settle(one) for one in answers if one.fate is not Fate.SENT)
-        # Begun as an update that met no record, so finished also by a run that is to stop.
-        anew = [one.change for one in answers if one.fate is Fate.SENT]
-        stop = applied.stopped_by is not None or stopping()
-        fresh = [] if stop else list(islice(planned, window - len(running) - len(anew)))
-        if anew:
-            ports.journal.mend(anew, applied.counts)
+        outcomes = under_way.answered()
+        stop = under_way.applied.stopped_by is not None or stopping()
+        fresh = [] if stop else batches.take(window - under_way.full)
+        under_way.begin(fresh, outcomes, window)
+        if not under_way.full:
+            under_way.applied.finished = not stop
+            return under_way.applied
+
+
+class _UnderWay:
+    """What is under way in one pass, and what waits to be gone on with; used by the run's own thread."""
+
+    def __init__(self, ports: Ports, counts: Counts, permits: Permits, settle: Callable[[Outcome], Outcome]) -> None:
+        self.applied = Applied(counts)
+        self._ports, self._permits, self._settle = ports, permits, settle
+        self._running: set[Future[Told]] = set()
+        self._unsettled: deque[tuple[Change, EndpointError]] = deque()
+        """Sent with others, and to be gone on with one by one; before anything new is begun."""
+        self._waiting: deque[Callable[[], Future[Told]]] = deque()
+        """Committed as sent, so it leaves whatever happens meanwhile."""
+
+    @property
+    def full(self) -> int:
+        """How many requests are under way, or have to be."""
+        return len(self._running) + len(self._waiting) + len(self._unsettled)
+
+    def answered(self) -> tuple[Outcome, ...]:
+        """Wait for an answer, if one is to come, and return what is settled by it."""
+        ready = {future for future in self._running if future.done()}
+        if self._running and not ready:
+            ready = wait(self._running, return_when=FIRST_COMPLETED).done
+        self._running -= ready
+        told = [future.result() for future in ready]
+        for one in told:
+            self.applied.stopped_by = self.applied.stopped_by or one.stopped_by
+        outcomes = [outcome for one in told for outcome in one.outcomes]
+        self._unsettled.extend(pair for one in told for pair in one.unsettled)
+        if self.applied.stopped_by is not None:
+            outcomes += given_up(self._unsettled)
+            self._unsettled.clear()
+        self._make_anew([one.change for one in outcomes if one.fate is Fate.SENT])
+        return tuple(self._settle(one) for one in outcomes if one.fate is not Fate.SENT)
+
+    def begin(self, fresh: Iterable[Sequence[Change]], outcomes: tuple[Outcome, ...], window: int) -> None:
+        """Commit what is settled together with what is about to leave, and only then let it leave."""
+        fresh = list(fresh)
         if outcomes or fresh:
-            applied.counts = tally(applied.counts, outcomes)
-            applied.note(outcomes)
-            ports.journal.commit(sent=fresh, outcomes=outcomes, counts=applied.counts)
+            self.applied.counts = tally(self.applied.counts, outcomes)
+            self.applied.note(outcomes)
+            sent = [change for batch in fresh for change in batch]
+            self._ports.journal.commit(sent=sent, outcomes=outcomes, counts=self.applied.counts)
         if outcomes:
-            ports.observe(ChangesSettled(outcomes, applied.counts))
-        running |= {ports.pool.submit(carry_out, change, ports.target, permits) for change in (*anew, *fresh)}
-        if not running and not fresh:
-            applied.finished = not stop
-            return applied
+            self._ports.observe(ChangesSettled(outcomes, self.applied.counts))
+        for batch in fresh:
+            self._waiting.append(self._work(carry_out_together, batch))
+        while self._waiting and len(self._running) < window:
+            self._running.add(self._waiting.popleft()())
+        while self._unsettled and len(self._running) < window:
+            self._running.add(self._work(carry_out_rest, *self._unsettled.popleft())())
 
+    def _make_anew(self, changes: list[Change]) -> None:
+        if changes:
+            self._ports.journal.mend(changes, self.applied.counts)
+        for change in changes:
+            self._waiting.append(self._work(carry_out_alone, change))
 
-def _outcome(future: Future[Outcome], applied: Applied) -> Outcome:
-    try:
-        return future.result()
-    except RunStopError as stop:
-        applied.stopped_by = applied.stopped_by or stop.cause
-        return stop.outcome
+    def _work(self, work: Callable[..., Told], *arguments: Any) -> Callable[[], Future[Told]]:
+        return partial(self._ports.pool.submit, work, *arguments, self._ports.target, self._permits)
 
 
 def tally(counts: Counts, outcomes: Iterable[Outcome]) -> Counts:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from daemon.errors import EndpointError
 from daemon.values import Document
 
 from .certificate import End
 from .change import Change, Kind
-from .ports import Accepted, Target, TargetRecord, Written
+from .ports import Accepted, Answer, Target, TargetRecord, Written
 
 
 class PassingTarget:
@@ -57,7 +56,7 @@ class PassingTarget:
         """As the target."""
         return self._target.batch_size(kind)
 
-    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
         """As the target."""
         return self._target.write(changes)
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from daemon.errors import EndpointError
 from daemon.values import Document
@@ -69,6 +69,26 @@ class Accepted:
     """The target took a delete on, and carries it out later (202)."""
 
 
+Answer: TypeAlias = Written | Accepted | EndpointError | None
+"""What a target says of one change of several: what its own request would return, or the error it would raise."""
+
+
+class WholeRefusedError(Exception):
+    """Several changes were refused as a whole for what is in it, and its parts may be sent by themselves.
+
+    `named` is what the answer says of single changes, by their place in the part from 0, where it names any.
+    `may_be_done`: parts of it may have been carried out all the same, and repeating them does no harm.
+    """
+
+    def __init__(
+        self, cause: EndpointError, *, named: Mapping[int, Any] | None = None, may_be_done: bool = False
+    ) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.named = named or {}
+        self.may_be_done = may_be_done
+
+
 class Source(Protocol):
     """Where records come from."""
 
@@ -120,14 +140,19 @@ class Target(Protocol):
         """
 
     def batch_size(self, kind: Kind) -> int:
-        """Return how many changes of this kind may go in one call of `write`; 1 where each goes alone."""
+        """Return how many changes of this kind may go in one call of `write`; 1 where each goes alone.
 
-    def write(self, changes: Sequence[Change]) -> Sequence[Written | Accepted | EndpointError | None]:
+        It may become smaller while a run goes on.
+        """
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
         """Carry out several changes of one kind in one request; return what each of them would by itself, in order.
 
         An error stands in the place of a change that the target refused, or of which it said nothing (UnknownError:
-        no word is no success). None is a delete that is done. Raises as `create` does when the whole was refused, or
-        its answer lost: then nothing is known of any of them.
+        no word is no success), or which it put off (PutOffError). None is a delete that is done. Raises
+        WholeRefusedError when the whole was refused, and its parts may be sent by themselves: nothing of it was carried
+        out, or it may be repeated. Raises as `create` does when nothing is known of any of them. There are two changes
+        at least; one alone goes by its own method.
         """
 
     def create(self, change: Change) -> Written:

@@ -4,16 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from daemon.endpoints.memory import MemoryTarget
 from daemon.errors import ConflictError, GoneError
 from daemon.sync.certificate import End
-from daemon.sync.change import Kind
-from daemon.sync.ports import Target, TargetRecord, Written
+from daemon.sync.change import Change, Kind
+from daemon.sync.ports import Answer, Target, TargetRecord, Written
+from daemon.sync.together import answers
 from daemon.values import Document
+from tests.fakes.batching import Batching
 from tests.fakes.files import file_target
 from tests.fakes.interfaces import call_target
 from tests.fakes.misbehaving import MisbehavingServer
@@ -23,6 +25,32 @@ from tests.unit.endpoints.sql_rig import link, sqlite, table
 
 if TYPE_CHECKING:
     from tests.servers.postgres import Postgres
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "create": {"method": "POST", "path": "/users", "body": "{{ document }}"},
+    "update": {"method": "PATCH", "path": "/users/{{ target.id }}", "body": "{{ changed }}"},
+    "delete": {"method": "DELETE", "path": "/users/{{ target.id }}"},
+}
+
+
+def writes_in_batches(**how: Any) -> dict[str, Any]:
+    """The writing requests of a job that sends all of them to /batch."""
+    return {
+        kind: {
+            "batch": {
+                "uri": "batch",
+                "size": 3,
+                "item": {**request, "name": "{{ key }}"},
+                "body": {"requests": "{{ items }}"},
+                "results": "responses",
+                "item_status": "status",
+                "item_body": "body",
+                **how,
+            }
+        }
+        for kind, request in REQUESTS.items()
+    }
+
 
 ADA: Document = {"external_id": "E1", "name": "Ada"}
 
@@ -95,15 +123,6 @@ class TargetContract(ABC):
 
         assert (record.match, record.document["external_id"]) == ("9007199254740993", 9007199254740993)
 
-    def test_a_batch_answers_for_each_of_its_changes_in_order(self, target: Target) -> None:
-        size = target.batch_size(Kind.CREATE)
-        changes = [change(key=f"E{number}", document={"external_id": f"E{number}"}) for number in range(min(size, 3))]
-
-        answers = target.write(changes)
-
-        ids = {record.match: record.id for record in listed(target)}
-        assert [answer.id for answer in answers if isinstance(answer, Written)] == [ids[one.key] for one in changes]
-
     def test_an_update_sets_only_what_changed(self, target: Target) -> None:
         one = self.made(target, name="Ada", email="ada@example.test")
         document = {"external_id": "E1", "name": "Lovelace", "email": "not to be sent"}
@@ -171,6 +190,70 @@ class TargetContract(ABC):
         """What stands for a value where the target cannot keep it bare."""
         return value
 
+    def changes(self, target: Target, kind: Kind, *changes: Change) -> list[Answer]:
+        """Make changes as the engine would: as many together as the target takes."""
+        size = target.batch_size(kind)
+        together = [changes[start : start + size] for start in range(0, len(changes), size)]
+        return [said for some in together for said in answers(some, target)]
+
+    def test_several_are_created_and_each_gets_an_id_of_its_own(self, target: Target) -> None:
+        keys = [f"E{number}" for number in range(5)]
+
+        said = self.changes(target, Kind.CREATE, *(change(key=key) for key in keys))
+
+        ids = [one.id for one in said if isinstance(one, Written)]
+        assert {record.id: record.match for record in listed(target)} == dict(zip(ids, keys, strict=True))
+
+    def test_of_several_only_the_bad_ones_are_refused(self, target: Target) -> None:
+        there = self.made(target, "E1")
+
+        creates = self.changes(target, Kind.CREATE, *(change(key=key) for key in ("E0", "E1", "E2")))
+        updates = self.changes(
+            target,
+            Kind.UPDATE,
+            change(Kind.UPDATE, "E9", target_id="nobody", document={"name": "Nobody"}),
+            change(Kind.UPDATE, "E1", target_id=there, document={"name": "Lovelace"}),
+        )
+
+        assert [type(one) for one in creates] == [Written, ConflictError, Written]
+        assert [type(one) for one in updates] == [GoneError, Written]
+        assert {record.match: record.document["name"] for record in listed(target) if record.match == "E1"} == {
+            "E1": "Lovelace"
+        }
+        assert sorted(record.match or "" for record in listed(target)) == ["E0", "E1", "E2"]
+
+    def test_several_are_deleted_and_those_that_are_not_there_are_done(self, target: Target) -> None:
+        ids = [self.made(target, f"E{number}") for number in range(3)]
+        target.delete(change(Kind.DELETE, target_id=ids[1]))
+
+        said = self.changes(
+            target, Kind.DELETE, *(change(Kind.DELETE, f"E{number}", target_id=one) for number, one in enumerate(ids))
+        )
+
+        assert said == [None, None, None]
+        assert listed(target) == []
+
+    def test_an_update_of_several_sets_only_what_changed_of_each(self, target: Target) -> None:
+        ids = [self.made(target, f"E{number}", name="Ada", email="a@example.test") for number in range(3)]
+
+        self.changes(
+            target,
+            Kind.UPDATE,
+            *(
+                change(
+                    Kind.UPDATE,
+                    f"E{number}",
+                    target_id=one,
+                    document={"name": f"N{number}", "email": "-"},
+                    fields=("name",),
+                )
+                for number, one in enumerate(ids)
+            ),
+        )
+
+        held = [(record.document["name"], record.document["email"]) for record in listed(target)]
+        assert held == [("N0", "a@example.test"), ("N1", "a@example.test"), ("N2", "a@example.test")]
+
 
 class TestMemoryTarget(TargetContract):
     @pytest.fixture
@@ -183,6 +266,12 @@ class TestMemoryTarget(TargetContract):
         assert target.create(change()) == target.create(change())
 
         assert target.writes == [("create", "E1")]
+
+
+class TestMemoryTargetInBatches(TargetContract):
+    @pytest.fixture
+    def target(self) -> Target:
+        return MemoryTarget(match="external_id", gets=True, batch=2)
 
 
 class TestRestTarget(TargetContract):
@@ -288,3 +377,67 @@ class TestInterfaceTarget(TargetContract):
             api = exchange(server.url)
             yield call_target(api, tmp_path)
             api.client.close()
+
+
+READS: dict[str, Any] = {
+    "match": "external_id",
+    "list": {"uri": "users", "records": "users", "paginate": {"type": "page", "param": "page"}},
+    "lookup": {"uri": "users", "params": {"external_id": "{{ key }}"}, "records": "users"},
+    "get": "users/{{ target.id }}",
+}
+
+
+class RestBatches(TargetContract):
+    """Whatever is written goes in batches, a single change too where there are no `singles`."""
+
+    batching = Batching()
+    how: ClassVar[dict[str, Any]] = {"by": "order"}
+    singles: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    @pytest.fixture
+    def target(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with MisbehavingServer(seed=3) as server:
+            server.collection("users", paging="page")
+            server.batching = self.batching
+            api = exchange(server.url)
+            batches = writes_in_batches(**self.how)
+            yield rest_target(
+                api, **READS, **{kind: {**self.singles.get(kind, {}), **one} for kind, one in batches.items()}
+            )
+            api.client.close()
+
+
+class TestRestTargetInBatchesByOrder(RestBatches):
+    pass
+
+
+class TestRestTargetInBatchesByKey(RestBatches):
+    batching = Batching(mangle=lambda results: results[::-1])
+    how: ClassVar = {"item_key": "name"}
+
+
+class TestRestTargetInBatchesOfAllOrNothing(RestBatches):
+    batching = Batching(atomic=True)
+    how: ClassVar = {
+        "by": "order",
+        "atomic": True,
+        "failures": "data.requests",
+        "item_status": "status || response.status",
+    }
+
+
+class TestRestTargetInBatchesThatNameNoFault(RestBatches):
+    """What is at fault stands alone in the end, and its own request says in which way."""
+
+    batching = Batching(atomic=True, names_the_bad=False)
+    how: ClassVar = {"by": "order", "atomic": True, "size": 4}
+    singles: ClassVar = {
+        "create": {"uri": "users"},
+        "update": {"uri": "users/{{ target.id }}", "body": "changed"},
+        "delete": {"uri": "users/{{ target.id }}"},
+    }
+
+
+class TestRestTargetInBatchesThatAreTooLarge(RestBatches):
+    batching = Batching(largest=1)

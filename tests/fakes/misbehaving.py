@@ -4,6 +4,7 @@
     POST   /people            201, or 409 for a duplicate key or unique field, or what `Collection.reject()` says
     GET    /people/ID         the record with its ETag; PUT replaces, DELETE answers 204; PATCH sets fields, or
                               does what merge-patch and JSON Patch say, by its Content-Type
+    POST   /batch             many of the above in one, once `batching` is set (tests/fakes/batching.py)
     POST   /oauth/token       client_credentials, once `MisbehavingServer.oauth_client()` was called
 
 How a list looks, by paging (`total` counts what the filter lets through):
@@ -31,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
+from tests.fakes.batching import Batching, carried_out
 from tests.fakes.misbehaving_faults import Cut, Fault, Listing, Rule
 from tests.fakes.misbehaving_http import LoopbackHttp, Moment, Reply, Seen
 from tests.fakes.misbehaving_records import Collection, Normalise, Paging, RefusedError
@@ -63,6 +65,7 @@ class MisbehavingServer:
     def __init__(self, *, seed: int = 0, idempotent: bool = False) -> None:
         self.seed = seed
         self.idempotent = idempotent
+        self.batching: Batching | None = None
         self.clock_skew_s = 0.0
         """How far the Date header is ahead of the truth."""
         self._http = LoopbackHttp(self)
@@ -290,12 +293,32 @@ class MisbehavingServer:
 
     def _route(self, seen: Seen, listing: Listing | None) -> Reply:
         path = seen.path.strip("/")
+        if path == "batch" and self.batching is not None:
+            return carried_out(self.batching, seen, self._inner, undone=self._undone)
         if path in self._collections:
             return self._on_collection(self._collections[path], seen, listing)
         head, _, tail = path.rpartition("/")
         if head in self._collections:
             return self._on_record(self._collections[head], unquote(tail), seen)
         raise RefusedError(404, "no_such_path", path=seen.path)
+
+    def _inner(self, seen: Seen) -> Reply:
+        """A request that came in a batch."""
+        try:
+            return self._once(seen) if self.idempotent else self._route(seen, None)
+        except RefusedError as refused:
+            return _json(refused.status, refused.body)
+
+    def _undone(self) -> Callable[[], None]:
+        kept = [(collection, collection.records()) for collection in self._collections.values()]
+        applied = len(self._applied)
+
+        def put_back() -> None:
+            del self._applied[applied:]
+            for collection, records in kept:
+                collection.restore(records)
+
+        return put_back
 
     def _on_collection(self, collection: Collection, seen: Seen, listing: Listing | None) -> Reply:
         if seen.method in {"GET", "HEAD"}:

@@ -21,6 +21,7 @@ from daemon.store.database import open_database
 from daemon.store.rejects import Rejects
 from daemon.store.runs import RunStore
 from daemon.upkeep import generate_key
+from tests.fakes.batching import Batching
 from tests.fakes.misbehaving import Applied, MisbehavingServer, Moment, Seen
 from tests.faults.processes import Ended, Killer, Nursery, Process, fresh
 from tests.faults.steps import Order
@@ -48,10 +49,25 @@ class Way(StrEnum):
     LOOKUP = "lookup"
     LIST = "list only"
     NOTHING = "nothing"
+    BATCH = "lookup, after a batch"
+    """Two changes or more of a kind leave in one request."""
 
 
 def person(number: int, **fields: Any) -> dict[str, Any]:
     return {"external_id": f"E{number}", "name": f"Name {number}", "email": f"p{number}@example.test", **fields}
+
+
+def batch(**request: str) -> dict[str, Any]:
+    """Several of a request in one."""
+    return {
+        "uri": "batch",
+        "item": {**request, "name": "{{ key }}"},
+        "body": {"requests": "{{ items }}"},
+        "results": "responses",
+        "item_key": "name",
+        "item_status": "status",
+        "item_body": "body",
+    }
 
 
 def spec(server: MisbehavingServer, token_url: str, way: Way, *, at_once: int, settle: str) -> dict[str, Any]:
@@ -64,10 +80,17 @@ def spec(server: MisbehavingServer, token_url: str, way: Way, *, at_once: int, s
             "list": {"uri": "users", "records": "users", "paginate": {"type": "page", "param": "page"}},
         },
         Way.NOTHING: {},
+        Way.BATCH: {"match": "external_id", "lookup": lookup},
     }
     create: dict[str, Any] = {"uri": "users"}
+    update: dict[str, Any] = {"uri": "users/{{ target.id }}", "body": "changed"}
+    delete: dict[str, Any] = {"uri": "users/{{ target.id }}"}
     if way is Way.KEY:
         create["idempotency_header"] = "Idempotency-Key"
+    if way is Way.BATCH:
+        create["batch"] = batch(method="POST", path="/users", body="{{ document }}")
+        update["batch"] = batch(method="PATCH", path="/users/{{ target.id }}", body="{{ changed }}")
+        delete["batch"] = batch(method="DELETE", path="/users/{{ target.id }}")
     pages = {"type": "cursor", "param": "cursor", "next": "data.next_cursor", "total": "data.total"}
     secret = {"env": "CLIENT_SECRET"}
     return {
@@ -99,8 +122,8 @@ def spec(server: MisbehavingServer, token_url: str, way: Way, *, at_once: int, s
                     "connection": "api",
                     **finds[way],
                     "create": create,
-                    "update": {"uri": "users/{{ target.id }}", "body": "changed"},
-                    "delete": "users/{{ target.id }}",
+                    "update": update,
+                    "delete": delete,
                     "settle": settle,
                 },
                 "guards": {"deletes": "100%", "updates": "100%"},
@@ -116,6 +139,7 @@ class Scene:
         self, server: MisbehavingServer, path: Path, nursery: Nursery, way: Way, *, at_once: int = 1, settle: str = "0s"
     ) -> None:
         self.server, self.way = server, way
+        server.batching = Batching()
         self.folder = path / "desk"
         self.folder.mkdir(parents=True)
         self._nursery, self._steps = nursery, path / "steps"

@@ -26,7 +26,7 @@ from tests.integration.test_sql_jobs import to_table
 from tests.servers.cutting_proxy import CuttingProxy
 from tests.unit.endpoints.databases import PostgresPlace, SqlitePlace, linked
 from tests.unit.endpoints.rig import change
-from tests.unit.endpoints.sql_rig import link, query, table
+from tests.unit.endpoints.sql_rig import link, query, sent, table
 
 if TYPE_CHECKING:
     from tests.servers.postgres import Postgres
@@ -144,7 +144,7 @@ def test_what_comes_after_the_part_that_was_kept_has_the_error_in_its_place(plac
     )
     with linked(place) as db:
         # The bad one is refused first, so that the batch is halved; then the server goes away in the second half.
-        answers = table(db).write([person(1, "bad"), person(2), person(3, "away"), person(4)])
+        answers = sent(table(db), [person(1, "bad"), person(2), person(3, "away"), person(4)])
 
     told = [type(answer).__name__ for answer in answers]
     assert told == ["RefusedError", "Written", "UnavailableError", "UnavailableError"]
@@ -237,7 +237,7 @@ def test_a_rule_that_speaks_only_at_the_commit_costs_its_own_row_alone(place: "P
     place.run(f"CREATE TABLE staff (id INTEGER PRIMARY KEY, boss INTEGER {late})")
     staff = [change(key=str(n), document={"id": n, "boss": boss}) for n, boss in ((1, None), (2, 99), (3, 1))]
     with linked(place) as db:
-        answers = table(db, "staff").write(staff)
+        answers = sent(table(db, "staff"), staff)
 
     assert [type(answer).__name__ for answer in answers] == ["Written", "RefusedError", "Written"]
     assert sorted(place.run("SELECT id FROM staff")) == [(1,), (3,)]

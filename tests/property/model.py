@@ -4,7 +4,7 @@ Nothing here looks at what the program thinks, but for one thing: that a write w
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import msgspec
 from daemon.endpoints.memory import MemoryTarget
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import NOTHING, Accepted, Page, TargetRecord, Written
+from daemon.sync.ports import NOTHING, Accepted, Answer, Page, TargetRecord, Written
 from daemon.values import Document
 from tests.property.mishaps import Script, Where
 
@@ -28,6 +28,10 @@ class Shape:
     compare: Literal["links", "target"] = "links"
     gets: bool = False
     replaces: bool = False
+    batch: int = 1
+    """How many changes go into one request."""
+    atomic: bool = False
+    """Whether those over the wire are carried out all or none."""
 
     @property
     def sees(self) -> bool:
@@ -44,6 +48,10 @@ SHAPES = (
     Shape(lists=True, looks_up=True, idempotent=False, gets=True),
     Shape(lists=False, looks_up=True, idempotent=True, gets=True, replaces=True),
     Shape(lists=False, looks_up=False, idempotent=True),
+    Shape(lists=True, looks_up=True, idempotent=False, batch=3),
+    Shape(lists=True, looks_up=False, idempotent=False, batch=2, atomic=True),
+    Shape(lists=False, looks_up=False, idempotent=True, batch=3),
+    Shape(lists=False, looks_up=True, idempotent=False, gets=True, batch=4, atomic=True),
 )
 
 
@@ -183,6 +191,7 @@ class Desk(MemoryTarget):
             gets=shape.gets,
             replaces=shape.replaces,
             idempotent=shape.idempotent,
+            batch=shape.batch,
         )
         self._feed, self._is_journalled = feed, is_journalled
         self.script = Script()
@@ -203,6 +212,13 @@ class Desk(MemoryTarget):
     def get(self, target_id: str, key: str, document: Document) -> TargetRecord | None:
         self.script.reach(Where.ASKED)
         return super().get(target_id, key, document)
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
+        """Some of it may be refused or cut off; or all of it goes well, and nobody is told."""
+        self.script.reach(Where.ARRIVED)
+        answers = super().write(changes)
+        self.script.reach(Where.ANSWERED)
+        return answers
 
     def create(self, change: Change) -> Written:
         self._arrives(change, Kind.CREATE)

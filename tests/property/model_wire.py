@@ -5,7 +5,7 @@ from its own journal, and judged there.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,8 @@ from daemon.runtime.worker import Endpoints
 from daemon.spec import RequestSource, RequestTarget
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import NOTHING, Accepted, Page, Written
+from daemon.sync.ports import NOTHING, Accepted, Answer, Page, Written
+from tests.fakes.batching import Batching, inner
 from tests.fakes.misbehaving import Cut, Fault, MisbehavingServer, Moment, Seen
 from tests.fakes.misbehaving_records import Paging
 from tests.property.mishaps import Script, Where
@@ -114,6 +115,8 @@ class RestWorld(World):
         )
         self._target = self.server.collection("users", key="no", paging="page", page_size=4, doubles=doubles)
         self._paging, self._shape = paging, shape
+        if shape.batch > 1:
+            self.server.batching = Batching(atomic=shape.atomic)
         self._keys: set[str] = set()
         """Idempotency keys that the server has seen."""
         super().__init__(folder, shape, feed, tally=tally)
@@ -134,7 +137,7 @@ class RestWorld(World):
 
     def _job(self) -> dict[str, Any]:
         uri, lookup = "users/{{ target.id }}", {"uri": "users", "params": {"no": "{{ key }}"}, "records": "users"}
-        create = {"uri": "users", "idempotency_header": "Idempotency-Key"} if self._shape.idempotent else "users"
+        create: Any = {"uri": "users", "idempotency_header": "Idempotency-Key"} if self._shape.idempotent else "users"
         update = {"uri": uri, "replace": True} if self._shape.replaces else {"uri": uri, "body": "changed"}
         target: dict[str, Any] = {
             "connection": "desk",
@@ -143,6 +146,10 @@ class RestWorld(World):
             "update": update,
             "delete": uri,
         }
+        if self._shape.batch > 1:
+            for kind in ("create", "update", "delete"):
+                single = target[kind] if isinstance(target[kind], dict) else {"uri": target[kind]}
+                target[kind] = {**single, "batch": self._batch(kind)}
         if self._shape.lists:
             listed = {"type": "page", "param": "page", "total": "total"}
             target["list"] = {"uri": "users", "records": "users", "paginate": listed}
@@ -152,6 +159,21 @@ class RestWorld(World):
             target["get"] = uri
         source = {"connection": "hr", "read": "employees", **PAGINATE[self._paging]}
         return {**super()._job(), "source": source, "target": target}
+
+    def _batch(self, kind: str) -> dict[str, Any]:
+        key = {"headers": {"Idempotency-Key": "{{ idempotency_key }}"}} if self._shape.idempotent else {}
+        atomic = {"atomic": True, "failures": "data.requests"} if self._shape.atomic else {}
+        return {
+            "uri": "batch",
+            "size": self._shape.batch,
+            "item": {**INNER[kind], **key, "name": "{{ key }}"},
+            "body": {"requests": "{{ items }}"},
+            "results": "responses",
+            "item_key": "name",
+            "item_status": "status || response.status",
+            "item_body": "body",
+            **atomic,
+        }
 
     def _endpoints(self, script: Script, stop: Event) -> Endpoints:
         # The client tries each call three times; a budget of its own would outlive the process.
@@ -191,6 +213,10 @@ class RestWorld(World):
         """Look at a write before the server does anything."""
         if moment is not Moment.ARRIVED or seen.method == "GET":
             return
+        for one in map(inner, seen.json()["requests"]) if seen.path == "/batch" else (seen,):
+            self._judge_one(one)
+
+    def _judge_one(self, seen: Seen) -> None:
         held = {one["id"]: one for one in self._target.records()}
         record_id = seen.path.rpartition("/")[2]
         if not self.rows("SELECT 1 FROM changes WHERE fate IN ('sent', 'unknown') LIMIT 1"):
@@ -238,12 +264,25 @@ class Steps:
             yield step
 
 
+INNER: dict[str, dict[str, Any]] = {
+    "create": {"method": "POST", "path": "/users", "body": "{{ document }}"},
+    "update": {"method": "PATCH", "path": "/users/{{ target.id }}", "body": "{{ changed }}"},
+    "delete": {"method": "DELETE", "path": "/users/{{ target.id }}"},
+}
+
+
 class Writes(RestTarget):
     """A target, each write of which is a step before and a step after."""
 
     def __init__(self, target: RestTarget, script: Script) -> None:
         self.__dict__.update(vars(target))
         self._script = script
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
+        self._script.reach(Where.ARRIVED)
+        answers = super().write(changes)
+        self._script.reach(Where.ANSWERED)
+        return answers
 
     def create(self, change: Change) -> Written:
         self._script.reach(Where.ARRIVED)

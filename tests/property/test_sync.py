@@ -58,6 +58,8 @@ class Shape:
     gets: bool = False
     replaces: bool = False
     """Whether an update is a PUT of the whole record."""
+    batch: int = 1
+    """How many changes go into one request."""
 
     @property
     def sees(self) -> bool:
@@ -187,6 +189,9 @@ SHAPES = st.sampled_from(
         Shape(lists=True, looks_up=True, idempotent=False, gets=True),
         Shape(lists=False, looks_up=True, idempotent=True, gets=True, replaces=True),
         Shape(lists=False, looks_up=False, idempotent=True),
+        Shape(lists=True, looks_up=True, idempotent=False, batch=3),
+        Shape(lists=True, looks_up=False, idempotent=False, batch=2),
+        Shape(lists=False, looks_up=False, idempotent=True, batch=4),
     ]
 )
 STORIES = st.builds(
@@ -246,6 +251,7 @@ class Desk(MemoryTarget):
             gets=shape.gets,
             replaces=shape.replaces,
             idempotent=shape.idempotent,
+            batch=shape.batch,
         )
         self.trouble = Trouble()
         self.employed: frozenset[str] = frozenset()

@@ -1,11 +1,10 @@
 """A table as a target: its rows are the records, its match columns their ids.
 
-Writes go in batches, a transaction each. A batch that is refused is made again in halves, so that one bad row is told
-apart and the others are kept. A row whose key is there is a conflict, as with any target: the core adopts it.
+Writes go in batches, a transaction each. A batch that is refused kept nothing, so that the core makes it again in
+parts, and one bad row is told apart. A row whose key is there is a conflict, as with any target: the core adopts it.
 """
 
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,12 +14,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import select
 
-from daemon.errors import ConfigError, EndpointError, RefusedError, UnavailableError, UnknownError
+from daemon.errors import ConfigError, EndpointError, RefusedError, UnavailableError
 from daemon.spec import Job, TableTarget
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
 from daemon.sync.explanation import Sending
-from daemon.sync.ports import Accepted, TargetRecord, Written
+from daemon.sync.ports import Accepted, Answer, TargetRecord, WholeRefusedError, Written
 from daemon.values import Document
 
 from .fitting import Memory, fitted, news
@@ -30,7 +29,7 @@ from .making import make_table
 from .shape import Shape, reflect
 from .table import BoundTable
 from .trouble import ContendedError
-from .writing import BULK, Answer, Row, carry_out, where_in
+from .writing import BULK, Row, carry_out, where_in
 
 BATCH: Final = 500
 """Rows in a transaction: enough that its commit costs little, and few enough that one bad row is soon found."""
@@ -178,16 +177,26 @@ class SqlTarget:
         return None
 
     def _alone(self, change: Change) -> Answer:
-        answer = self.write([change])[0]
+        rows, answers = self._rows([change])
+        if rows:
+            answers.update(self._together(rows))
+        answer = answers[0]
         if isinstance(answer, EndpointError):
             raise answer
         return answer
 
     def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
-        """Carry out changes of one kind; what fits is kept although another row is refused.
+        """Carry out changes of one kind in one transaction, all that fit or none of them."""
+        rows, answers = self._rows(changes)
+        if rows:
+            try:
+                answers.update(self._together(rows))
+            except RefusedError as error:
+                raise WholeRefusedError(error, named=answers) from error
+        return [answers[place] for place in range(len(changes))]
 
-        When the database goes away after a part is kept, its error stands in the place of each change of the rest.
-        """
+    def _rows(self, changes: Sequence[Change]) -> tuple[Sequence[Row], dict[int, Answer]]:
+        """Return the changes with their values for the driver, and what is said of those that do not fit."""
         table = self._table()
         if table is None:
             raise ConfigError(self._absent())
@@ -198,33 +207,12 @@ class SqlTarget:
                 rows.append(_row(place, change, table))
             except RefusedError as error:
                 answers[place] = error
-        self._in_parts(table, rows, answers)
-        return [answers[place] for place in range(len(changes))]
+        return rows, answers
 
-    def _in_parts(self, table: BoundTable, rows: Sequence[Row], answers: dict[int, Answer]) -> None:
-        """Fill in the answers to these rows, whose batch is halved wherever it is refused."""
-        rest = deque([rows] if rows else [])
-        kept = False
-        while rest:
-            part = rest.popleft()
-            try:
-                answers.update(self._together(table, part))
-                kept = True
-            except RefusedError as error:
-                half = len(part) // 2
-                if half:
-                    rest.extendleft([part[half:], part[:half]])
-                else:
-                    answers[part[0].place] = error
-            except EndpointError as error:
-                if not kept:
-                    raise
-                answers.update({row.place: error for row in part})
-                answers.update({row.place: _unsent(error) for others in rest for row in others})
-                rest.clear()
-
-    def _together(self, table: BoundTable, rows: Sequence[Row]) -> dict[int, Answer]:
+    def _together(self, rows: Sequence[Row]) -> dict[int, Answer]:
         """Carry out the rows' changes in one transaction, all or none of them."""
+        table = self._table()
+        assert table is not None  # noqa: S101 - the rows were made for it
         kind = rows[0].change.kind
         doing = f"{_VERBS[kind]} {self._target.table}"
         for attempt in range(1, ATTEMPTS + 1):
@@ -260,8 +248,3 @@ def _row(place: int, change: Change, table: BoundTable) -> Row:
     at = table.place(change.target_id or "")
     values = table.values(change.changed) if change.kind is Kind.UPDATE else {}
     return Row(place, change, values, at if at is not None else (None,) * len(table.match))
-
-
-def _unsent(error: EndpointError) -> EndpointError:
-    """Return the error for what comes after the part that it met: that surely was not sent."""
-    return UnavailableError(f"not sent: {error}") if isinstance(error, UnknownError) else error

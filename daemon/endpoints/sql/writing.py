@@ -11,17 +11,15 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from daemon.errors import ConflictError, EndpointError, GoneError, StaleError
+from daemon.errors import ConflictError, GoneError, StaleError
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import Written
+from daemon.sync.ports import Answer, Written
 
 from .given import given
 from .table import BoundTable, text_of
 
 BULK: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """The databases whose INSERT leaves out what is there."""
-
-Answer = Written | EndpointError | None
 
 
 @dataclass(frozen=True, slots=True)

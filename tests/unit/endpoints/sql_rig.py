@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from daemon.endpoints.sql.source import SqlSource
 from daemon.endpoints.sql.target import SqlTarget
 from daemon.endpoints.surroundings import Surroundings
 from daemon.spec import Job, QuerySource, SqlConnection, TableTarget, resolve
+from daemon.sync.change import Change
+from daemon.sync.ports import Answer
+from daemon.sync.together import answers
 
 PASSWORD = "canary-of-a-database"
 
@@ -62,6 +65,11 @@ def table(db: SqlLink, name: str = "people", *, kept: Kept | None = None, **said
     whole = job({"table": name, **said}, **of_job)
     assert isinstance(whole.target, TableTarget)
     return SqlTarget(db, whole, whole.target, (kept or Kept()).memory)
+
+
+def sent(target: SqlTarget, changes: Sequence[Change]) -> list[Answer]:
+    """Make changes as the engine does: together, and in parts where the whole is refused."""
+    return answers(changes, target)
 
 
 def query(db: SqlLink, text: str, **said: Any) -> SqlSource:

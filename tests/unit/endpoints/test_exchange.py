@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from daemon.endpoints import throttle
-from daemon.endpoints.exchange import Call, Exchange
+from daemon.endpoints.call import Call
+from daemon.endpoints.exchange import Exchange
 from daemon.errors import (
     AuthError,
     ConfigError,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from daemon.endpoints.rest_write import RestTarget, entity_tag
+from daemon.endpoints.rest_write import RestTarget
+from daemon.endpoints.texts import entity_tag
 from daemon.errors import ConflictError, MalformedError, RefusedError, StaleError
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from cruds.auth import OAuth2
 from cruds.exception import TokenStateError
 from cruds.oauth2.store import MemoryTokenStore, TokenState
-from daemon.endpoints.exchange import Call, Exchange
+from daemon.endpoints.call import Call
+from daemon.endpoints.exchange import Exchange
 from daemon.endpoints.rotation import Papers, Stamp, WatchedSecret, file_stamp
 from daemon.endpoints.sessions import RotatedOAuth2
 from daemon.errors import AuthError, ConfigError

@@ -14,7 +14,7 @@ from daemon.sync.change import Change, Kind
 from daemon.sync.ports import TargetRecord, Written
 from tests.unit.endpoints.databases import Place, linked
 from tests.unit.endpoints.rig import change
-from tests.unit.endpoints.sql_rig import Kept, table
+from tests.unit.endpoints.sql_rig import Kept, sent, table
 
 PEOPLE = "CREATE TABLE people (external_id VARCHAR(20) PRIMARY KEY, name VARCHAR(8) NOT NULL, email VARCHAR(40) UNIQUE)"
 
@@ -49,7 +49,7 @@ def test_one_bad_row_does_not_lose_the_others(place: Place, db: SqlLink) -> None
     batch[7] = person(7, name="much too long a name")
     batch[13] = person(13, email="taken@example.test")
 
-    answers = table(db).write(batch)
+    answers = sent(table(db), batch)
 
     assert [place_ for place_, one in enumerate(answers) if not isinstance(one, Written)] == [7, 13]
     assert told([answers[7], answers[13]]) == ["RefusedError", "TwiceError"]
@@ -63,7 +63,7 @@ def test_one_bad_row_does_not_lose_the_others(place: Place, db: SqlLink) -> None
 def test_a_row_whose_key_is_there_is_a_conflict_and_the_others_go_in(place: Place, db: SqlLink) -> None:
     place.run("INSERT INTO people VALUES ('E1', 'by hand', NULL)")
 
-    answers = table(db).write([person(0), person(1), person(2)])
+    answers = sent(table(db), [person(0), person(1), person(2)])
 
     assert told(answers) == ["Written", "ConflictError", "Written"]
     assert names(place) == {"E0": "N0", "E1": "by hand", "E2": "N2"}
@@ -71,14 +71,14 @@ def test_a_row_whose_key_is_there_is_a_conflict_and_the_others_go_in(place: Plac
 
 def test_a_batch_of_updates_tells_the_rows_that_are_gone(place: Place, db: SqlLink) -> None:
     target = table(db)
-    target.write([person(number) for number in range(3)])
+    sent(target, [person(number) for number in range(3)])
     place.run("DELETE FROM people WHERE external_id = 'E1'")
     update = [
         change(Kind.UPDATE, key=f"E{n}", target_id=f"E{n}", document={"name": f"new {n}"}, fields=("name",))
         for n in range(3)
     ]
 
-    answers = target.write(update)
+    answers = sent(target, update)
 
     assert told(answers) == ["Written", "GoneError", "Written"]
     assert names(place) == {"E0": "new 0", "E2": "new 2"}
@@ -86,13 +86,14 @@ def test_a_batch_of_updates_tells_the_rows_that_are_gone(place: Place, db: SqlLi
 
 def test_updates_of_other_columns_go_in_one_batch(place: Place, db: SqlLink) -> None:
     target = table(db)
-    target.write([person(number) for number in range(2)])
+    sent(target, [person(number) for number in range(2)])
 
-    target.write(
+    sent(
+        target,
         [
             change(Kind.UPDATE, key="E0", target_id="E0", document={"name": "new", "email": "e0"}, fields=("name",)),
             change(Kind.UPDATE, key="E1", target_id="E1", document={"name": "new", "email": "e1"}, fields=("email",)),
-        ]
+        ],
     )
 
     assert sorted(place.run("SELECT external_id, name, email FROM people")) == [
@@ -103,9 +104,9 @@ def test_updates_of_other_columns_go_in_one_batch(place: Place, db: SqlLink) -> 
 
 def test_a_batch_of_deletes_removes_what_is_there(place: Place, db: SqlLink) -> None:
     target = table(db)
-    target.write([person(number) for number in range(3)])
+    sent(target, [person(number) for number in range(3)])
 
-    answers = target.write([change(Kind.DELETE, key=f"E{n}", target_id=f"E{n}") for n in (0, 2, 9)])
+    answers = sent(target, [change(Kind.DELETE, key=f"E{n}", target_id=f"E{n}") for n in (0, 2, 9)])
 
     assert list(answers) == [None, None, None]
     assert list(names(place)) == ["E1"]
@@ -115,7 +116,7 @@ def test_rows_that_need_each_other_are_told_apart(place: Place, db: SqlLink) -> 
     place.run("CREATE TABLE staff (id INTEGER PRIMARY KEY, boss INTEGER REFERENCES staff (id))")
     staff = [change(key=str(n), document={"id": n, "boss": boss}) for n, boss in ((1, None), (2, 1), (3, 99), (4, 2))]
 
-    answers = table(db, "staff").write(staff)
+    answers = sent(table(db, "staff"), staff)
 
     assert told(answers) == ["Written", "Written", "RefusedError", "Written"]
     refused = answers[2]
@@ -162,7 +163,7 @@ def test_a_value_that_fits_comes_back_as_an_equal_one(typed: SqlLink, column: st
     target = table(typed, "typed")
     changes = [change(key=f"K{n}", document={"id": f"K{n}", column: one}) for n, one in enumerate(GOOD[column])]
 
-    answers = target.write(changes)
+    answers = sent(target, changes)
 
     assert told(answers) == ["Written"] * len(changes), [str(one) for one in answers]
     for one in changes:
@@ -250,7 +251,7 @@ def test_a_row_of_several_match_columns_is_found_by_a_key_of_several_parts(place
         target.update(
             change(Kind.UPDATE, key="a\x1f2", target_id=found.id, document={"title": "new"}, fields=("title",))
         )
-        target.write([change(Kind.DELETE, key="a\x1f1", target_id="a\x1f1")])
+        sent(target, [change(Kind.DELETE, key="a\x1f1", target_id="a\x1f1")])
 
     assert sorted(place.run("SELECT project, id, title FROM tickets")) == [("a", 2, "new"), ("b/c", 1, "T")]
 

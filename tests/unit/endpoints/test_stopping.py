@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from daemon.endpoints.call import Call
 from daemon.endpoints.caller import Caller
-from daemon.endpoints.exchange import Call
 from daemon.endpoints.memory import MemorySource
 from daemon.errors import StoppedError
 from daemon.spec import Job

@@ -1,18 +1,21 @@
 """Writes leave only while the run surely holds its lease."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from daemon.endpoints.memory import MemoryTarget
-from daemon.errors import LeaseLostError
+from daemon.errors import LeaseLostError, RefusedError
 from daemon.runtime.fenced import FencedTarget
 from daemon.store import schema
 from daemon.store.database import Database, open_database
 from daemon.store.leases import Lease, Leases
 from daemon.store.owner import Owner
 from daemon.sync.change import Change, Kind
+from daemon.sync.ports import Answer, WholeRefusedError
+from daemon.sync.together import answers
 from tests.unit.store.places import HandClock, other_owner
 
 CREATE = Change(
@@ -73,5 +76,25 @@ def test_a_lease_that_was_taken_just_after_its_renewal_is_noticed_before_the_wri
 
     with pytest.raises(LeaseLostError):
         fenced.create(CREATE)
+
+    assert target.writes == []
+
+
+def test_a_batch_that_is_taken_apart_makes_sure_of_the_lease_before_each_part(database: Database) -> None:
+    """The process sleeps while the whole is refused, and another one does the run: no part of it may leave then."""
+    clock = HandClock()
+    mine = Leases(database, clock, Owner.here())
+
+    class Refusing(MemoryTarget):
+        def write(self, changes: Sequence[Change]) -> Sequence[Answer]:
+            clock.move(31)
+            Leases(database, clock, other_owner()).acquire("job/a")
+            raise WholeRefusedError(RefusedError("too large", status=413))
+
+    target = Refusing(batch=4)
+    fenced = FencedTarget(target, mine, mine.acquire("job/a"), clock)
+
+    with pytest.raises(LeaseLostError):
+        answers([replace(CREATE, seq=seq, key=f"E{seq}") for seq in range(1, 5)], fenced)
 
     assert target.writes == []

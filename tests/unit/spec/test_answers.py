@@ -120,7 +120,14 @@ def test_each_request_takes_the_words_that_make_sense_for_it_and_no_others(
 ) -> None:
     rules = ", ".join(f"{{status: {400 + number}, then: {then}}}" for number, then in enumerate(Then))
     block = f"{{uri: 'users/all', on_response: [{rules}]}}"
+    in_batch = (
+        f'{place[-2:][0]}: {{batch: {{uri: all, by: order, body: "{{{{ items }}}}", on_response: [{rules}]}}}}'
+        * (place[-1] == "batch")
+    )
     change = {
+        ("target", "create", "batch"): ("create: users", f"{in_batch}, {LOOKUP}"),
+        ("target", "update", "batch"): (UPDATE, in_batch),
+        ("target", "delete", "batch"): (UPDATE, f"{UPDATE}, {in_batch}"),
         ("source",): (READ, f"{READ}, on_response: [{rules}]"),
         ("source", "read"): (READ, f"read: {block}"),
         ("target", "create"): ("create: users", f"create: {block}, {LOOKUP}"),

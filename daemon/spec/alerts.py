@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from .connection import Tls
-from .types import Duration, Flag, Name, SecretRef, Strict, Template, TemplateTree, TextOrSecret, Whole
+from .types import Duration, Flag, Name, Period, SecretRef, Strict, Template, TemplateTree, TextOrSecret, Whole
 
 
 class AlertEvent(StrEnum):
@@ -39,7 +39,7 @@ class HttpAlert(Strict):
     url: TextOrSecret = Field(
         description="The address. Many hold a secret: refer to those (example: {credential: slack-url})."
     )
-    timeout: Duration = Field(default=timedelta(seconds=10), description="For one try. Default: 10s.")
+    timeout: Period = Field(default=timedelta(seconds=10), description="For one try. Default: 10s.")
     tls: Tls = Tls()
     allow_insecure: Flag = Field(
         default=False, description="Send a secret over plain http to a host that is not this machine."
@@ -67,7 +67,7 @@ class CommandAlert(Strict):
     command: list[str] = Field(
         min_length=1, description="The program, by its whole path, and its arguments. There is no shell."
     )
-    timeout: Duration = Field(default=timedelta(seconds=30), description="It is ended after this time. Default: 30s.")
+    timeout: Period = Field(default=timedelta(seconds=30), description="It is ended after this time. Default: 30s.")
 
 
 class HeartbeatAlert(HttpAlert):

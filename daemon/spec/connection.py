@@ -9,14 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from .auth import Auth, NoAuth
 from .request import Rule
 from .sql import check_address
-from .types import Duration, Flag, OptionOrSecret, Percent, Strict, TextOrSecret, Whole
+from .types import Duration, Flag, OptionOrSecret, Percent, Period, Strict, TextOrSecret, Whole
 
 
 class Quota(Strict):
     """The request budget of the account, shared by all jobs of the connection."""
 
     requests: Whole | None = Field(default=None, ge=1, description="Requests allowed in each `per`. Default: no limit.")
-    per: Duration = Field(default=timedelta(minutes=1), description="The budget's period. Default: 1m.")
+    per: Period = Field(default=timedelta(minutes=1), description="The budget's period. Default: 1m.")
     concurrency: Whole = Field(
         default=4, ge=1, le=256, description="Requests under way at once. Default: 4, polite to an unknown API."
     )
@@ -35,9 +35,9 @@ class Quota(Strict):
 class Timeout(Strict):
     """How long to wait. Every request has an end."""
 
-    connect: Duration = Field(default=timedelta(seconds=10), description="To reach the server. Default: 10s.")
-    read: Duration = Field(default=timedelta(seconds=60), description="Between two bytes of an answer. Default: 60s.")
-    total: Duration = Field(
+    connect: Period = Field(default=timedelta(seconds=10), description="To reach the server. Default: 10s.")
+    read: Period = Field(default=timedelta(seconds=60), description="Between two bytes of an answer. Default: 60s.")
+    total: Period = Field(
         default=timedelta(minutes=5), description="For one request with all its repeats and waits. Default: 5m."
     )
 
@@ -130,7 +130,7 @@ class SqlQuota(Strict):
 class SqlTimeout(Strict):
     """How long to wait for a database."""
 
-    connect: Duration = Field(default=timedelta(seconds=10), description="To reach the server. Default: 10s.")
+    connect: Period = Field(default=timedelta(seconds=10), description="To reach the server. Default: 10s.")
     lock: Duration = Field(
         default=timedelta(seconds=10), description="For what another program has locked. Default: 10s."
     )

@@ -13,7 +13,7 @@ from .mode import Mode
 from .schedule import Schedule
 from .source import Source
 from .target import FileTarget, Target
-from .types import Duration, Expression, Flag, Percent, RecordField, Strict, Whole
+from .types import Duration, Expression, Flag, Percent, Period, RecordField, Strict, Whole
 
 
 class Field_(Strict):  # noqa: N801 - `Field` is pydantic's
@@ -102,7 +102,7 @@ class Job(Tells):
     compare: Literal["links", "target"] = Field(
         default="links", description="What records are compared with: what we remember, or the target's own list."
     )
-    timeout: Duration | None = Field(
+    timeout: Period | None = Field(
         default=None, description="A run that takes longer is asked to stop; the next finishes the work. Default: none."
     )
     guards: Guards = Guards()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from .grammar import suggestion
 from .types import Duration, Name, Strict, Whole
@@ -70,6 +70,12 @@ Moments: TypeAlias = Annotated[
 """Moments of the calendar; one of them may stand without its brackets."""
 
 
+def _a_second_or_more(every: timedelta) -> timedelta:
+    if every < timedelta(seconds=1):
+        raise ValueError("must be at least 1s")
+    return every
+
+
 class CatchUp(StrEnum):
     """What becomes of fires that were missed. The word in the job file is the value."""
 
@@ -99,7 +105,9 @@ class Schedule(Strict):
         default=None,
         description="Five fields with cron's own meaning, or @daily and its like (example: */15 6-20 * * 1-5).",
     )
-    every: Duration | None = Field(default=None, description="A fixed distance (example: 15m).")
+    every: Annotated[Duration, AfterValidator(_a_second_or_more)] | None = Field(
+        default=None, description="A fixed distance, 1s or more (example: 15m)."
+    )
     at: Moments | None = Field(
         default=None, description="One moment or a list of them, in `timezone` unless they name their own offset."
     )

@@ -6,7 +6,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from .expressions import check_expression
 from .templates import check_template
@@ -20,6 +29,8 @@ _UNITS_S = {
     "d": Decimal(86400),
     "w": Decimal(604800),
 }
+_LONGEST_D = 36_500
+"""A hundred years: from here to there and back, calendars and timers can still count."""
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 
@@ -44,7 +55,10 @@ def _duration(value: Any) -> Any:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("a duration is a number and a unit (example: 30s, 15m, 24h, 30d)")
-    return timedelta(seconds=float(Decimal(match["number"]) * _UNITS_S[match["unit"]]))
+    seconds = Decimal(match["number"]) * _UNITS_S[match["unit"]]
+    if seconds > _LONGEST_D * _UNITS_S["d"]:
+        raise ValueError(f"a duration is at most {_LONGEST_D}d")
+    return timedelta(seconds=float(seconds))
 
 
 Duration: TypeAlias = Annotated[
@@ -54,6 +68,16 @@ Duration: TypeAlias = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d|w)$", "examples": ["30s", "15m"]}),
 ]
 """A length of time, written as a number and a unit: 30s, 15m, 24h, 30d."""
+
+
+def _not_nothing(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be more than 0s")
+    return value
+
+
+Period: TypeAlias = Annotated[Duration, AfterValidator(_not_nothing)]
+"""A length of time that is not nothing."""
 
 
 def _percent(value: Any) -> Any:

@@ -21,6 +21,7 @@ from .yaml_errors import syntax_problem, unquoted, unreadable_character
 
 _LARGEST_BYTES = 5_000_000
 """A job file is written by people; more than this is the wrong file."""
+_NO_FILE = "name the file with --config FILE; the README has one to begin with"
 _MOST_VALUES = 200_000
 """Values after aliases are followed, so that nine aliases of nine aliases of … end here and not in memory."""
 _HARMLESS = frozenset(
@@ -68,7 +69,7 @@ def read(path: Path, *, marked: bool = True) -> Reading:
             return _broken(Problem(str(path), 0, 0, "", f"larger than {_LARGEST_BYTES:,} bytes; this is no job file"))
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        cure = "`crudsd init` makes one" if isinstance(error, FileNotFoundError) else None
+        cure = _NO_FILE if isinstance(error, FileNotFoundError) else None
         return _broken(Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror or error}", cure))
     except UnicodeDecodeError as error:
         return _broken(Problem(str(path), 0, 0, "", f"not UTF-8 (byte {error.start + 1})", "save the file as UTF-8"))

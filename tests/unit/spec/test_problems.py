@@ -304,7 +304,7 @@ def test_a_file_that_is_not_there_has_no_caret(tmp_path: Path, monkeypatch: pyte
         load(Path("crudsd.yaml"))
     assert str(caught.value) == (
         "crudsd.yaml: error: cannot be read: No such file or directory\n"
-        "      = help: `crudsd init` makes one\n"
+        "      = help: name the file with --config FILE; the README has one to begin with\n"
         "1 problem in 1 file"
     )
 

@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daemon.clock import Clock
-from daemon.errors import ConfigError, LeaseLostError
+from daemon.errors import CrudsdError, LeaseLostError, StateError
 from daemon.spec import Job, Spec, job_revision
 from daemon.store.database import Database
 from daemon.store.heartbeat import Heartbeat
@@ -109,6 +109,13 @@ class Taken:
     stop_request: StopRequest
 
 
+def _reason(error: Exception) -> str:
+    """Say why a run broke. What a defect says of itself may hold a record, and is for the log alone."""
+    if isinstance(error, CrudsdError):
+        return str(error)
+    return f"unexpected {type(error).__name__}; this is a defect of crudsd: the log has more"
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
     """Plans and runs jobs. Made by the composition root."""
@@ -166,9 +173,12 @@ class Worker:
                 asked = stop_request or StopRequest()
                 with asked.asked_after(job.timeout):
                     result = self._carry_out(name, job, Taken(run, lease, asked), observe, allowance, pinning)
-            except ConfigError as error:
-                # Such as a secret's file that is gone: the next run would say of this one that its process died.
-                self.end(run, Ending.FAILED, str(error))
+            except LeaseLostError:
+                raise
+            except Exception as error:
+                # Else the next run says of this one that its process died, and nobody is told that the job fails.
+                with suppress(StateError):
+                    self.end(run, Ending.FAILED, _reason(error))
                 raise
         finally:
             self.leases.release(lease)

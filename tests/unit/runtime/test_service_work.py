@@ -1,24 +1,26 @@
 """What the service's work tells whoever tells people: whatever may be news, also where a run could not even begin."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, LeaseLostError, StateError
 from daemon.runtime.service_work import ServiceWork
 from daemon.runtime.stop_request import StopRequest
 from daemon.runtime.work import Fire
-from daemon.runtime.worker import Finished, Worker
+from daemon.runtime.worker import Endpoints, Finished, Worker
 from daemon.spec import load
 from daemon.store.database import Database
 from daemon.store.job_states import JobStates
 from daemon.store.leases import Leases
 from daemon.store.owner import Owner
-from daemon.store.runs import RunStore
+from daemon.store.runs import RunStore, Trigger
 from daemon.store.stops import Stops
 from daemon.sync.certificate import Certificate
 from daemon.sync.counts import Counts
+from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
 from tests.unit.runtime.service_scene import Story
 from tests.unit.spec.files import write
@@ -90,3 +92,55 @@ def test_a_fire_that_was_skipped_a_count_and_a_pause_are_told_of(work: ServiceWo
 
     work.pause("people", "1 run failed (pause_after: 1)")
     assert ear.told == ["people"] * 3
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConfigError("a secret is gone"), "a secret is gone"),
+        (StateError("state.db: the disk is full"), "state.db: the disk is full"),
+        (KeyError("canary-of-a-record"), "unexpected KeyError; this is a defect of crudsd: the log has more"),
+    ],
+)
+def test_a_run_that_breaks_is_over_as_a_failure_and_not_left_for_the_next_to_find(
+    work: ServiceWork, error: Exception, reason: str
+) -> None:
+    def breaks(*_: object) -> Endpoints:
+        raise error
+
+    run = work.fire(Fire("people", NOON))
+    assert run is not None
+    with pytest.raises(type(error)):
+        replace(work.worker, endpoints=breaks).run(
+            "people",
+            work.jobs["people"],
+            observe=lambda _: None,
+            trigger=Trigger.SCHEDULE,
+            run=run,
+            allowance=Allowance(),
+        )
+
+    row = work.runs.get(run)
+    assert row is not None
+    assert (row.ending, row.error) == (Ending.FAILED, reason)
+
+
+def test_a_run_whose_lease_was_lost_is_left_to_whoever_has_it_now(work: ServiceWork) -> None:
+    def taken(*_: object) -> Endpoints:
+        raise LeaseLostError("another process took over")
+
+    run = work.fire(Fire("people", NOON))
+    assert run is not None
+    with pytest.raises(LeaseLostError):
+        replace(work.worker, endpoints=taken).run(
+            "people",
+            work.jobs["people"],
+            observe=lambda _: None,
+            trigger=Trigger.SCHEDULE,
+            run=run,
+            allowance=Allowance(),
+        )
+
+    row = work.runs.get(run)
+    assert row is not None
+    assert row.ending is None

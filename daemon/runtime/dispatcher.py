@@ -133,6 +133,8 @@ class Dispatcher:
             if self._stop.is_set():
                 return
             known = {run for turns in self._turns.values() for run in (turns.run, *turns.waiting)}
+            if not queued.keys() <= known:
+                queued = self._work.queued()  # anew: one of ours may have begun and ended since
             for run, job in queued.items():
                 if run not in known and job in self._schedules:
                     self._log.info("run.triggered", job=job, run=run)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from daemon.runtime.service import Limits
 from daemon.runtime.work import Capacity
 from daemon.sync.outcome import Ending
 from tests.unit.runtime.service_scene import T0, T1, T2, YEARLY, Scene, held, idle
@@ -68,6 +69,32 @@ def test_a_run_that_was_triggered_is_done_once_and_waits_for_its_turn(gate: thre
         service._look()
 
     assert sorted(scene.work.ran) == ["by_hand", "people", "people"]
+
+
+def test_a_run_that_ends_while_the_service_looks_is_not_done_again(gate: threading.Event) -> None:
+    scene = Scene(people=YEARLY)
+    scene.limits = Limits(look_s=60)
+    scene.work.does["people"] = held(gate)
+
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.began", job="people")
+        rows = iter([{"people/1": "people"}])  # as it was seen before it began
+
+        def queued() -> dict[str, str]:
+            seen = next(rows, None)
+            if seen is None:
+                return {}
+            gate.set()
+            idle(service)
+            return seen
+
+        scene.work.queued = queued  # type: ignore[method-assign]
+        service._dispatcher.look()
+        idle(service)
+
+    assert scene.work.ran == ["people"]
+    assert "run.triggered" not in scene.story.names()
 
 
 def test_a_run_that_somebody_asked_to_stop_is_told_so_and_no_other(gate: threading.Event) -> None:

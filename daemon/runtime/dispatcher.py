@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from daemon.clock import Clock
-from daemon.errors import CrudsdError, StateError
+from daemon.errors import CrudsdError, LockedError, StateError
 from daemon.logs import Logger
 from daemon.spec import Overlap
 from daemon.sync.outcome import Ending
@@ -268,13 +268,18 @@ class Dispatcher:
         run = turns.run
         try:
             ending = self._work.carry_out(job, run, turns.stop_request)
-            self._count(job, ending, turns.stop_request)
         except CrudsdError as error:
             self._log.error("run.failed", job=job, run=run, error=str(error))
-            return Ending.FAILED
+            ending = Ending.FAILED
+            if isinstance(error, StateError | LockedError):
+                return ending  # no fault of the job's
         except Exception as error:  # noqa: BLE001 - the last handler of a worker: one run must not end the service
             self._log.error("run.crashed", job=job, run=run, error=repr(error), exc_info=True)
-            return Ending.FAILED
+            ending = Ending.FAILED
+        try:
+            self._count(job, ending, turns.stop_request)
+        except StateError as error:
+            self._log.error("count.failed", job=job, run=run, error=str(error))
         return ending
 
     def _count(self, job: str, ending: Ending, stop_request: StopRequest) -> None:

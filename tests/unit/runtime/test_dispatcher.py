@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from daemon.errors import ConfigError, StateError
 from daemon.runtime.service import Limits
 from daemon.runtime.work import Capacity
 from daemon.sync.outcome import Ending
@@ -181,6 +182,39 @@ def test_a_run_that_was_stopped_with_the_service_is_no_failure_and_one_that_took
         scene.work.does["people"] = too_long
         scene.fire(service, "people", T1)
         scene.story.wait_for("job.paused", job="people")
+
+
+def test_a_run_that_broke_counts_as_a_failure_and_one_that_the_state_could_not_take_does_not() -> None:
+    scene = Scene(people={**YEARLY, "pause_after": 2})
+    errors = iter([ConfigError("a secret is gone"), StateError("locked"), KeyError("bug")])
+
+    def breaks() -> Ending:
+        raise next(errors)
+
+    scene.work.does["people"] = breaks
+    with scene.serving() as service:
+        for minute in range(3):
+            assert scene.work.obstacles == {}
+            scene.fire(service, "people", T0.replace(minute=minute))
+            scene.story.wait_for("test.began", times=minute + 1, job="people")
+            idle(service)
+        scene.story.wait_for("job.paused", job="people")
+
+
+def test_a_run_that_could_not_be_counted_has_ended_as_it_ended() -> None:
+    scene = Scene(people=YEARLY, scores={"after": "people"})
+
+    def locked(job: str, *, failed: bool) -> int:
+        raise StateError("the database is locked")
+
+    scene.work.failed = locked  # type: ignore[method-assign]
+    with scene.serving() as service:
+        scene.fire(service, "people")
+        scene.story.wait_for("test.ended", job="scores")
+        idle(service)
+        assert service._dispatcher.failed == ()
+
+    assert "count.failed" in scene.story.names()
 
 
 # ---- limits ----

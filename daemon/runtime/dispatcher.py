@@ -19,7 +19,7 @@ from daemon.sync.outcome import Ending
 
 from .line import Line
 from .stop_request import StopRequest
-from .work import Fire, Program
+from .work import Fire, Program, Work
 
 RUNS_BEFORE = "the run before it is not over"
 WAITS_BEFORE = "the run before it is not over, and another one waits for that already"
@@ -230,7 +230,7 @@ class Dispatcher:
     def _start_next(self) -> None:
         """Start every run whose turn it is."""
         while not self._stop.is_set() and (job := self._line.next()) is not None:
-            self._futures[job] = self._pool.submit(self._carry_out, job)
+            self._futures[job] = self._pool.submit(self._carry_out, job, self._work)
 
     def _end_turn(self, job: str) -> None:
         """Give back what a run had taken. The job's next one goes to the end of the line."""
@@ -249,9 +249,9 @@ class Dispatcher:
 
     # ---- on a thread of the pool ----
 
-    def _carry_out(self, job: str) -> None:
-        """Do one run of a job."""
-        ending = Ending.SKIPPED if self._stop.is_set() else self._do(job, self._turns[job])
+    def _carry_out(self, job: str, work: Work) -> None:
+        """Do one run of a job, by the program that took it: another one may not have the job any more."""
+        ending = Ending.SKIPPED if self._stop.is_set() else self._do(job, self._turns[job], work)
         with self._lock:
             self._note(job, ending)
             self._end_turn(job)
@@ -264,10 +264,10 @@ class Dispatcher:
         elif ending is not Ending.SKIPPED:
             self._failed.pop(job, None)
 
-    def _do(self, job: str, turns: _Turns) -> Ending:
+    def _do(self, job: str, turns: _Turns, work: Work) -> Ending:
         run = turns.run
         try:
-            ending = self._work.carry_out(job, run, turns.stop_request)
+            ending = work.carry_out(job, run, turns.stop_request)
         except CrudsdError as error:
             self._log.error("run.failed", job=job, run=run, error=str(error))
             ending = Ending.FAILED

@@ -3,14 +3,18 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from daemon.errors import ConfigError
 from daemon.runtime.generations import Generations
+from daemon.runtime.service import Limits
 from daemon.runtime.signals import Hangups
 from daemon.runtime.work import Program
 from daemon.store.retention import Pruned
-from tests.unit.runtime.service_scene import T1, YEARLY, Scene, held, idle
+from tests.unit.runtime.service_scene import T1, YEARLY, MemoryWork, Scene, held, idle
 from tests.unit.runtime.test_service_to_systemd import systemd
 
 
@@ -32,6 +36,29 @@ def test_jobs_come_go_and_change_and_a_run_under_way_ends_as_it_began(gate: thre
     assert waking.keys() == {"people", "others", "new"}
     assert (waking["people"].month, waking["others"].month) == (1, 2)
     assert scene.work.ran.count("gone") == 1
+
+
+def test_a_run_whose_thread_has_not_begun_yet_is_done_by_the_configuration_that_took_it() -> None:
+    scene = Scene(gone=YEARLY)
+    scene.limits = Limits(look_s=60)
+    after = MemoryWork(scene.story)
+    kept: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    class Slow(ThreadPoolExecutor):
+        """A pool whose threads take their time."""
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+            kept.append((fn, args))
+            return Future()
+
+    with scene.serving() as service:
+        service._dispatcher._pool = Slow()
+        scene.fire(service, "gone")
+        service._dispatcher.replace(Program({}, after))
+        ((work, given),) = kept
+        work(*given)
+
+    assert (scene.work.ran, after.ran) == (["gone"], [])
 
 
 def test_a_job_whose_moments_have_passed_may_stay_go_and_come_back() -> None:

@@ -20,7 +20,7 @@ from daemon.spec import CatchUp, Schedule
 from .dispatcher import Dispatcher
 from .missed import fires_between, missed
 from .triggers import jitter_of
-from .wakeups import BEAT, WakeUps
+from .wakeups import WakeUps
 from .wellbeing import Wellbeing, status
 from .work import Fire, Program
 
@@ -206,8 +206,7 @@ class Service:
         The fire time that is written is the schedule's own, before jitter. There are several when we were late, and
         none when there is only something to catch up with.
         """
-        if job == BEAT:
-            self._wellbeing.woke()
+        self._wellbeing.woke()  # whatever for: a thousand jobs that are due at once hold up the beat
         if self._stop.is_set():
             return  # the next start makes up for what came after the last row, so there must be no later one
         self._catch_up(job)

@@ -83,6 +83,14 @@ def test_the_watchdog_is_petted_while_the_scheduler_wakes_and_the_state_is_writt
         assert pets.end()
 
 
+def test_each_wake_up_proves_that_the_scheduler_gets_on_since_many_at_once_hold_up_the_beat() -> None:
+    scene = Scene(people=YEARLY)
+    with scene.serving() as service:
+        service._wellbeing._woke_at = float("-inf")
+        scene.fire(service, "people")
+        assert service._wellbeing._woke_at > 0
+
+
 @pytest.mark.parametrize(
     ("environment", "watchdog_s"),
     [

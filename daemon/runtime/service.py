@@ -83,6 +83,7 @@ class Service:
     def run(self) -> Exit:
         """Serve until `stop` is set, then drain. Returns DONE; raises what makes it impossible to begin."""
         interrupted = self._work.interrupted()
+        owed = self._owed()
         since = self._clock()  # what is due from now on wakes us up
         # Before the first new fire, which would be the last one.
         self._behind = {job: (last, since) for job, last in self._work.fired_last().items()}
@@ -95,6 +96,8 @@ class Service:
         for job in interrupted:
             self._log.info("run.resumed", job=job)
             self._start(Fire(job, self._clock(), "resume"))
+        for job, fire_time in owed.items():
+            self._make_up_after(job, fire_time)
         for job in self._schedules:
             self._wakeups.wake(job)
         self._look()
@@ -200,6 +203,27 @@ class Service:
             # What is not due yet for its jitter is not missed.
             self._make_up(job, schedule, fires_between(schedule, last, until - jitter_of(job, schedule)))
 
+    def _owed(self) -> dict[str, datetime]:
+        """Return the jobs whose turn it was after another one that ended while we did, and when it ended."""
+        ended, followed = self._work.ended_well_last(), self._work.followed_last()
+        waits_for = {job: schedule.after for job, schedule in self._schedules.items() if schedule and schedule.after}
+        # A job that never followed another one is new: it waits for the next good run.
+        return {
+            job: ended[other]
+            for job, other in waits_for.items()
+            if other in ended and job in followed and followed[job] < ended[other]
+        }
+
+    def _make_up_after(self, job: str, ended_at: datetime) -> None:
+        """Fire a job that waits for another one, as far as its schedule makes up for what was missed."""
+        schedule = self._schedules[job]
+        found = None if schedule is None else missed(schedule, [ended_at], now=self._clock())
+        if found is not None and found.due:
+            self._start(Fire(job, ended_at, "after"))
+        elif found is not None:
+            self._log.warning("fires.missed", job=job, reason=found.reason)
+            self._skip(Fire(job, ended_at, "after"), found.reason)
+
     def _fired(self, job: str, woken_for: list[datetime]) -> None:
         """Take wake-ups: on their own thread, so do no more than write rows.
 
@@ -224,13 +248,16 @@ class Service:
         found = missed(schedule, fires, now=self._clock(), is_due=is_due)
         if found.skipped is not None:
             self._log.warning("fires.missed", job=job, reason=found.reason)
-            try:
-                self._work.skip(Fire(job, found.skipped), reason=found.reason)
-            except StateError as error:
-                self._log.error("skip.failed", job=job, error=str(error))
+            self._skip(Fire(job, found.skipped), found.reason)
         for fire_time in found.due:
             self._start(Fire(job, fire_time), waits=schedule.catch_up is CatchUp.ALL)
             self._wellbeing.woke()  # there may be a thousand, and each of them is progress
+
+    def _skip(self, fire: Fire, reason: str) -> None:
+        try:
+            self._work.skip(fire, reason=reason)
+        except StateError as error:
+            self._log.error("skip.failed", job=fire.job, error=str(error))
 
     def _start(self, fire: Fire, *, waits: bool = False) -> None:
         """Have a job run, or record why not."""

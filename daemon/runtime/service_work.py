@@ -102,6 +102,14 @@ class ServiceWork:
         """Return for each job the latest moment for which the schedule fired it."""
         return self.runs.last_fires()
 
+    def ended_well_last(self) -> Mapping[str, datetime]:
+        """Return for each job when its last good run under a service ended."""
+        return self.runs.ended_well()
+
+    def followed_last(self) -> Mapping[str, datetime]:
+        """Return for each job when it was fired last because another one had ended well."""
+        return self.runs.last_fires(Trigger.AFTER)
+
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs as far as they still exist."""
         return tuple(dict.fromkeys(row.job for row in self.worker.cut_off() if row.job in self.jobs))

@@ -77,6 +77,12 @@ class Work(Protocol):
     def fired_last(self) -> Mapping[str, datetime]:
         """Return for each job the latest moment for which the schedule fired it, in one look; not if it never did."""
 
+    def ended_well_last(self) -> Mapping[str, datetime]:
+        """Return for each job when its last good run here ended, in one look; not if there was none."""
+
+    def followed_last(self) -> Mapping[str, datetime]:
+        """Return for each job when it was fired last because another one had ended well; not if it never was."""
+
     def interrupted(self) -> tuple[str, ...]:
         """Close the runs whose process died, and return their jobs, whose work is to be taken up now."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -33,6 +34,25 @@ def resume_at_of(its: Any) -> Any:
     passed_over = (Ending.SKIPPED, Ending.INTERRUPTED)
     chosen = its, runs.c.phase == Phase.OVER, runs.c.ending.not_in(passed_over)
     return select(runs.c.resume_at).where(*chosen).order_by(runs.c.id.desc()).limit(1)
+
+
+def last_fires(trigger: str, until: datetime) -> Any:
+    """Select of every job the latest moment, up to another, for which it was fired or skipped so.
+
+    What lies after now was fired while the clock was wrong, and says nothing of what was missed since.
+    """
+
+    def of_one(its: Any) -> Any:
+        chosen = its, runs.c.trigger == trigger, runs.c.fire_time <= until
+        return select(runs.c.fire_time).where(*chosen).order_by(runs.c.fire_time.desc()).limit(1)
+
+    return of_all_jobs(of_one)
+
+
+def ended_well_of(its: Any) -> Any:
+    """Select when a job's last good run under a service ended; null when there was none."""
+    chosen = its, runs.c.ending.in_((Ending.DONE, Ending.REJECTED)), runs.c.fire_time.is_not(None)
+    return select(runs.c.ended_at).where(*chosen).order_by(runs.c.id.desc()).limit(1)
 
 
 def of_all_jobs(of_one: Callable[[Any], Any]) -> Any:

@@ -22,7 +22,7 @@ from daemon.sync.pin import Digests, as_text, from_text
 from .approvals import spend
 from .columns import moment_text
 from .database import Database
-from .latest import of_all_jobs, resume_at_of
+from .latest import ended_well_of, last_fires, of_all_jobs, resume_at_of
 from .leases import Lease, Leases, hold, job_lease, wait_for_turn
 from .reject_rows import forget_old, forget_settled
 from .run_id import new_run_id
@@ -211,10 +211,13 @@ class RunStore:
         with self._database.read() as connection:
             return tuple(connection.execute(query).scalars())
 
-    def last_fires(self) -> dict[str, datetime]:
-        """Return for each job the latest moment for which the schedule fired or skipped it; none if it never did."""
-        with self._database.read() as connection:
-            return {row.job: row.found for row in connection.execute(_LAST_FIRES)}
+    def last_fires(self, trigger: Trigger = Trigger.SCHEDULE) -> dict[str, datetime]:
+        """Return for each job the latest moment, not after now, for which it was fired or skipped; none if never."""
+        return self._found(last_fires(trigger, self._clock()))
+
+    def ended_well(self) -> dict[str, datetime]:
+        """Return for each job when its last good run under a service ended; none if there was none."""
+        return self._found(_ENDED_WELL)
 
     def waits_until(self, job: str) -> datetime | None:
         """Return when the work of this job's last run goes on, if that run is waiting; it may be in the past.
@@ -227,8 +230,7 @@ class RunStore:
 
     def waiting(self) -> dict[str, datetime]:
         """Return for every job whose last run is waiting when its work goes on, as `waits_until` does for one."""
-        with self._database.read() as connection:
-            return {row.job: row.found for row in connection.execute(_ALL_WAITING)}
+        return self._found(_ALL_WAITING)
 
     def _resume_at(self, result: Result) -> datetime | None:
         if result.ending is not Ending.WAITING:
@@ -246,6 +248,10 @@ class RunStore:
             made = connection.execute(insert(runs).values(row).on_conflict_do_nothing().returning(runs.c.id)).first()
         return None if made is None else run
 
+    def _found(self, query: Any) -> dict[str, datetime]:
+        with self._database.read() as connection:
+            return {row.job: row.found for row in connection.execute(query)}
+
     def _rows(self, query: Any) -> tuple[RunRow, ...]:
         with self._database.read() as connection:
             return tuple(_row(row) for row in connection.execute(query).mappings())
@@ -256,14 +262,8 @@ def store_counts(connection: Connection, run: str, counts: Counts) -> None:
     execute(connection, "UPDATE runs SET counts = ? WHERE id = ?", (_json(counts), run))
 
 
-def _last_fire_of(its: Any) -> Any:
-    """Select the latest moment for which the schedule fired or skipped a job."""
-    chosen = its, runs.c.trigger == Trigger.SCHEDULE
-    return select(runs.c.fire_time).where(*chosen).order_by(runs.c.fire_time.desc()).limit(1)
-
-
 _ALL_WAITING: Final = of_all_jobs(resume_at_of)
-_LAST_FIRES: Final = of_all_jobs(_last_fire_of)
+_ENDED_WELL: Final = of_all_jobs(ended_well_of)
 
 
 def _open(run: str) -> tuple[Any, Any]:

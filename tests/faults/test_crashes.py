@@ -53,6 +53,7 @@ NOT_CALLED = {
     "RunStore.recent": "for people",
     "RunStore.last_complete": "for people",
     "RunStore.last_fires": "for the service",
+    "RunStore.ended_well": "for the service",
     "RunStore.waiting": "for the service",
     "RunStore.waits_until": "for the service",
     "RunStore.latest_settled": "for approvals",

@@ -64,6 +64,8 @@ class MemoryWork:
         self.waits: dict[str, datetime] = {}
         self.obstacles: dict[str, str] = {}
         self.last_fires: dict[str, datetime] = {}
+        self.ended_well: dict[str, datetime] = {}
+        self.followed: dict[str, datetime] = {}
         self.triggered: dict[str, str] = {}
         self.asked: dict[str, str] = {}
         self.dropped: dict[str, str] = {}
@@ -96,6 +98,12 @@ class MemoryWork:
 
     def fired_last(self) -> dict[str, datetime]:
         return dict(self.last_fires)
+
+    def ended_well_last(self) -> dict[str, datetime]:
+        return dict(self.ended_well)
+
+    def followed_last(self) -> dict[str, datetime]:
+        return dict(self.followed)
 
     def queued(self) -> dict[str, str]:
         return {run: job for run, job in self.triggered.items() if run not in self.runs}

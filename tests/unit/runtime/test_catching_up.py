@@ -2,11 +2,12 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from daemon.sync.outcome import Ending
-from tests.unit.runtime.service_scene import T0, T1, YEARLY, HandClock, Scene, held
+from tests.unit.runtime.service_scene import T0, T1, YEARLY, HandClock, Scene, held, idle
 
 
 def test_what_was_missed_while_the_service_was_down_is_made_up_for_at_the_start() -> None:
@@ -180,3 +181,19 @@ def test_who_is_asked_to_end_writes_no_row_that_would_hide_a_fire_from_the_next_
         service._fired("people", [T0, T0.replace(minute=5), T0.replace(minute=10)])
 
     assert (scene.work.fired, scene.work.skipped) == ({}, [])
+
+
+def test_a_job_that_was_to_follow_another_one_when_the_service_ended_follows_at_the_start() -> None:
+    after: dict[str, Any] = {"after": "people"}
+    scene = Scene(people=YEARLY, owed=after, old={**after, "catch_up_window": "1s"}, had=after, new=after)
+    clock = scene.clock = HandClock()
+    clock.now = T1
+    scene.work.ended_well = {"people": T0}
+    scene.work.followed = {"owed": T0 - timedelta(days=1), "old": T0 - timedelta(days=1), "had": T0}
+
+    with scene.serving() as service:
+        scene.story.wait_for("test.ended", job="owed")
+        idle(service)
+
+    assert scene.work.fired == {("owed", T0): "after"}
+    assert [(job, at) for job, at, _ in scene.work.skipped] == [("old", T0)]

@@ -72,11 +72,31 @@ class TestFiring:
             thread.join()
         assert len([run for run in fired if run]) == 1
 
-    def test_other_moments_and_other_jobs_fire(self, runs: RunStore) -> None:
+    def test_other_moments_and_other_jobs_fire(self, runs: RunStore, clock: HandClock) -> None:
         for job, moment in (("a", NOON), ("b", NOON), ("a", NOON + timedelta(minutes=15))):
             assert runs.fire(job, moment, trigger=Trigger.SCHEDULE, revision="r1")
+        clock.now += timedelta(minutes=15)
         assert runs.last_fires()["a"] == NOON + timedelta(minutes=15)
         assert "c" not in runs.last_fires()
+
+    def test_a_fire_of_a_clock_that_was_wrong_hides_none_that_was_missed_since(self, runs: RunStore) -> None:
+        for moment in (NOON, NOON.replace(year=2099)):
+            assert runs.fire("people", moment, trigger=Trigger.SCHEDULE, revision="r1")
+        assert runs.last_fires() == {"people": NOON}
+
+    def test_good_ends_under_a_service_and_fires_after_another_job_are_told_apart(
+        self, runs: RunStore, clock: HandClock
+    ) -> None:
+        for job, ending in (("a", Ending.DONE), ("b", Ending.FAILED)):
+            run = runs.fire(job, NOON, trigger=Trigger.SCHEDULE, revision="r1")
+            assert run is not None
+            runs.finish(run, Result(ending, Counts(), Certificate(end=None), ()))
+        by_hand = runs.begin("c", trigger=Trigger.MANUAL, revision="r1")
+        runs.finish(by_hand, Result(Ending.DONE, Counts(), Certificate(end=None), ()))
+        assert runs.fire("d", NOON, trigger=Trigger.AFTER, revision="r1")
+
+        assert runs.ended_well() == {"a": NOON}
+        assert runs.last_fires(Trigger.AFTER) == {"d": NOON}
 
     def test_manual_runs_do_not_meet(self, runs: RunStore) -> None:
         ids = [runs.begin("people", trigger=Trigger.MANUAL, revision="r1") for _ in range(3)]

@@ -251,7 +251,8 @@ def grow(folder: Path, runs: int, told: Callable[[Sample], None]) -> tuple[list[
                 began = time.process_time()
                 world.fire()
                 spent += time.process_time() - began
-                world.house()
+                with world.house:  # waited for, so that nothing else is measured meanwhile
+                    world.house()
             samples.append(sample(world, file, begin + SLICE, spent))
             told(samples[-1])
         findings = [f"{one.what}: {one.message}" for one in check(database) if one.verdict is not Verdict.OK]

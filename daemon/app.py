@@ -237,6 +237,7 @@ class App:
                 Hangups() as hangups,
                 Generations(self, hangups) as generations,
                 make_alerter(self._database, self._runs, self._states, self._clock, self._log) as self._alerter,
+                Housekeeper(generations.prune, self._clock, self._log) as housekeeper,
             ):
                 ended = Service(
                     self.program(),
@@ -244,7 +245,7 @@ class App:
                     log=self._log,
                     wellbeing=Wellbeing(Notifier(self.settings.environment), is_written=lambda: heartbeat.is_beating),
                     stop=self._stop,
-                    housekeeping=Housekeeper(generations.prune, self._clock, self._log),
+                    housekeeping=housekeeper,
                     reload=generations.next,
                 ).run()
         finally:

@@ -30,7 +30,7 @@ class Generation(Protocol):
 class Generations:
     """The program that a service runs now, and the one before it, which finishes what it has under way.
 
-    For one thread. Closes the last one at the end of the block.
+    For one thread, but for `prune`. Closes the last one at the end of the block.
     """
 
     def __init__(self, first: Generation, hangups: Hangups) -> None:

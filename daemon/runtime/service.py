@@ -8,7 +8,7 @@ that is over, the work goes on.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ from daemon.logs import Logger
 from daemon.spec import CatchUp, Schedule
 
 from .dispatcher import Dispatcher
-from .missed import fires_between, missed
+from .missed import Missed, fires_between, missed
 from .triggers import jitter_of
 from .wakeups import WakeUps
 from .wellbeing import Wellbeing, status
@@ -41,6 +41,9 @@ class Limits:
     """Seconds between two looks for runs whose wait is over. No timers: clocks jump, and machines sleep."""
     again_s: float = 30.0
     """Seconds until a fire is tried again that the state database could not take: longer than it waits for a lock."""
+
+
+_REFUSED = "the changed configuration is refused, the one before goes on"
 
 
 def _nothing_to_do() -> None:
@@ -115,11 +118,13 @@ class Service:
         """Go over to a configuration that was read anew; with one that is no good, go on as before and say so."""
         try:
             program = self._reload()
-        except CrudsdError as error:
-            self._log.error("reload.refused", error=str(error))
+        except Exception as error:  # noqa: BLE001 - a defect that a file brings out would meet the next start, too
+            known = isinstance(error, CrudsdError)
+            told = str(error) if known else repr(error)
+            self._log.error("reload.refused", error=told, message=_REFUSED, exc_info=not known)
             # The same two messages as for one that is taken up: with Type=notify-reload systemd waits for them.
             self._wellbeing.reloading()
-            self._wellbeing.say(f"the changed configuration is refused, the one before goes on: {error}", stays=True)
+            self._wellbeing.say(f"{_REFUSED}: {told}", stays=True)
             self._wellbeing.ready()
             return
         if program is None:
@@ -201,7 +206,8 @@ class Service:
         if schedule is not None and behind is not None:
             last, until = behind
             # What is not due yet for its jitter is not missed.
-            self._make_up(job, schedule, fires_between(schedule, last, until - jitter_of(job, schedule)))
+            fires = fires_between(schedule, last, until - jitter_of(job, schedule))
+            self._make_up(job, schedule, missed(schedule, fires, now=self._clock()))
 
     def _owed(self) -> dict[str, datetime]:
         """Return the jobs whose turn it was after another one that ended while we did, and when it ended."""
@@ -217,12 +223,8 @@ class Service:
     def _make_up_after(self, job: str, ended_at: datetime) -> None:
         """Fire a job that waits for another one, as far as its schedule makes up for what was missed."""
         schedule = self._schedules[job]
-        found = None if schedule is None else missed(schedule, [ended_at], now=self._clock())
-        if found is not None and found.due:
-            self._start(Fire(job, ended_at, "after"))
-        elif found is not None:
-            self._log.warning("fires.missed", job=job, reason=found.reason)
-            self._skip(Fire(job, ended_at, "after"), found.reason)
+        if schedule is not None:
+            self._make_up(job, schedule, missed(schedule, [ended_at], now=self._clock()), trigger="after")
 
     def _fired(self, job: str, woken_for: list[datetime]) -> None:
         """Take wake-ups: on their own thread, so do no more than write rows.
@@ -242,22 +244,18 @@ class Service:
         if is_due and len(fires) == 1:
             self._start(Fire(job, fires[0]))
         else:
-            self._make_up(job, schedule, fires, is_due=is_due)
+            self._make_up(job, schedule, missed(schedule, fires, now=self._clock(), is_due=is_due))
 
-    def _make_up(self, job: str, schedule: Schedule, fires: Sequence[datetime], *, is_due: bool = False) -> None:
-        found = missed(schedule, fires, now=self._clock(), is_due=is_due)
+    def _make_up(self, job: str, schedule: Schedule, found: Missed, *, trigger: str = "schedule") -> None:
         if found.skipped is not None:
             self._log.warning("fires.missed", job=job, reason=found.reason)
-            self._skip(Fire(job, found.skipped), found.reason)
+            try:
+                self._work.skip(Fire(job, found.skipped, trigger), reason=found.reason)
+            except StateError as error:
+                self._log.error("skip.failed", job=job, error=str(error))
         for fire_time in found.due:
-            self._start(Fire(job, fire_time), waits=schedule.catch_up is CatchUp.ALL)
+            self._start(Fire(job, fire_time, trigger), waits=schedule.catch_up is CatchUp.ALL)
             self._wellbeing.woke()  # there may be a thousand, and each of them is progress
-
-    def _skip(self, fire: Fire, reason: str) -> None:
-        try:
-            self._work.skip(fire, reason=reason)
-        except StateError as error:
-            self._log.error("skip.failed", job=fire.job, error=str(error))
 
     def _start(self, fire: Fire, *, waits: bool = False) -> None:
         """Have a job run, or record why not."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from daemon.clock import Clock, utc_clock
-from daemon.errors import CrudsdError, Exit, StateError
+from daemon.errors import Exit, StateError
 from daemon.runtime.notify import Notifier
 from daemon.runtime.service import Limits, Service
 from daemon.runtime.stop_request import StopRequest
@@ -171,7 +171,7 @@ class Scene:
         self.capacity = Capacity(workers=4, drain_s=20)
         self.exits: list[Exit] = []
         self.is_written = True
-        self.reloads: list[Program | CrudsdError] = []
+        self.reloads: list[Program | Exception] = []
         self._schedules = {
             name: None if said is None else Schedule.model_validate(said) for name, said in schedules.items()
         }
@@ -180,7 +180,7 @@ class Scene:
         if not self.reloads:
             return None
         found = self.reloads.pop()
-        if isinstance(found, CrudsdError):
+        if isinstance(found, Exception):
             raise found
         return found
 

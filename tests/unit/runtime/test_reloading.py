@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, Exit
 from daemon.runtime.generations import Generations
 from daemon.runtime.service import Limits
 from daemon.runtime.signals import Hangups
@@ -99,6 +99,17 @@ def test_a_configuration_that_is_no_good_is_refused_and_said_until_a_good_one_co
             assert heard() == "READY=1"
             assert heard().startswith("STATUS=2 jobs; ")
         assert heard() == "STOPPING=1\nSTATUS=draining"
+
+
+def test_a_defect_that_a_changed_file_brings_out_does_not_end_the_service() -> None:
+    scene = Scene(people=YEARLY)
+    with scene.serving() as service:
+        scene.reloads.append(ZeroDivisionError("bug"))
+        scene.story.wait_for("reload.refused", error="ZeroDivisionError('bug')", exc_info=True)
+        scene.fire(service, "people")
+        scene.story.wait_for("test.ended", job="people")
+
+    assert scene.exits == [Exit.DONE]
 
 
 class Reading:

@@ -226,11 +226,12 @@ class Service:
         if schedule is not None:
             self._make_up(job, schedule, missed(schedule, [ended_at], now=self._clock()), trigger="after")
 
-    def _fired(self, job: str, woken_for: list[datetime]) -> None:
+    def _fired(self, job: str, woken_for: list[datetime], seen_at: datetime | None = None) -> None:
         """Take wake-ups: on their own thread, so do no more than write rows.
 
         The fire time that is written is the schedule's own, before jitter. There are several when we were late, and
-        none when there is only something to catch up with.
+        none when there is only something to catch up with. `seen_at` is when it was seen that they had come; what took
+        until now, such as a thousand jobs before this one, makes no fire a missed one.
         """
         self._wellbeing.woke()  # whatever for: a thousand jobs that are due at once hold up the beat
         if self._stop.is_set():
@@ -240,7 +241,7 @@ class Service:
         if schedule is None or not woken_for:
             return
         fires = [moment - jitter_of(job, schedule) for moment in woken_for]
-        is_due = self._clock() - woken_for[-1] <= timedelta(seconds=LATE_S)
+        is_due = (seen_at or self._clock()) - woken_for[-1] <= timedelta(seconds=LATE_S)
         if is_due and len(fires) == 1:
             self._start(Fire(job, fires[0]))
         else:

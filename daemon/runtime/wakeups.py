@@ -20,14 +20,14 @@ _TICK = timedelta(microseconds=1)
 
 
 class WakeUps:
-    """Calls `woken` with a job and the moments that have come, in order, on one thread of its own.
+    """Calls `woken` with a job, the moments that have come, in order, and when that was seen; on a thread of its own.
 
     The moments are wake-ups: fire times and the job's jitter. There are several when we were late; of very many, those
     of `fires_between`. What is woken for may take its time: APScheduler's own thread, which holds its lock while it
     hands on what is due, only makes a note. A job that comes due again meanwhile has one note with more moments.
     """
 
-    def __init__(self, woken: Callable[[str, list[datetime]], None], log: Logger) -> None:
+    def __init__(self, woken: Callable[[str, list[datetime], datetime | None], None], log: Logger) -> None:
         self._woken, self._log = woken, log
         self._schedules: dict[str, Schedule] = {}
         self._due: dict[str, tuple[datetime, datetime] | None] = {}
@@ -113,7 +113,10 @@ class WakeUps:
                 job = next(iter(self._due))
                 noted = self._due.pop(job)
             try:
-                self._woken(job, [] if noted is None else self._moments(job, *noted))
+                if noted is None:
+                    self._woken(job, [], None)
+                else:
+                    self._woken(job, self._moments(job, *noted), noted[1])
             except Exception as error:  # noqa: BLE001 - the last handler of this thread: one job must not end the others
                 self._log.error("wake.failed", job=job, error=repr(error), exc_info=True)
 

@@ -171,6 +171,19 @@ def test_a_wake_up_that_comes_far_too_late_is_a_missed_fire_and_one_a_little_lat
     assert [at for _, at, _ in scene.work.skipped] == [T0 - timedelta(hours=1), T0 - timedelta(seconds=2)]
 
 
+def test_a_wake_up_that_was_seen_in_time_is_not_missed_though_many_others_stood_before_it() -> None:
+    scene = Scene(people={**YEARLY, "catch_up": "none"})
+    clock = scene.clock = HandClock()
+    clock.now = T1
+
+    with scene.serving() as service:
+        service._fired("people", [T0], T0 + timedelta(seconds=1))
+        scene.story.wait_for("test.ended", job="people")
+
+    assert list(scene.work.fired) == [("people", T0)]
+    assert scene.work.skipped == []
+
+
 def test_who_is_asked_to_end_writes_no_row_that_would_hide_a_fire_from_the_next_start() -> None:
     scene = Scene(people=YEARLY)
     clock = scene.clock = HandClock()

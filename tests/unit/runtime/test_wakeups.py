@@ -18,7 +18,8 @@ class Sleeper:
     def __init__(self, gate: threading.Event) -> None:
         self.story, self.gate = Story(), gate
 
-    def woken(self, job: str, moments: list[datetime]) -> None:
+    def woken(self, job: str, moments: list[datetime], seen_at: datetime | None) -> None:
+        assert (seen_at is None) == (not moments)
         self.story.tell("woken", job=job, moments=len(moments))
         assert self.gate.wait(20)
         if job == "bad":

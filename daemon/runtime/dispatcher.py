@@ -270,9 +270,9 @@ class Dispatcher:
             ending = work.carry_out(job, run, turns.stop_request)
         except CrudsdError as error:
             self._log.error("run.failed", job=job, run=run, error=str(error))
-            ending = Ending.FAILED
             if isinstance(error, StateError | LockedError):
-                return ending  # no fault of the job's
+                return Ending.FAILED  # no fault of the job's
+            ending = Ending.FAILED
         except Exception as error:  # noqa: BLE001 - the last handler of a worker: one run must not end the service
             self._log.error("run.crashed", job=job, run=run, error=repr(error), exc_info=True)
             ending = Ending.FAILED
@@ -287,8 +287,7 @@ class Dispatcher:
         if ending is Ending.SKIPPED or (ending is Ending.INTERRUPTED and not stop_request.is_timeout):
             return
         failures = self._work.failed(job, failed=ending in FAILURES or ending is Ending.INTERRUPTED)
-        schedule = self._schedules.get(job)
-        most = schedule.pause_after if schedule is not None else None
+        most = schedule.pause_after if (schedule := self._schedules.get(job)) is not None else None
         if most is not None and failures >= most:
             count = "1 run failed" if failures == 1 else f"{failures} runs failed, one after the other"
             reason = f"{count} (pause_after: {most})"

@@ -27,6 +27,9 @@ pytest_plugins = ["tests.watch"]
 hypothesis.settings.register_profile("crudsd", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "crudsd")
 
+# Some hundred processes are started, each of which would compile the program anew where this is set. Before
+# pytest-xdist starts its workers: they inherit it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 NUMBERS = (" points", " of the model")
 """How the names of properties end that are told as numbers in the end."""

@@ -187,6 +187,7 @@ class Desk:
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
             patch.delenv(name, raising=False)
         patch.setattr("tempfile.tempdir", str(folder))
+        patch.setattr("cruds.retries._BACKOFF_LIMIT_S", 0.0)
         patch.chdir(folder)
 
     def write(self, url: str, auth: str, **connection: Any) -> None:

@@ -57,7 +57,8 @@ def api() -> Iterator[Api]:
 @pytest.fixture
 def folder(tmp_path: Path, api: Api) -> Folder:
     secrets = {"API_TOKEN": TOKEN, "HOOK": f"{api.url}/{HOOK}", "PING": f"{api.url}/{PING}"}
-    return Folder(tmp_path, spec(api), **secrets)
+    # A service looks around four times in what its watchdog waits, and so hears of a reload sooner.
+    return Folder(tmp_path, spec(api), **secrets, WATCHDOG_USEC="1000000")
 
 
 def spec(api: Api, **more: Any) -> dict[str, Any]:

@@ -136,6 +136,7 @@ def test_a_changed_file_is_taken_up_on_sighup_and_one_that_is_no_good_is_refused
     good = config.read_text().replace("every: 1s", "cron: '0 0 29 2 *'")
     config.write_text(good)
     refused = "STATUS=the changed configuration is refused, the one before goes on: "
+    scene.folder.environment["WATCHDOG_USEC"] = "2000000"  # it looks around four times in it
     with scene.served() as process:
         assert scene.hears("READY=1")
         config.write_text(good.replace("mode: mirror", "mode: mirrow"))

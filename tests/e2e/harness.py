@@ -53,10 +53,12 @@ class Folder:
         return done
 
     @contextmanager
-    def started(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
+    def started(
+        self, *arguments: str, stdin: int = subprocess.DEVNULL, program: Sequence[str] = (str(CRUDSD),)
+    ) -> Iterator[subprocess.Popen[str]]:
         """Start a command and let it run beside the block; it is dead when the block ends."""
         process = subprocess.Popen(
-            [str(CRUDSD), *arguments],
+            [*program, *arguments],
             cwd=self.path,
             env=self._env(),
             stdin=stdin,

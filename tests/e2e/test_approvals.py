@@ -118,12 +118,13 @@ def test_an_approval_that_is_given_during_a_run_waits_for_the_one_after_it(scene
         caught(process, lambda: scene.done("create") >= 1, what="a create")
         by_job = scene.crudsd("approve", "people")
         by_run = scene.crudsd("approve", run)
+        assert process.poll() is None, "the run was over before the approval"
+        scene.server.behave()
         process.wait(LIMIT_S)
 
     assert (by_job.returncode, "it is not over" in by_job.stderr) == (Exit.USAGE, True)
     assert (by_run.returncode, process.returncode) == (Exit.DONE, Exit.HELD)
     assert (scene.done("delete"), scene.approvals()) == (0, 1)
-    scene.server.behave()
     assert scene.crudsd("run", "people").returncode == Exit.DONE
     scene.assert_deleted_once()
 

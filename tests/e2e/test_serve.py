@@ -20,9 +20,13 @@ from daemon.demo.systems import serving
 from daemon.errors import Exit
 from tests.e2e.harness import Folder, caught, ended, kill_9
 from tests.e2e.slow_helpdesk import SlowHelpdesk
+from tests.faults.processes import ROOT, program_of
+from tests.faults.steps import Order
 
 EMPLOYEES = 300
 WITHIN_S = 20.0
+BEAT_S = 0.5
+"""How often a lease is renewed where a test waits for that."""
 
 
 class Scene:
@@ -32,8 +36,8 @@ class Scene:
         self.hr, self.helpdesk, self.folder, self._ears = hr, helpdesk, folder, ears
 
     @contextmanager
-    def served(self) -> Iterator[subprocess.Popen[str]]:
-        with self.folder.started("serve") as process:
+    def served(self, order: Order | None = None) -> Iterator[subprocess.Popen[str]]:
+        with self.folder.started("serve", program=program_of(order)) as process:
             yield process
 
     def hears(self, beginning: str) -> bool:
@@ -69,7 +73,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         ears.settimeout(WITHIN_S)
         config = write_folder(tmp_path / "desk", systems.access)
         config.write_text(config.read_text().replace("every: 10s", "every: 1s"))
-        yield Scene(hr, helpdesk, Folder(config.parent, NOTIFY_SOCKET=f"@{name}"), ears)
+        yield Scene(hr, helpdesk, Folder(config.parent, NOTIFY_SOCKET=f"@{name}", PYTHONPATH=str(ROOT)), ears)
 
 
 def test_a_service_keeps_both_systems_in_step_and_drains_when_it_is_told_to_end(scene: Scene) -> None:
@@ -160,7 +164,7 @@ def test_a_changed_file_is_taken_up_on_sighup_and_one_that_is_no_good_is_refused
 
 @pytest.mark.edge(44)
 def test_a_service_whose_state_was_taken_over_ends_and_not_as_if_it_were_asked_to(scene: Scene) -> None:
-    with scene.served() as process:
+    with scene.served(Order(beat_s=BEAT_S)) as process:
         assert scene.hears("READY=1")
         with closing(sqlite3.connect(scene.folder.state, isolation_level=None)) as connection:
             connection.execute("update leases set owner = 'another', fence = fence + 1 where name = 'service'")

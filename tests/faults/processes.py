@@ -144,6 +144,11 @@ def nursery() -> Iterator[Nursery]:
         made.close()
 
 
+def program_of(order: Order | None) -> list[str]:
+    """What runs the `crudsd` script with an order; it finds our modules by PYTHONPATH."""
+    return [str(CRUDSD)] if order is None else [sys.executable, "-m", "tests.faults.steps", as_text(order)]
+
+
 def fresh(
     folder: Path,
     arguments: Sequence[str],
@@ -153,9 +158,8 @@ def fresh(
     prefix: Sequence[str] = (),
 ) -> Ended:
     """Run the `crudsd` script on an interpreter of its own, to its end."""
-    watched = [sys.executable, "-m", "tests.faults.steps", as_text(order)] if order is not None else [str(CRUDSD)]
     done = subprocess.run(
-        [*prefix, *watched, *arguments],
+        [*prefix, *program_of(order), *arguments],
         cwd=folder,
         env={**os.environ, **QUIET, **environment, "PYTHONPATH": str(ROOT)},
         check=False,

@@ -39,6 +39,8 @@ class Order:
     """Changes in a slice, in place of the program's own 50,000."""
     lease_s: float = 0
     """How long a lease lives, in place of the program's own half minute."""
+    beat_s: float = 0
+    """How often a lease is renewed, in place of the program's own ten seconds."""
     busy_s: float = 0
     """How long a write waits for a lock, in place of the program's own ten seconds."""
 
@@ -144,12 +146,14 @@ def stores() -> list[tuple[type, list[str]]]:
 def watch(order: Order) -> None:
     """Make the steps of this process count, from outside: nothing in the program knows of it."""
     from daemon import app
-    from daemon.store import leases
+    from daemon.store import heartbeat, leases
     from daemon.sync import engine
 
     steps = Steps(order)
     if order.lease_s:
         _always(leases.Leases, "acquire", ttl_s=order.lease_s)
+    if order.beat_s:
+        _always(heartbeat.Heartbeat, "__init__", every_s=order.beat_s)
     if order.busy_s:
         _always(app, "open_database", busy_timeout_s=order.busy_s)
     for owner, names in stores():

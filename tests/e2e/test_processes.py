@@ -19,6 +19,8 @@ import pytest
 from daemon.errors import Exit
 from tests.e2e.harness import CRUDSD, Folder, caught, ended, kill_9
 from tests.fakes.misbehaving import Fault, MisbehavingServer
+from tests.faults.processes import fresh
+from tests.faults.steps import Order
 
 NAMES = ("external_id", "name", "email")
 PEOPLE = 200
@@ -334,12 +336,12 @@ def test_a_state_file_that_another_process_holds_is_an_error_and_nothing_is_sent
     other = sqlite3.connect(scene.folder.state, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
-        run = scene.crudsd("run", "people")
+        run = fresh(scene.folder.path, ("run", "people"), environment=scene.folder.environment, order=Order(busy_s=0.5))
     finally:
         other.close()
 
-    assert run.returncode == Exit.ERROR
-    assert "is locked by another process" in run.stderr
+    assert run.code == Exit.ERROR
+    assert "is locked by another process" in run.err
     assert scene.server.writes() == []
 
 

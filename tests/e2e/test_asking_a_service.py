@@ -25,7 +25,7 @@ class Scene:
 
     def __init__(self, hr: Hr, helpdesk: SlowHelpdesk, config: Path) -> None:
         self.hr, self.helpdesk, self.config = hr, helpdesk, config
-        self.folder = Folder(config.parent)
+        self.folder = Folder(config.parent, WATCHDOG_USEC="1000000")  # a service looks around four times in it
 
     def schedule(self, schedule: str, *more: str) -> None:
         """Write the job's schedule anew."""

@@ -338,13 +338,13 @@ def searched(
 @pytest.mark.usefixtures("quick_disk")
 @pytest.mark.timeout(3_600)
 def test_nothing_on_the_wire_breaks_the_laws(long: bool, record_property: Callable[[str, object], None]) -> None:
-    searched(RestMachine, record_property, long=long, examples=25)
+    searched(RestMachine, record_property, long=long, examples=18)
 
 
 @pytest.mark.usefixtures("quick_disk")
 @pytest.mark.timeout(3_600)
 def test_nothing_breaks_the_laws(long: bool, record_property: Callable[[str, object], None]) -> None:
-    searched(Machine, record_property, long=long, examples=70)
+    searched(Machine, record_property, long=long, examples=45)
 
 
 @pytest.mark.usefixtures("quick_disk")

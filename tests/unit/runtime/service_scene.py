@@ -147,6 +147,16 @@ class HandClock:
         return self.now
 
 
+class RunningClock:
+    """A time of day that goes on by itself, from T2 on, so that no fire here is old or of the future."""
+
+    def __init__(self) -> None:
+        self._began = utc_clock()
+
+    def __call__(self) -> datetime:
+        return T2 + (utc_clock() - self._began)
+
+
 def shown_by(clock: Clock) -> type[datetime]:
     """Return the class `datetime` with another idea of now."""
 
@@ -163,7 +173,7 @@ class Scene:
 
     def __init__(self, **schedules: dict[str, Any] | None) -> None:
         self.story = Story()
-        self.clock: Clock = utc_clock
+        self.clock: Clock = RunningClock()
         self.work = MemoryWork(self.story)
         self.stop = threading.Event()
         self.environment: dict[str, str] = {}

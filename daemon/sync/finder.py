@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from daemon.errors import MalformedError, RefusedError, SkippedError
 from daemon.spec import Job
 
-from .certificate import End, certify
+from .certificate import TWICE, Certificate, End, certify
 from .change import Change, Link
 from .diff import Wanted
 from .events import TargetListed
 from .ports import Ports, TargetIndex, TargetRecord
 from .recovery import needs_list
+
+LISTINGS = 3
+"""How often one run reads a target's list that changes meanwhile, the first time included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +95,30 @@ class Finder:
         Raises the endpoint's error when it breaks off, and MalformedError when it is not whole and nothing else can
         show what the target holds.
         """
-        end: End | None = None
+        certificate = self._list_once()
+        for _ in range(LISTINGS - 1):
+            if not certificate.drifted:
+                break
+            before, certificate = certificate, self._list_once()
+            if (certificate.end, certificate.doubts) == (before.end, before.doubts):
+                break  # the target counts in a way of its own, or holds a record twice; it would say so for ever
+        self._ports.observe(TargetListed(self._ports.index.count()))
+        if not certificate.issued and not self._ports.target.can_lookup:
+            raise MalformedError(f"the target's list is {certificate}; without it records could be doubled")
+        self._listed = certificate.issued
+
+    def _list_once(self) -> Certificate:
+        """Read the list into the index. A record that came twice has moved, and may have moved before another one."""
+        index, end, arrived = self._ports.index, None, 0
+        index.clear()
         for step in self._ports.target.list():
             self._check_stop()
             if isinstance(step, End):
                 end = step
             else:
-                self._ports.index.put(step)
-        self._ports.observe(TargetListed(self._ports.index.count()))
-        certificate = certify(end, ())
-        if not certificate.issued and not self._ports.target.can_lookup:
-            raise MalformedError(f"the target's list is {certificate}; without it records could be doubled")
-        self._listed = certificate.issued
+                index.put(step)
+                arrived += len(step)
+        return certify(end, (), (TWICE,) if index.count() < arrived else ())
 
     def _compare(
         self, wanted: Sequence[Wanted], links: Mapping[str, Link], records: dict[str, tuple[TargetRecord, ...] | None]

@@ -239,7 +239,10 @@ class TargetIndex(Protocol):
         """Return the records with these ids."""
 
     def count(self) -> int:
-        """Count the records put."""
+        """Count the records put, each id once."""
+
+    def clear(self) -> None:
+        """Remove them all."""
 
 
 def _unprepared(writes: bool) -> None:  # noqa: FBT001 - a port with one argument

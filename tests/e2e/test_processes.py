@@ -198,7 +198,9 @@ def test_a_second_run_of_the_same_job_is_turned_away_and_told_by_whom(scene: Sce
     scene.slowed("POST")
     with scene.folder.started("run", "people") as first:
         caught(first, lambda: scene.done("create") >= 1, what="the first create")
+        first.send_signal(signal.SIGSTOP)  # however slow this machine is, it is not over before the second one begins
         second = scene.crudsd("run", "people")
+        first.send_signal(signal.SIGCONT)
         code, out, err = ended(first)
 
     assert second.returncode == Exit.LOCKED

@@ -380,3 +380,6 @@ class MemoryIndex:
 
     def count(self) -> int:
         return len(self._records)
+
+    def clear(self) -> None:
+        self._records.clear()

@@ -183,6 +183,12 @@ MANY_LINKS = (
     "SELECT '1', 'k' || n, 't', '', '', true FROM generate_series(1, 2000) AS n"
 )
 
+MANY_CHANGES = (
+    "INSERT INTO changes "
+    "(run, seq, job, kind, key, fields, fingerprint, raw, owned, idempotency_key, fate, updated_at) "
+    "SELECT '1', n, '1', 'create', 'k' || n, '', '', '', true, n, 'done', '' FROM generate_series(1, 2000) AS n"
+)
+
 
 class TestSpeed:
     """The hot queries use the index that was made for them, whatever the size."""
@@ -206,6 +212,9 @@ class TestSpeed:
         with database.read() as connection:
             if not is_sqlite(connection):
                 execute(connection, "SET enable_seqscan = off")  # what it would rather do with an empty table
+                if index == "ix_changes_run_key":  # the others are of few changes, or of all
+                    execute(connection, MANY_CHANGES)
+                    execute(connection, "ANALYZE changes")
                 execute(connection, MANY_LINKS)
                 execute(connection, "ANALYZE links")
                 plan = "\n".join(execute(connection, f"EXPLAIN {sql}", ("1",) * sql.count("?")).scalars().all())

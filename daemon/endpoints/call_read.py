@@ -12,7 +12,8 @@ from cruds.pages import PageFacts, Pager, PageRequest, PageType, Paging
 from daemon.errors import MalformedError
 from daemon.spec import ListCall, compile_expression
 from daemon.sync.certificate import End
-from daemon.sync.ports import NOTHING, Page
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Page
 from daemon.values import MISSING, Json
 
 from .envelope import Path, encode

@@ -16,7 +16,8 @@ from daemon.errors import MalformedError, RefusedError, UnavailableError
 from daemon.spec import FileSource as Declared
 from daemon.spec import compile_file_path, compression_of, delimiter_of, format_of, is_file_pattern
 from daemon.sync.certificate import End
-from daemon.sync.ports import NOTHING, Page
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Page
 
 from .folder import Folder
 from .lines import Line, Start, Table, check_header, json_lines

@@ -11,7 +11,8 @@ from daemon.errors import ConflictError, EndpointError, GoneError
 from daemon.sync.canonical import decode, key_text
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import NOTHING, Accepted, Answer, Page, TargetRecord, Written
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Accepted, Answer, Page, TargetRecord, Written
 from daemon.values import MISSING, Document, Record
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

@@ -15,7 +15,8 @@ from cruds.pages import EndReason, PageFacts, Pager, PageRequest, PageType, Pagi
 from daemon.errors import MalformedError, UnavailableError
 from daemon.spec import ListRequest, Paginate, compile_expression
 from daemon.sync.certificate import End
-from daemon.sync.ports import NOTHING, Page
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Page
 
 from .call import Call
 from .envelope import Body, Content, CutError, Path

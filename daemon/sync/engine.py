@@ -4,34 +4,34 @@
 socket, file or thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from daemon.errors import EndpointError, StoppedError, UnavailableError
 from daemon.spec import Job, Mode, changed_blocks
 
-from .certificate import Certificate, End, certify
+from .certificate import Certificate
 from .change import Kind
 from .counts import Counts
-from .events import FieldContested, PageDone, PhaseBegan, Pinned, ReadEnded, both
+from .events import FieldContested, PhaseBegan, Pinned, both
 from .finder import Finder
 from .gone import gone, plan_deletes
 from .guards import Facts, withheld_kinds
 from .judgement import Judgement
 from .mapping import JobMapping
-from .mark import Mark
 from .options import Options
 from .outcome import Ending, Phase, Result, Verdict, ending_of
 from .permits import Permits
-from .ports import Page, Ports
-from .reading import Reading, take_up
+from .ports import Ports
+from .reading import Reading
 from .recovery import recover
 from .reject_limit import RejectLimit
 from .relink import Relinker
 from .remarks import Remarks
 from .retry import Rests
 from .rounds import Rounds
+from .walk import Walk
 
 WRITES = (Kind.CREATE, Kind.UPDATE)
 
@@ -55,9 +55,9 @@ class _Run:
         self._permits = Permits.of(job, self._mapping.set_once, ports.links)
         self._limit = RejectLimit(job.rejects.limit, Rests(ports.links, self._mapping.revision), ports.target)
         self._ports = ports = replace(ports, observe=both(self._limit.note, ports.observe))
-        self._certificate = Certificate(end=None)
         self._judgement = Judgement(job, ports, options.allowance, options.pin)
-        self._counts = Counts()
+        self._walk: Walk | None = None
+        """The read; None before it began."""
         self._settled = 0
         """The seq of the last change that was settled."""
         self._remarks = Remarks(self._mapping)
@@ -66,26 +66,28 @@ class _Run:
         error: EndpointError | None = None
         ending: Ending | None = None
         try:
-            self._walk()
+            self._go()
         except EndpointError as caught:
             error, ending = caught, ending_of(caught)
+        counts = self._walk.counts if self._walk is not None else Counts()
+        certificate = self._walk.certificate if self._walk is not None else Certificate(end=None)
         for contested in self._remarks.contests.fields:
             self._ports.observe(FieldContested(contested))
         return Result(
-            ending=ending or self._ending(),
-            counts=self._counts,
-            certificate=self._certificate,
+            ending=ending or self._ending(counts),
+            counts=counts,
+            certificate=certificate,
             verdicts=self._judgement.verdicts,
             error=str(error) if error else "",
             contests=self._remarks.contests.fields,
             key_changes=self._remarks.key_changes.found,
             wait_s=error.retry_after_s if isinstance(error, UnavailableError) else None,
             withheld=self._judgement.withheld,
-            selection=self._mapping.selection if error is None and self._is_accepted() else None,
+            selection=self._mapping.selection if error is None and _is_accepted(certificate, counts) else None,
             pin_is_spent=self._options.pin is not None and (error is None or self._judgement.is_void),
         )
 
-    def _walk(self) -> None:
+    def _go(self) -> None:
         ports = self._ports
         journal = ports.journal
         ports.prepare(self._options.writes)
@@ -94,7 +96,7 @@ class _Run:
         unresolved = journal.unresolved() if self._options.writes else ()
         if not self._judgement.may_begin(unresolved):
             return
-        mark = journal.last_mark(self._mapping.revision) if self._in_slices else None
+        mark = journal.last_mark(self._mapping.revision) if self._options.in_slices else None
         behind = journal.behind_mark([change.key for change in unresolved]) if mark else ()
         finder = Finder(self._job, ports, young=self._permits.young, check_stop=self._check_stop)
         finder.list_at_start(unresolved, as_before=mark is not None and mark.listed)
@@ -119,8 +121,16 @@ class _Run:
             rests=rests,
             remarks=self._remarks,
         )
-        reading = self._read(begin, mark, behind)
-        deletes = self._job.mode is Mode.MIRROR and self._certificate.issued
+        walk = self._walk = Walk(
+            begin,
+            ports,
+            self._options,
+            settle=partial(self._settle_slice, over=False),
+            may_mark=lambda: not self._judgement.tripped,
+            check_stop=self._check_stop,
+        )
+        reading = walk.read(mark, behind)
+        deletes = self._job.mode is Mode.MIRROR and walk.certificate.issued
         whole = self._options.pin is not None
         if deletes and whole:
             self._plan_deletes(reading)
@@ -132,74 +142,12 @@ class _Run:
         if deletes:
             self._delete(reading, judged=whole)
         elif self._job.mode is Mode.MIRROR:
-            self._withhold_for_certificate(reading)
-
-    def _read(self, begin: "partial[Reading]", mark: Mark | None, behind: Sequence[str]) -> Reading:
-        """Walk the source's pages, a slice at a time, and certify the read.
-
-        A read that breaks off ends the run: slices that were applied stay applied. The next run goes on at the last
-        mark, or reads anew.
-        """
-        self._ports.observe(PhaseBegan(Phase.READ))
-        end: End | None = None
-        broke = ["the read was interrupted"]
-        reading = begin(mark=mark)
-        reading.meet(behind)
-        try:
-            steps = take_up(mark, reading.intake, self._ports) if mark is not None else None
-            if mark is not None and steps is None:
-                reading = begin()
-            self._counts = reading.counts
-            for step in self._until_trouble(steps or self._ports.source.read(), reading):
-                if isinstance(step, End):
-                    end, broke = step, []
-                else:
-                    self._page(reading, step)
-        except EndpointError as error:
-            broke = [f"the read broke off: {error}"]
-            raise
-        finally:
-            self._certificate = certify(end, (*broke, *reading.doubts), reading.intake.drift)
-            self._ports.observe(ReadEnded(self._certificate))
-        self._certificate = reading.prove(self._certificate, check_stop=self._check_stop)
-        return reading
-
-    def _page(self, reading: Reading, page: Page) -> None:
-        self._counts = reading.page(page, self._counts)
-        self._ports.observe(PageDone(page.number, self._counts))
-        is_long = page.resume is not None and reading.pages >= self._options.slice_pages
-        if self._in_slices and (is_long or reading.planner.pending >= self._options.slice_changes):
-            self._settle_slice(reading, over=False)
-            self._mark(reading)
-        if self._options.stopping():
-            self._mark(reading)
-        self._check_stop()
-
-    def _until_trouble(self, steps: Iterator[Page | End], reading: Reading) -> Iterator[Page | End]:
-        """Yield the steps. When the source becomes unavailable after many pages, settle and mark them first.
-
-        Few pages are read again instead: the guards judge the better the more they see at once.
-        """
-        try:
-            yield from steps
-        except UnavailableError:
-            if self._in_slices and reading.resume and reading.pages * 10 >= self._options.slice_pages:
-                self._settle_slice(reading, over=False)
-            self._mark(reading)
-            raise
-
-    def _mark(self, reading: Reading) -> None:
-        """Save where the read stands, if all before it is settled, and nothing of it withheld.
-
-        What is withheld is for a person to see as a whole, so the next run plans it anew.
-        """
-        if self._in_slices and not reading.planner.pending and not self._judgement.tripped:
-            reading.save(self._counts)
+            self._withhold_for_certificate(reading, walk.certificate)
 
     def _settle_slice(self, reading: Reading, *, over: bool, last: bool = False) -> None:
         """Guard what is planned so far and apply what may pass; with the last slice, try all that was refused again."""
         self._judge(reading, over=over)
-        self._apply(WRITES, Phase.APPLY, again=WRITES, after=0 if last else self._settled)
+        self._apply(reading, WRITES, Phase.APPLY, again=WRITES, after=0 if last else self._settled)
         self._settled = reading.planner.seq
         reading.planner.pending = reading.pages = 0
 
@@ -211,48 +159,50 @@ class _Run:
         if not judged:
             self._plan_deletes(reading)
             self._judge(reading, over=True)
-        self._apply([Kind.DELETE], Phase.DELETE, again=list(Kind), after=0)
+        self._apply(reading, [Kind.DELETE], Phase.DELETE, again=list(Kind), after=0)
 
     def _plan_deletes(self, reading: Reading) -> None:
-        self._counts = plan_deletes(
+        reading.counts = plan_deletes(
             self._job,
             self._ports,
             reading.planner,
             reading.seen,
-            self._counts,
+            reading.counts,
             remarks=self._remarks,
             check_stop=self._check_stop,
         )
 
-    def _withhold_for_certificate(self, reading: Reading) -> None:
+    def _withhold_for_certificate(self, reading: Reading, certificate: Certificate) -> None:
         """Say how many records are not in the source but may not be deleted, since that is not proven."""
         number = sum(len(links) for links in gone(self._ports, reading.seen, check_stop=self._check_stop))
         if number:
-            self._counts = self._counts.plus(deletes_withheld=number)
-            message = f"{number} records did not appear in the source, but the read is {self._certificate}"
+            reading.counts = reading.counts.plus(deletes_withheld=number)
+            message = f"{number} records did not appear in the source, but the read is {certificate}"
             self._judgement.note(Verdict("certificate", tripped=True, message=message))
 
     def _judge(self, reading: Reading, *, over: bool) -> None:
         facts = Facts(
             creates=reading.planner.creates,
             updates=reading.planner.updates,
-            deletes=self._counts.deletes_pending,
+            deletes=reading.counts.deletes_pending,
             known=reading.known,
-            seen=self._counts.seen,
+            seen=reading.counts.seen,
             seen_before=self._ports.links.last_seen(),
             changed=changed_blocks(self._ports.links.last_selection(), self._mapping.selection),
             read_is_over=over,
         )
-        self._counts = self._judgement.judge(facts, self._counts)
+        reading.counts = self._judgement.judge(facts, reading.counts)
 
-    def _apply(self, kinds: Sequence[Kind], phase: Phase, *, again: Sequence[Kind], after: int) -> None:
+    def _apply(
+        self, reading: Reading, kinds: Sequence[Kind], phase: Phase, *, again: Sequence[Kind], after: int
+    ) -> None:
         if not self._options.writes:
             return
         self._ports.observe(PhaseBegan(phase))
         withheld = withheld_kinds(self._judgement.verdicts)
         again = [kind for kind in again if kind not in withheld]
-        applied = self._rounds.carry_out(kinds, self._counts, again=again, after=after)
-        self._counts = applied.counts
+        applied = self._rounds.carry_out(kinds, reading.counts, again=again, after=after)
+        reading.counts = applied.counts
         if applied.stopped_by is not None:
             raise applied.stopped_by
         self._limit.check(over=True)
@@ -264,19 +214,15 @@ class _Run:
         if self._options.stopping():
             raise StoppedError("the run was asked to stop")
 
-    @property
-    def _in_slices(self) -> bool:
-        """Whether slices are settled, and the read marked, on the way; a pinned run plans the whole first."""
-        return self._options.writes and self._options.pin is None
-
-    def _is_accepted(self) -> bool:
-        """Whether later runs may be measured by what this one read: it was proven, and no delete of it withheld.
-
-        Else a source that shrank, or a filter that was narrowed, would be news to the guards only once.
-        """
-        return self._certificate.issued and not self._counts.deletes_withheld
-
-    def _ending(self) -> Ending:
+    def _ending(self, counts: Counts) -> Ending:
         if self._judgement.tripped:
             return Ending.HELD
-        return Ending.REJECTED if self._counts.any_rejected else Ending.DONE
+        return Ending.REJECTED if counts.any_rejected else Ending.DONE
+
+
+def _is_accepted(certificate: Certificate, counts: Counts) -> bool:
+    """Say whether later runs may be measured by what this one read: it was proven, and no delete of it withheld.
+
+    Else a source that shrank, or a filter that was narrowed, would be news to the guards only once.
+    """
+    return certificate.issued and not counts.deletes_withheld

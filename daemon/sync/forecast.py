@@ -21,7 +21,8 @@ from .guards import Allowance, Facts, judge
 from .mapping import JobMapping
 from .options import Options
 from .outcome import Result
-from .ports import NOTHING, Page, Ports
+from .parts import NOTHING
+from .ports import Page, Ports
 from .rehearsal import WouldWriteError
 from .search import Search
 

@@ -4,12 +4,12 @@ What is turned away here is rejected and, where its key is known, seen: it is ne
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from daemon.values import Record
 
 from . import canonical
-from .certificate import TWICE
+from .certificate import TWICE, Certificate, End, certify
 from .change import Fate, Link, Reject
 from .counts import Counts
 from .events import RecordsRejected
@@ -47,7 +47,6 @@ class Intake:
         *,
         seen: Seen,
         blocked: frozenset[str],
-        doubts: Iterable[str] = (),
     ) -> None:
         self._mapping = mapping
         self._ports = ports
@@ -56,10 +55,16 @@ class Intake:
         self._doubled: set[str] = set()
         self._before: Mapping[str, bytes] = {}
         """The raw fingerprints of the page before, by key."""
-        self.doubts = list(doubts)
-        """Why the read cannot be called complete, as far as its records show."""
+        self.doubts: list[str] = []
+        """Why the part that is read cannot be called complete, as far as its records show."""
         self.drift: tuple[str, ...] = ()
         """The same, for what shows no more than that the source changed while it was read."""
+
+    def certify(self, end: End | None) -> Certificate:
+        """Return the certificate of the part that is over, and forget its doubts; None where it broke off."""
+        certificate = certify(end, tuple(self.doubts), self.drift)
+        self.doubts, self.drift = [], ()
+        return certificate
 
     # ---- parse -------------------------------------------------------------------------------------------------
 

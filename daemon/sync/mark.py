@@ -5,9 +5,10 @@ the pages after it; its counts, guards, doubts and certificate are those of the 
 mark since then is for the next run to find, as in any read that takes long.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .counts import Counts
+from .parts import PartsDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,8 @@ class Mark:
 
     revision: str
     """The job's revision; under another one other records would have been asked for, or mapped otherwise."""
-    resume: str
-    """The source's own word for the page after the mark."""
+    resume: str | None
+    """The source's own word for the page after the mark; None where the part was read to its end."""
     counts: Counts
     """Of the whole read so far; nothing is pending."""
     creates: int
@@ -33,3 +34,7 @@ class Mark:
     seen: bytes
     """The bits of `Seen`."""
     judged: int
+    part: str = ""
+    """The part of the source in which the mark stands."""
+    done: PartsDone = field(default_factory=PartsDone)
+    """The parts before that one."""

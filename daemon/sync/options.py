@@ -31,3 +31,8 @@ class Options:
     """The plan that a person let pass; the run then plans the whole, in one slice, before it applies anything."""
     stopping: Callable[[], bool] = lambda: False
     """Turns true when the run should start nothing new and come to an end."""
+
+    @property
+    def in_slices(self) -> bool:
+        """Whether slices are settled, and the read marked, on the way; a pinned run plans the whole first."""
+        return self.writes and self.pin is None

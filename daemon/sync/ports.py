@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from daemon.errors import EndpointError
@@ -18,11 +17,9 @@ from .certificate import End
 from .change import Change, Kept, Kind, Link
 from .events import Observe
 from .journal import Journal
+from .parts import NOTHING, WHOLE, Part, Parts
 
 T = TypeVar("T")
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-"""A scope without any name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +261,17 @@ class Ports:
     prepare: Callable[[bool], None] = _unprepared
     """Makes sure, before a run asks anything else, that both sides still fit the job; told whether the run writes.
     Raises ConfigError for what the operator must change, else as Source.read."""
+    parts: Parts = WHOLE
+    """The stretches of the source, read one after the other."""
+
+    def opened(self, parts: Iterator[Part | End] | None = None) -> Iterator["Opened | End"]:
+        """Yield each part, or those that are left, with its read, which begins when a page is asked for; then the End.
+
+        Raises as the list of parts does.
+        """
+        for step in parts if parts is not None else self.parts.list():
+            yield step if isinstance(step, End) else (step, self.source.read(scope=step.scope))
+
+
+Opened: TypeAlias = tuple[Part, Iterator[Page | End]]
+"""A part with its pages."""

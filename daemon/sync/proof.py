@@ -5,20 +5,21 @@ that was read already: it is not met, and looks gone. So before anything is dele
 Nothing is planned from that; it can only show that a record is still there. Gone is what no reading met.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from daemon.errors import EndpointError, StoppedError
 from daemon.spec import Job, Mode
 
-from .certificate import TWICE, Certificate, End, certify
+from .certificate import TWICE, Certificate, End
 from .counts import Counts
 from .events import ReadAgain, ReadEnded
 from .gone import gone, is_ours
 from .harvest import Harvest
 from .intake import Intake
 from .mapping import JobMapping
-from .ports import Ports
+from .parts import Together
+from .ports import Page, Ports
 from .seen import Seen
 
 READINGS = 3
@@ -62,19 +63,28 @@ def _read(mapping: JobMapping, ports: Ports, seen: Seen, check_stop: Callable[[]
     """Read the source for its keys, add them to `seen`, and certify that reading."""
     met = Seen(ports.links.count().highest)
     intake = Intake(mapping, ports, seen=met, blocked=frozenset())
-    end: End | None = None
-    drift: tuple[str, ...] = ()
+    together, parts = Together(), None
     broke: Sequence[str] = ()
     try:
-        for step in ports.source.read():
+        for step in ports.opened():
             if isinstance(step, End):
-                end = step
-            elif intake.meet(intake.parse(step, Harvest(Counts()))):
-                drift = (TWICE,)
-            check_stop()
+                parts = step
+            else:
+                together.add(step[0], _part(step[1], intake, check_stop))
     except StoppedError:
         raise
     except EndpointError as error:
         broke = [f"the source could not be read again: {error}"]
     seen.add_all(met)
-    return certify(end, (*broke, *intake.doubts), drift)
+    return together.certificate(parts, broke)
+
+
+def _part(steps: Iterator[Page | End], intake: Intake, check_stop: Callable[[], None]) -> Certificate:
+    end: End | None = None
+    for step in steps:
+        if isinstance(step, End):
+            end = step
+        elif intake.meet(intake.parse(step, Harvest(Counts()))):
+            intake.drift = (TWICE,)
+        check_stop()
+    return intake.certify(end)

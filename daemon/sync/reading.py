@@ -13,8 +13,9 @@ from .finder import Finder
 from .intake import Intake
 from .mapping import JobMapping
 from .mark import Mark
+from .parts import Part, PartsDone, Together
 from .planner import Planner
-from .ports import Page, Ports
+from .ports import Opened, Page, Ports
 from .proof import prove
 from .remarks import Remarks
 from .retry import Rests
@@ -48,7 +49,7 @@ class Reading:
         self._remarks = remarks
         self._finder = finder
         self.counts = mark.counts if mark else Counts()
-        """Where the counts of this read begin."""
+        """Of the run, so far; they begin where the mark left them."""
         self.known = mark.known if mark else max(remembered.links, finder.index.count() if finder.index else 0)
         """Records that are known of the target, for the guards."""
         self.seen = Seen(remembered.highest)
@@ -59,7 +60,6 @@ class Reading:
             ports,
             seen=self.seen,
             blocked=rests.blocked,
-            doubts=mark.doubts if mark else (),
         )
         self.planner = Planner(
             job, mapping, ports, run=run, finder=finder, intake=self.intake, rests=rests, remarks=remarks
@@ -67,6 +67,12 @@ class Reading:
         if mark is not None:
             self.planner.creates, self.planner.updates = mark.creates, mark.updates
             remarks.adopted.update(mark.adopted)
+        self.together = Together(mark.done, mark.doubts) if mark else Together()
+        """The parts that are over."""
+        self.part = Part()
+        """The part that is read."""
+        self._is_between = False
+        """Whether that part is over, and others may follow."""
         self.pages = 0
         """Pages since the slice began."""
         self.resume: str | None = None
@@ -77,57 +83,92 @@ class Reading:
         for link in self._ports.links.by_key(keys).values():
             self.seen.add(link.id)
 
-    def page(self, page: Page, counts: Counts) -> Counts:
-        """Plan one page and return the counts after it."""
-        counts = self.planner.page(page, counts)
+    def begin(self, part: Part) -> None:
+        """Note which part the next pages are of."""
+        self.part, self.resume, self._is_between = part, None, False
+
+    def page(self, page: Page) -> None:
+        """Plan one page."""
+        self.counts = self.planner.page(page, self.counts)
         self.pages += 1
         self.resume = page.resume
-        return counts
 
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Why the read cannot be called complete, other than that the source may have changed meanwhile."""
-        return (*self.intake.doubts, *self._remarks.doubts)
+    def end(self, end: End | None) -> None:
+        """Certify the part that is over; None where it broke off."""
+        self.together.add(self.part, self.intake.certify(end))
+        self.resume, self._is_between = None, end is not None and bool(self.part.name)
+
+    def certificate(self, parts: End | None, broke: Sequence[str]) -> Certificate:
+        """Return the certificate of the whole read; `parts` is how the list of parts ended, `broke` why it did not."""
+        return self.together.certificate(parts, (*broke, *self._remarks.doubts))
 
     def prove(self, first: Certificate, *, check_stop: Callable[[], None]) -> Certificate:
         """Read again where one reading is no proof of what is gone; return the certificate after that."""
         return prove(first, self._job, self._mapping, self._ports, self.seen, check_stop=check_stop)
 
-    def save(self, counts: Counts) -> None:
+    def save(self) -> None:
         """Save a mark after the last page, where the source can go on from there. Nothing before it may be pending."""
-        if self.resume is None:
+        if self.resume is None and not self._is_between:
             return  # only a number leads there, and under it other records stand by then
         mark = Mark(
             revision=self._mapping.revision,
             resume=self.resume,
-            counts=counts,
+            counts=self.counts,
             creates=self.planner.creates,
             updates=self.planner.updates,
             known=self.known,
             listed=self._finder.index is not None,
-            doubts=(*self.intake.doubts, *self.intake.drift, *self._remarks.doubts_after(ADOPTED_MARKED)),
+            doubts=(
+                *self.together.doubts,
+                *self.intake.doubts,
+                *self.intake.drift,
+                *self._remarks.doubts_after(ADOPTED_MARKED),
+            ),
             adopted=tuple(sorted(self._remarks.adopted)[:ADOPTED_MARKED]),
             seen=self.seen.bits(self._ports.links.count().highest),
             judged=self.seen.judged,
+            part=self.part.name,
+            done=self.together.done,
         )
         self._ports.journal.mark(mark)
 
 
-def take_up(mark: Mark, intake: Intake, ports: Ports) -> Iterator[Page | End] | None:
+def take_up(mark: Mark, reading: Reading, ports: Ports) -> Iterator[Opened | End] | None:
     """Open the source at a mark and make the mark this run's own; None when the source does not go on from there.
 
     Refused or malformed, an empty page, and records that were met before the mark all mean that the token is not taken
     for what it was: an API that forgot it may as well begin anew, or say that nothing is left. Then nothing is
-    concluded from it. Raises the endpoint's other errors, and the mark stays for the next run.
+    concluded from it; nor where the parts before the mark are not the ones that they were. Raises the endpoint's other
+    errors, and the mark stays for the next run.
     """
-    steps = ports.source.read(mark.resume)
-    first, trouble = _first(steps, intake)
-    if first is None:
+    parts = ports.parts.list()
+    part = _find(mark, parts)
+    if part is None:
+        ports.observe(ReadRestarted("the parts before the mark are not what they were"))
+        return None
+    steps = ports.source.read(mark.resume, scope=part.scope) if mark.resume is not None else iter(())
+    first, trouble = _first(steps, reading.intake) if mark.resume is not None else (None, "")
+    if trouble:
         ports.observe(ReadRestarted(trouble))
         return None
     ports.journal.take_up()
-    ports.observe(ReadResumed(first.number, mark.counts))
-    return chain((first,), steps)
+    ports.observe(ReadResumed(first.number if first else 1, mark.counts))
+    here = [(part, chain((first,), steps))] if first is not None else []
+    return chain(here, ports.opened(parts))
+
+
+def _find(mark: Mark, parts: Iterator[Part | End]) -> Part | None:
+    """Return the part of the mark, with the parts left behind it; None where others come before it than did."""
+    done = PartsDone()
+    for step in parts:
+        if isinstance(step, End):
+            break
+        after = done.named(step.name)
+        if step.name == mark.part:
+            before = done if mark.resume is not None else after
+            return step if before.is_like(mark.done) else None
+        done = after
+    return None
 
 
 def _first(steps: Iterator[Page | End], intake: Intake) -> tuple[Page | None, str]:

@@ -8,12 +8,13 @@ from daemon.errors import EndpointError, StoppedError
 from daemon.spec import Job
 from daemon.values import Record
 
-from .certificate import Certificate, End, certify
+from .certificate import Certificate, End
 from .change import Reject
 from .counts import Counts
 from .harvest import Harvest
 from .intake import Intake, opened
 from .mapping import JobMapping, UnmappableError
+from .parts import Together
 from .ports import Page, Ports
 from .proof import prove
 from .seen import Seen
@@ -79,23 +80,30 @@ def search(
     """
     found = Search(met=Seen(ports.links.count().highest))
     intake = Intake(mapping, ports, seen=found.met, blocked=frozenset())
-    end: End | None = None
+    together, parts = Together(), None
     try:
-        for step in ports.source.read():
-            check_stop()
+        for step in ports.opened():
             if isinstance(step, End):
-                end = step
+                parts = step
                 continue
-            _look(step, mapping, keys, found)
-            if found.is_met and not to_the_end:
-                return found
-            _take_in(step, intake, ports)
+            part, pages = step
+            end = None
+            for page in pages:
+                check_stop()
+                if isinstance(page, End):
+                    end = page
+                    continue
+                _look(page, mapping, keys, found)
+                if found.is_met and not to_the_end:
+                    return found
+                _take_in(page, intake, ports)
+            together.add(part, intake.certify(end))
     except StoppedError:
         raise
     except EndpointError as error:
         found.error = error
         return found
-    certificate = certify(end, tuple(intake.doubts), intake.drift)
+    certificate = together.certificate(parts)
     found.certificate = prove(certificate, job, mapping, ports, found.met, check_stop=check_stop)
     links = ports.links.by_key(list(keys)).values()
     found.met_again = not found.is_met and any(link.id in found.met for link in links)

@@ -8,7 +8,8 @@ import msgspec
 
 from daemon.errors import EndpointError
 from daemon.sync.certificate import End
-from daemon.sync.ports import NOTHING, Page
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Page
 
 Edit: TypeAlias = Callable[[list[Any]], None]
 

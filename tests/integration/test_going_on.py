@@ -58,8 +58,8 @@ def kill_at_page(scene: Scene, monkeypatch: pytest.MonkeyPatch, page: int) -> No
 
         read = RestSource.read
 
-        def mortal(self: RestSource, resume: str | None = None) -> Iterator[Any]:
-            for step in read(self, resume):
+        def mortal(self: RestSource, resume: str | None = None, **scope: Any) -> Iterator[Any]:
+            for step in read(self, resume, **scope):
                 if getattr(step, "number", None) == page:
                     raise KilledError
                 yield step

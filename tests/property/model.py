@@ -13,7 +13,8 @@ import msgspec
 from daemon.endpoints.memory import MemoryTarget
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import NOTHING, Accepted, Answer, Page, TargetRecord, Written
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Accepted, Answer, Page, TargetRecord, Written
 from daemon.values import Document
 from tests.property.mishaps import Script, Where
 

@@ -21,7 +21,8 @@ from daemon.runtime.worker import Endpoints
 from daemon.spec import RequestSource, RequestTarget
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind
-from daemon.sync.ports import NOTHING, Accepted, Answer, Page, Written
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Accepted, Answer, Page, Written
 from tests.fakes.batching import Batching, inner
 from tests.fakes.misbehaving import Cut, Fault, MisbehavingServer, Moment, Seen
 from tests.fakes.misbehaving_records import Paging
@@ -259,7 +260,7 @@ class Steps:
         self._source, self._script = source, script
 
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
-        for step in self._source.read(resume):
+        for step in self._source.read(resume, scope=scope):
             self._script.reach(Where.PAGE)
             yield step
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, CursorResult
 from daemon.errors import ConfigError, MalformedError
 from daemon.spec import QuerySource, query_parameters, query_pieces
 from daemon.sync.certificate import End
-from daemon.sync.ports import NOTHING, Page
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Page
 from daemon.values import Json
 
 from .given import ENCODER, given

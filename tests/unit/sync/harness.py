@@ -11,6 +11,7 @@ from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
 from daemon.sync.options import Options
 from daemon.sync.outcome import Result
+from daemon.sync.parts import WHOLE, Parts
 from daemon.sync.ports import Ports
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
 
@@ -67,6 +68,7 @@ class Bench:
     def __init__(self, spec: Job | None = None, *, target: MemoryTarget | None = None) -> None:
         self.job = spec or job()
         self.source = MemorySource(page_size=7)
+        self.parts: Parts = WHOLE
         self.target = target or MemoryTarget(match="no")
         self.state = MemoryState()
         self.events: list[Event] = []
@@ -87,6 +89,7 @@ class Bench:
             index=MemoryIndex(),
             pool=InlinePool(),
             observe=self.events.append,
+            parts=self.parts,
         )
         result = engine.run(
             self.job,

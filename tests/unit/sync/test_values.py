@@ -1,6 +1,6 @@
 """Keys, numbers and texts through the whole core: each record ends as equal at the target, or as a reject."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from daemon.sync.canonical import DEEPEST, decode
 from daemon.sync.certificate import End
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
+from daemon.sync.parts import NOTHING
 from daemon.sync.ports import Page
 from tests.unit.sync.harness import Bench, job
 
@@ -24,7 +25,8 @@ class RawSource:
     def __init__(self, *records: bytes) -> None:
         self.records = records
 
-    def read(self) -> Iterator[Page | End]:
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
+        del resume, scope
         yield Page(1, self.records)
         yield End("the only page", 1, len(self.records), len(self.records))
 

@@ -2,7 +2,8 @@
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -40,6 +41,12 @@ class MemorySource:
         self.breaks_at: int | None = None
         self.error: EndpointError | None = None
         self.refuses_resume: EndpointError | None = None
+        self.since: Callable[[Any, Any], bool] | None = None
+        """Which of its records it gives, by record and `cursor.start`; None for all, whatever it is asked."""
+        self.at: Callable[[], datetime] | None = None
+        """Its clock; None where it does not tell the time."""
+        self.token: Callable[[], Any] | None = None
+        """Gives the token for the next read with each page."""
         self.asked: list[int] = []
         """The numbers of the pages that were asked for, in order: the oracle of tests."""
         self._places: dict[int, tuple[Any, int]] = {}
@@ -47,11 +54,18 @@ class MemorySource:
 
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages, from the one that `resume` leads to or the first, then one End."""
-        del scope
+        start = scope.get("cursor", {}).get("start")
         if resume is not None and self.refuses_resume is not None:
             raise self.refuses_resume
         number, count, after = map(int, resume.split(":")) if resume is not None else (0, 0, 0)
-        records = [record for record in self.records if not self.resumes or self._place(record) > after]
+        since = self.since if start is not None else None
+        records = [
+            record
+            for record in self.records
+            if (not self.resumes or self._place(record) > after) and (since is None or since(record, start))
+        ]
+        at = self.at() if self.at is not None else None
+        token = self.token() if self.token is not None else None
         for start in range(0, len(records), self.page_size):
             batch = records[start : start + self.page_size]
             number += 1
@@ -61,7 +75,9 @@ class MemorySource:
             count += len(batch)
             is_last = start + len(batch) == len(records)
             leads_on = f"{number}:{count}:{self._place(batch[-1])}" if self.resumes and not is_last else None
-            yield Page(number, tuple(_ENCODER.encode(record) for record in batch), leads_on)
+            yield Page(number, tuple(_ENCODER.encode(record) for record in batch), leads_on, at, cursor=token)
+        if not records and self.since is not None:
+            yield Page(1, (), None, at, cursor=token)
         by_number = number > 1 and not self.resumes
         yield End("no next page", max(number, 1), count, self.total, by_number=by_number)
 

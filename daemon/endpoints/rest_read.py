@@ -2,8 +2,11 @@
 
 import itertools
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -17,6 +20,7 @@ from daemon.spec import ListRequest, Paginate, compile_expression
 from daemon.sync.certificate import End
 from daemon.sync.parts import NOTHING
 from daemon.sync.ports import Page
+from daemon.values import Json
 
 from .call import Call
 from .envelope import Body, Content, CutError, Path
@@ -48,6 +52,10 @@ class ListPage:
     content: Content
     resume: str | None
     """What `RestList.pages` takes up the next page by; None where there is none, or only a number may lead to it."""
+    at: datetime | None
+    """What time it was there when the page was asked for; None where the answer has no Date."""
+    cursor: Json
+    """The token for the next read; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,9 @@ class _Place:
 class RestList:
     """A list request of a job. Compiled once; each `pages` is one read, on one thread."""
 
-    def __init__(self, exchange: Exchange, request: ListRequest, *, what: str) -> None:
+    def __init__(self, exchange: Exchange, request: ListRequest, *, what: str, token: str | None = None) -> None:
+        """`token` says where an answer has the token for the next read: a header or a path."""
+        self._token = _Finder(token)
         self._exchange = exchange
         self._template = RequestTemplate(request, method="GET")
         self._facts = _Facts(request.paginate)
@@ -89,15 +99,15 @@ class RestList:
         by_number, totals = resume is None, {pager.total} - {None}
         while isinstance(step, PageRequest):
             here = step.token
-            content, facts = self._page(call, step, pager.pages + 1)
+            page = self._page(call, step, pager.pages + 1)
             try:
-                step = pager.after(facts)
+                step = pager.after(page.facts)
             except PageError as error:
                 raise MalformedError(f"{self._exchange.name}: {self._what}: {error}") from error
             leads_on = self._resume(pager, step, here)
             by_number = by_number and leads_on is None
             totals = (totals | {pager.total}) - {None}
-            yield ListPage(pager.pages, content, leads_on)
+            yield ListPage(pager.pages, page.content, leads_on, page.at, page.cursor)
         yield End(
             REASONS[step.reason],
             step.pages,
@@ -135,20 +145,48 @@ class RestList:
         place = _Place(self._exchange.client.host, step.token, pager.pages, pager.records, pager.total)
         return msgspec.json.encode(place).decode()
 
-    def _page(self, call: Call, step: PageRequest, number: int) -> tuple[Content, PageFacts]:
+    def _page(self, call: Call, step: PageRequest, number: int) -> "_Answer":
         """Fetch and open one page; one whose JSON breaks off is asked for again before it is believed."""
         what = f"{self._exchange.name}: {self._what}, page {number}"
         request = replace(call, uri=step.uri, params=step.params)
         for attempt in itertools.count(1):
+            began = time.monotonic()
             response = self._exchange.send(request)
+            took_s = time.monotonic() - began
             body = Body(response, what)
             try:
                 content = body.records(self._template.records)
-                return content, self._facts.of(response, body, content, number)
+                facts = self._facts.of(response, body, content, number)
+                return _Answer(content, facts, _asked_at(response, took_s), self._token.find(response, body))
             except CutError as error:
                 if attempt == PAGE_ATTEMPTS:
                     raise UnavailableError(f"{error}; asked {attempt} times", status=response.status) from error
         raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One page, and what came with it."""
+
+    content: Content
+    facts: PageFacts
+    at: datetime | None
+    cursor: Json
+
+
+def _asked_at(response: cruds.Response, took_s: float) -> datetime | None:
+    """Return the server's time when the request left, by its Date (RFC 9110 6.6.1); None without a good one.
+
+    What was waited for, other attempts and all, is taken off: the server may have looked at its records at any time of
+    it. Some seconds too early costs nothing; too late, and a record that was stored meanwhile is passed over.
+    """
+    try:
+        said = parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        return None
+    if said.tzinfo is None:
+        said = said.replace(tzinfo=UTC)
+    return said - timedelta(seconds=took_s)
 
 
 class _Facts:
@@ -208,10 +246,14 @@ class _Finder:
 class RestSource:
     """A job's source over REST."""
 
-    def __init__(self, exchange: Exchange, request: ListRequest) -> None:
-        self._list = RestList(exchange, request, what=f"read {request.uri.partition('?')[0]}")
+    def __init__(self, exchange: Exchange, request: ListRequest, *, token: str | None = None) -> None:
+        """`token` says where an answer has the token for the next read."""
+        self._list = RestList(exchange, request, what=f"read {request.uri.partition('?')[0]}", token=token)
 
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages, from the one that `resume` leads to or the first, then one End."""
         for step in self._list.pages(scope, resume):
-            yield step if isinstance(step, End) else Page(step.number, step.content.records, step.resume)
+            if isinstance(step, End):
+                yield step
+            else:
+                yield Page(step.number, step.content.records, step.resume, step.at, cursor=step.cursor)

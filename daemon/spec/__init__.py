@@ -34,6 +34,7 @@ from .connection import (
 from .expressions import Expression, ExpressionError, compile_expression
 from .files import CellType, Compression, CsvRead, CsvWrite, Dialect, Format, compression_of, delimiter_of, format_of
 from .ignored import record_paths
+from .incremental import CursorType, Incremental, Reconcile
 from .job import Field_, Guards, Job, Limit
 from .load import Loaded, load
 from .mode import Mode
@@ -68,6 +69,7 @@ __all__ = [
     "Connection",
     "CsvRead",
     "CsvWrite",
+    "CursorType",
     "Dialect",
     "Expression",
     "ExpressionError",
@@ -81,6 +83,7 @@ __all__ = [
     "HeartbeatAlert",
     "HttpAlert",
     "HttpConnection",
+    "Incremental",
     "InterfaceConnection",
     "Job",
     "Limit",
@@ -103,6 +106,7 @@ __all__ = [
     "QueryAuth",
     "QuerySource",
     "Quota",
+    "Reconcile",
     "Request",
     "RequestSource",
     "RequestTarget",

@@ -18,6 +18,7 @@ from .batch import WHOLE, batch_problems
 from .expressions import expression_names
 from .grammar import suggestion
 from .ignored import ignore_problems
+from .increments import increment_problems
 from .kinds import kind_problems
 from .marks import Marks
 from .paging import paging_problems
@@ -51,6 +52,7 @@ _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("jobs.*.where", _RECORD),
     ("jobs.*.map.*", _RECORD),
     ("jobs.*.map.*.from", _RECORD),
+    ("jobs.*.source.tombstone", _RECORD),
     ("jobs.*.source.paginate.stop", _STOP),
     *((f"jobs.*.target.{name}.paginate.stop", _STOP) for name in _REQUESTS),
     *((f"jobs.*.{place}.on_response.*.when", _RESPONSE) for place in _ANSWERS),
@@ -85,6 +87,7 @@ _TEMPLATES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
 
 _JMESPATHS: Final = (
     "jobs.*.target.id",
+    "jobs.*.source.incremental.next",
     *(f"jobs.*.{answer}.{name}" for answer in _ANSWERS for name in ("records", "id", "version")),
     *(f"jobs.*.{answer}.paginate.{name}" for answer in _ANSWERS for name in ("next", "total", "has_more")),
     *(f"{place}.{name}" for place in _BATCHES.values() for name in ("results", "failures")),
@@ -102,8 +105,8 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
         _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, alert_problems, answer_problems,
-        auth_problems, batch_problems, connection_answer_problems, ignore_problems, kind_problems, paging_problems,
-        replace_problems, sql_problems, state_problems, time_problems,
+        auth_problems, batch_problems, connection_answer_problems, ignore_problems, increment_problems, kind_problems,
+        paging_problems, replace_problems, sql_problems, state_problems, time_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after, recipient_problems]

@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import nodes
 
 from .grammar import parse_expression
+from .incremental import cursor_expression
 from .problems import Path_
 
 _Finding = tuple[Path_, str, str | None]
@@ -48,12 +49,23 @@ def _expressions(path: Path_, job: Mapping[str, Any]) -> Iterator[tuple[Path_, s
         for place, text in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if isinstance(text, str):
                 yield ((*path, name) if place is None else (*path, name, place)), text
+    yield from _of_source((*path, "source"), job.get("source"))
     fields = job.get("map")
     for name, field in fields.items() if isinstance(fields, dict) else ():
         if isinstance(field, str):
             yield (*path, "map", name), field
         elif isinstance(field, dict) and isinstance(field.get("from"), str):
             yield (*path, "map", name, "from"), field["from"]
+
+
+def _of_source(path: Path_, source: Any) -> Iterator[tuple[Path_, str]]:
+    if not isinstance(source, dict):
+        return
+    if isinstance(source.get("tombstone"), str):
+        yield (*path, "tombstone"), source["tombstone"]
+    block = source.get("incremental")
+    if isinstance(block, dict) and isinstance(block.get("field"), str):
+        yield (*path, "incremental", "field"), cursor_expression(block["field"])
 
 
 def _uses(text: str, field: str) -> bool:

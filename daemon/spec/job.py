@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from .alerts import Tells
 from .files import CellType
+from .incremental import Reconcile
 from .mode import Mode
 from .schedule import Schedule
 from .source import Source
@@ -102,6 +103,10 @@ class Job(Tells):
     compare: Literal["links", "target"] = Field(
         default="links", description="What records are compared with: what we remember, or the target's own list."
     )
+    reconcile: Reconcile | None = Field(
+        default=None,
+        description="When an incremental job reads everything again. Default: only by `crudsd run JOB --full`.",
+    )
     timeout: Period | None = Field(
         default=None, description="A run that takes longer is asked to stop; the next finishes the work. Default: none."
     )
@@ -110,7 +115,8 @@ class Job(Tells):
 
     @model_validator(mode="after")
     def _can_do_what_its_mode_says(self) -> "Job":
-        trouble = self.target.trouble(self.mode) or self._trouble_of_comparison() or self._trouble_of_columns()
+        trouble = self.target.trouble(self.mode) or self._trouble_of_comparison()
+        trouble = trouble or self._trouble_of_columns() or self._trouble_of_deletes()
         if trouble:
             raise ValueError(trouble)
         return self
@@ -140,3 +146,12 @@ class Job(Tells):
         if self.target.match not in columns:
             return f"target.match is {self.target.match}, and the file has no such column; it has {', '.join(columns)}"
         return ""
+
+    def _trouble_of_deletes(self) -> str:
+        if self.reconcile is not None and self.source.incremental is None:
+            return "reconcile is for incremental jobs; this one reads everything each time"
+        if self.source.tombstone is None:
+            return ""
+        if self.mode not in {Mode.MIRROR, Mode.UPSERT}:
+            return f"mode {self.mode} deletes nothing; leave tombstone out, or say mode: mirror or mode: upsert"
+        return self.target.trouble(Mode.MIRROR)

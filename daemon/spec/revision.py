@@ -21,7 +21,10 @@ only be gone from our sight. `ignore` is not among them: key and filter may not 
 _BLOCK_DIGITS = 8
 
 _SIZE: Final = {"batch": {"size": True}}
-_NO_MEANING: Final[Any] = {"target": {"settle": True, "create": _SIZE, "update": _SIZE, "delete": _SIZE}}
+_NO_MEANING: Final[Any] = {
+    "target": {"settle": True, "create": _SIZE, "update": _SIZE, "delete": _SIZE},
+    "source": {"incremental": {"lookback": True, "settle": True, "order": True}},
+}
 """Settings in these blocks that decide neither which documents there are nor where they go."""
 
 

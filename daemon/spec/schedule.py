@@ -201,7 +201,7 @@ def time_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
                 cron_fields(cron)
             except ValueError as error:
                 yield (*path, "cron"), str(error), _EXAMPLE
-        if isinstance(zone, str) and not _is_zone(zone):
+        if isinstance(zone, str) and not is_zone(zone):
             meant = suggestion(zone, available_timezones())
             cure = f"did you mean '{meant}'?" if meant else "example: Europe/Berlin"
             yield (*path, "timezone"), f"unknown time zone '{zone}'", cure
@@ -215,7 +215,8 @@ def _schedules(tree: Mapping[str, Any]) -> Iterable[tuple[tuple[str, ...], Mappi
             yield ("jobs", name, "schedule"), schedule
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
+    """Say whether there is a time zone of this name."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

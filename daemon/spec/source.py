@@ -6,15 +6,22 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from .calls import NO_PAGES, ListCall, check_call, pages_trouble
 from .files import Compression, CsvRead, Format, path_trouble
+from .incremental import Incremental
 from .request import ListRequest, Paginate, Request, Rule
 from .sql import check_query
-from .types import Flag, Name, Strict, Template, TemplateTree, Whole
+from .types import Expression, Flag, Name, Strict, Template, TemplateTree, Whole
 
 
 class SourceBlock(Strict):
     """What every source says."""
 
     connection: Name
+    incremental: Incremental | None = Field(
+        default=None, description="Read only what changed since the last run. Default: everything, each time."
+    )
+    tombstone: Expression | None = Field(
+        default=None, description="A record for which this is true says that it was deleted (example: record.deleted)."
+    )
 
 
 class RequestSource(SourceBlock):

@@ -10,9 +10,9 @@ from operator import itemgetter
 from sqlalchemy import Connection
 
 from daemon.clock import Clock
-from daemon.errors import StateError
 from daemon.sync.change import Change, Fate, Kind, Link, Outcome, Reject
 from daemon.sync.counts import Counts
+from daemon.sync.cursor import Cursor
 from daemon.sync.mark import Mark
 from daemon.values import Document
 
@@ -31,9 +31,11 @@ from .change_rows import (
     unresolved,
 )
 from .columns import moment_text
+from .cursors import save_cursors, save_whole
 from .database import Database
 from .leases import Lease, hold
 from .links import doubt_links, forget_links, keep_links, touch_links
+from .outcomes import by_fate, link_after
 from .reads import forget_mark, has_mark, load_mark, rejected_behind, save_mark, take_up_mark
 from .reject_rows import keep_rejects, let_rest, release, settle_rejects
 from .runs import store_counts
@@ -137,7 +139,7 @@ class SqlJournal:
         with self._database.write() as connection:
             self._hold(connection)
             at = self._at()
-            for fate, some in _by_fate([*(Outcome(change, Fate.SENT) for change in sent), *outcomes]):
+            for fate, some in by_fate([*(Outcome(change, Fate.SENT) for change in sent), *outcomes]):
                 move(connection, BY_SEQ, fate, ((one, at, (self._run, one.change.seq)) for one in some))
             self._remember(connection, outcomes)
             store_counts(connection, self._run, counts)
@@ -201,6 +203,14 @@ class SqlJournal:
                 self._hold(connection)
                 forget_mark(connection, self._job)
 
+    def move(self, cursors: Sequence[Cursor], *, whole: bool) -> None:
+        """Set these cursors; `whole`: this run has read the source as a whole, and settled all of it."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            save_cursors(connection, self._job, self._run, cursors, self._clock())
+            if whole:
+                save_whole(connection, self._job, self._run, self._clock())
+
     # ---- guarded -------------------------------------------------------------------------------------------------
 
     def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:
@@ -236,7 +246,7 @@ class SqlJournal:
         with self._database.write() as connection:
             self._hold(connection)
             at = self._at()
-            for fate, some in _by_fate(outcomes):
+            for fate, some in by_fate(outcomes):
                 rows = ((one, None if one.stays else at, (self._job, one.change.idempotency_key)) for one in some)
                 move(connection, BY_IDEMPOTENCY_KEY, fate, rows, may_stay=fate is Fate.UNKNOWN)
             self._remember(connection, outcomes)
@@ -246,7 +256,7 @@ class SqlJournal:
     def _remember(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
         """Store what outcomes mean for links, documents and rejects."""
         done = [one for one in outcomes if one.fate is Fate.DONE]
-        written = [(_link(one), one.change.document) for one in done if one.change.kind is not Kind.DELETE]
+        written = [(link_after(one), one.change.document) for one in done if one.change.kind is not Kind.DELETE]
         self._keep(connection, written, written_at=self._at())
         deletes = [one for one in done if one.change.kind is Kind.DELETE]
         forget_links(connection, self._job, [one.change.key for one in deletes if not one.is_doubtful])
@@ -274,27 +284,3 @@ class SqlJournal:
 
     def _at(self) -> str:
         return moment_text(self._clock())
-
-
-def _by_fate(outcomes: Sequence[Outcome]) -> Iterator[tuple[Fate, Sequence[Outcome]]]:
-    """Yield the outcomes in groups, in the order of the fates, in which sent comes before what follows from it."""
-    for fate in Fate:
-        if some := [one for one in outcomes if one.fate is fate]:
-            yield fate, some
-
-
-def _link(outcome: Outcome) -> Link:
-    change = outcome.change
-    target_id = outcome.target_id or change.target_id
-    if target_id is None:
-        raise StateError(f"{change.key}: a create cannot be done without the id of its record (this is a bug)")
-    return Link(
-        id=0,
-        key=change.key,
-        target_id=target_id,
-        fingerprint=change.fingerprint,
-        raw=change.raw,
-        version=outcome.version,
-        owned=outcome.owned,
-        contest=change.contest,
-    )

@@ -7,10 +7,12 @@ from sqlalchemy import Connection
 
 from daemon.clock import Clock, utc_clock
 from daemon.sync.change import Kept, Link
+from daemon.sync.cursor import Cursor, WholeRead
 from daemon.sync.ports import LinkCount
 from daemon.values import Document
 
 from .columns import document_of, document_text, moment_text
+from .cursors import load_cursor, load_whole
 from .database import Database
 from .latest import last_read
 from .reject_rows import has_rejects, kept_of
@@ -132,6 +134,16 @@ class SqlLinks:
         with self._database.read() as connection:
             read = last_read(connection, self._job)
         return None if read is None else read.selection
+
+    def cursor(self, part: str) -> Cursor | None:
+        """Return how far this part of the source was read; None when that is not known."""
+        with self._database.read() as connection:
+            return load_cursor(connection, self._job, part)
+
+    def last_whole(self) -> WholeRead | None:
+        """Return the last time the source was read as a whole, and all of it settled; None when it never was."""
+        with self._database.read() as connection:
+            return load_whole(connection, self._job)
 
 
 def link_of(row: Stored) -> Link:

@@ -16,6 +16,7 @@ from daemon.errors import StateError
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Fate
 from daemon.sync.counts import Counts
+from daemon.sync.cursor import Reach
 from daemon.sync.outcome import SETTLED, Ending, Phase, Result, Verdict
 from daemon.sync.pin import Digests, as_text, from_text
 
@@ -37,6 +38,8 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     AFTER = "after"
     """Another job's run was over."""
+    BACKFILL = "backfill"
+    """A person asked for a stretch of the past."""
     RESUME = "resume"
     """The run before it was cut off by the end of its process, or waited until now."""
 
@@ -75,6 +78,8 @@ class RunRow:
     """The held run whose approval it carried, or the id of the saved plan; None for a run that nobody pinned."""
     resume_at: datetime | None = None
     """When the work of a run that is waiting goes on."""
+    reach: Reach | None = None
+    """How much of the source it read; None until it is over, and for a job that always reads everything."""
 
 
 class RunStore:
@@ -140,7 +145,8 @@ class RunStore:
             "ending": result.ending,
             "counts": _json(result.counts),
             "certificate": _json(result.certificate),
-            "is_complete": result.certificate.issued,
+            "is_complete": result.certificate.issued and result.is_whole,
+            "reach": result.reach,
             "verdicts": _json(result.verdicts),
             "error": result.error,
             "selection": result.selection,
@@ -160,7 +166,7 @@ class RunStore:
             )
             if spends is not None:
                 spend(connection, spends)
-            if result.certificate.issued and result.ending in SETTLED:
+            if result.certificate.issued and result.is_whole and result.ending in SETTLED:
                 forget_settled(connection, run)
             if keep_rejects is not None:
                 forget_old(connection, run, self._clock() - keep_rejects)
@@ -295,4 +301,5 @@ def _row(row: Mapping[Any, Any]) -> RunRow:
         digests={} if row["digests"] is None else from_text(msgspec.json.decode(row["digests"])),
         pinned_by=row["pinned_by"],
         resume_at=row["resume_at"],
+        reach=None if row["reach"] is None else Reach(row["reach"]),
     )

@@ -60,6 +60,7 @@ runs = Table(
     Column("resume_at", Moment),  # when the work of a waiting run goes on
     Column("pinned_by", Text),  # the held run whose approval it carries, or the id of a saved plan
     Column("stop_reason", Text),  # why it was asked to stop; null where nobody did
+    Column("reach", Text),  # how much it read: whole, since, backfill; null until it is over
     PrimaryKeyConstraint("id"),
     UniqueConstraint("job", "fire_time"),
 )
@@ -160,6 +161,29 @@ reads = Table(
     Column("revision", Text, nullable=False),
     Column("mark", LargeBinary, nullable=False),  # where the read stands, for a run that takes it up
     Column("saved_at", Moment, nullable=False),
+    PrimaryKeyConstraint("job"),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("job", Text, nullable=False),
+    Column("part", Text, nullable=False),  # empty where the source is one part
+    Column("value", Text, nullable=False),  # as JSON, just as the source writes it
+    Column("base", Text),  # where the last read that came to its end left it; null before that
+    Column("revision", Text, nullable=False),
+    Column("is_disordered", Boolean, nullable=False, server_default=text("false")),
+    Column("moved_at", Moment, nullable=False),
+    Column("run", Text, nullable=False, server_default=""),  # empty: a person set it
+    PrimaryKeyConstraint("job", "part"),
+)
+
+whole_reads = Table(
+    "whole_reads",
+    metadata,
+    Column("job", Text, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("run", Text, nullable=False),
     PrimaryKeyConstraint("job"),
 )
 

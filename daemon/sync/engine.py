@@ -12,8 +12,9 @@ from daemon.errors import EndpointError, StoppedError, UnavailableError
 from daemon.spec import Job, Mode, changed_blocks
 
 from .certificate import Certificate
-from .change import Kind
+from .change import Change, Kind
 from .counts import Counts
+from .cursor import Reach
 from .events import FieldContested, PhaseBegan, Pinned, both
 from .finder import Finder
 from .gone import gone, plan_deletes
@@ -31,6 +32,7 @@ from .relink import Relinker
 from .remarks import Remarks
 from .retry import Rests
 from .rounds import Rounds
+from .spans import Spans
 from .walk import Walk
 
 WRITES = (Kind.CREATE, Kind.UPDATE)
@@ -71,6 +73,7 @@ class _Run:
             error, ending = caught, ending_of(caught)
         counts = self._walk.counts if self._walk is not None else Counts()
         certificate = self._walk.certificate if self._walk is not None else Certificate(end=None)
+        reading = self._walk.reading if self._walk is not None else None
         for contested in self._remarks.contests.fields:
             self._ports.observe(FieldContested(contested))
         return Result(
@@ -83,21 +86,31 @@ class _Run:
             key_changes=self._remarks.key_changes.found,
             wait_s=error.retry_after_s if isinstance(error, UnavailableError) else None,
             withheld=self._judgement.withheld,
-            selection=self._mapping.selection if error is None and _is_accepted(certificate, counts) else None,
+            selection=self._mapping.selection if error is None and _is_accepted(reading, certificate) else None,
+            reach=reading.reach if reading is not None else None,
             pin_is_spent=self._options.pin is not None and (error is None or self._judgement.is_void),
         )
 
     def _go(self) -> None:
         ports = self._ports
-        journal = ports.journal
         ports.prepare(self._options.writes)
         if self._options.pin is not None:
             ports.observe(Pinned(self._options.pin.name))
-        unresolved = journal.unresolved() if self._options.writes else ()
+        unresolved = ports.journal.unresolved() if self._options.writes else ()
         if not self._judgement.may_begin(unresolved):
             return
-        mark = journal.last_mark(self._mapping.revision) if self._options.in_slices else None
-        behind = journal.behind_mark([change.key for change in unresolved]) if mark else ()
+        mark = ports.journal.last_mark(self._mapping.revision) if self._options.marks else None
+        spans = Spans(self._job, ports.links, self._options, revision=self._mapping.revision, mark=mark)
+        mark = spans.mark
+        if spans.is_reconcile and ports.target.can_list:
+            self._job = self._job.model_copy(update={"compare": "target"})
+        behind = ports.journal.behind_mark([change.key for change in unresolved]) if mark else ()
+        walk = self._walk = self._prepared(unresolved, spans)
+        self._finish(walk, walk.read(mark, behind))
+
+    def _prepared(self, unresolved: Sequence[Change], spans: Spans) -> Walk:
+        """Learn what the target holds, clear up what earlier runs left open, and return the walk that comes after."""
+        ports, mark = self._ports, spans.mark
         finder = Finder(self._job, ports, young=self._permits.young, check_stop=self._check_stop)
         finder.list_at_start(unresolved, as_before=mark is not None and mark.listed)
         revision = self._mapping.revision
@@ -116,12 +129,12 @@ class _Run:
             self._job,
             self._mapping,
             ports,
-            run=self._options.run,
             finder=finder,
             rests=rests,
             remarks=self._remarks,
+            spans=spans,
         )
-        walk = self._walk = Walk(
+        return Walk(
             begin,
             ports,
             self._options,
@@ -129,20 +142,26 @@ class _Run:
             may_mark=lambda: not self._judgement.tripped,
             check_stop=self._check_stop,
         )
-        reading = walk.read(mark, behind)
-        deletes = self._job.mode is Mode.MIRROR and walk.certificate.issued
+
+    def _finish(self, walk: Walk, reading: Reading) -> None:
+        """Settle what is left of the read, and delete; then set the cursors behind it."""
+        by_absence = self._job.mode is Mode.MIRROR and reading.is_whole
+        deletes = by_absence and walk.certificate.issued
         whole = self._options.pin is not None
         if deletes and whole:
             self._plan_deletes(reading)
         if self._options.writes and whole:
-            journal.unmark()  # what is applied from here on is not what a mark stands behind
+            self._ports.journal.unmark()  # what is applied from here on is not what a mark stands behind
         self._settle_slice(reading, over=whole or not deletes, last=True)
-        if self._options.writes:
-            journal.unmark()
+        if self._options.marks:
+            self._ports.journal.unmark()
         if deletes:
             self._delete(reading, judged=whole)
-        elif self._job.mode is Mode.MIRROR:
+        elif by_absence:
             self._withhold_for_certificate(reading, walk.certificate)
+        if not deletes and reading.planner.tombstones:
+            self._apply(reading, [Kind.DELETE], Phase.DELETE, again=list(Kind), after=0)
+        walk.move(reading, is_over=True)
 
     def _settle_slice(self, reading: Reading, *, over: bool, last: bool = False) -> None:
         """Guard what is planned so far and apply what may pass; with the last slice, try all that was refused again."""
@@ -190,6 +209,7 @@ class _Run:
             seen_before=self._ports.links.last_seen(),
             changed=changed_blocks(self._ports.links.last_selection(), self._mapping.selection),
             read_is_over=over,
+            is_whole=reading.is_whole,
         )
         reading.counts = self._judgement.judge(facts, reading.counts)
 
@@ -220,9 +240,12 @@ class _Run:
         return Ending.REJECTED if counts.any_rejected else Ending.DONE
 
 
-def _is_accepted(certificate: Certificate, counts: Counts) -> bool:
-    """Say whether later runs may be measured by what this one read: it was proven, and no delete of it withheld.
+def _is_accepted(reading: Reading | None, certificate: Certificate) -> bool:
+    """Say whether later runs may be measured by what this one read.
 
-    Else a source that shrank, or a filter that was narrowed, would be news to the guards only once.
+    It was the whole, it was proven, and no delete of it withheld. Else a source that shrank, or a filter that was
+    narrowed, would be news to the guards only once.
     """
-    return certificate.issued and not counts.deletes_withheld
+    if reading is None or not reading.is_whole or reading.reach is Reach.BACKFILL:
+        return False
+    return certificate.issued and not reading.counts.deletes_withheld

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from .certificate import Certificate
 from .change import Outcome, Reject
 from .contest import Contested
 from .counts import Counts
+from .cursor import Cursor, Span
 from .outcome import Phase, Verdict
 
 
@@ -117,8 +119,49 @@ class Pinned:
     """What pins it, in words."""
 
 
+@dataclass(frozen=True, slots=True)
+class SpanBegan:
+    """The read of a part begins: of a job with a cursor."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class CursorMoved:
+    """Cursors were set, and committed."""
+
+    cursors: tuple[Cursor, ...]
+
+
+class Doubt(StrEnum):
+    """Why a cursor is not to be relied on, or stays."""
+
+    IGNORED = "ignored"
+    """The source gives records from before the lower bound, as if it had not been asked for one."""
+    DISORDERED = "disordered"
+    """The source does not keep the order that the job declares."""
+    WITHOUT = "without"
+    """No record has a usable value in the cursor's field."""
+    STAYS = "stays"
+    """The read may have passed a record over, so the next one begins where this one did."""
+    REFUSED = "refused"
+    """The source takes the token no more, and is read as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class CursorDoubted:
+    """Something is wrong with a cursor. Once a run for each reason."""
+
+    part: str
+    doubt: Doubt
+    detail: str
+
+
 Event: TypeAlias = (
     Pinned
+    | SpanBegan
+    | CursorMoved
+    | CursorDoubted
     | PhaseBegan
     | TargetListed
     | ReadResumed

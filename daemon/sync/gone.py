@@ -7,6 +7,7 @@ from daemon.spec import Job
 
 from .change import Link
 from .counts import Counts
+from .permits import is_ours
 from .planner import Planner
 from .ports import Ports
 from .remarks import Remarks
@@ -23,11 +24,6 @@ def gone(ports: Ports, seen: Seen, *, check_stop: Callable[[], None]) -> Iterato
         after = batch[-1].id
         check_stop()
         yield [link for link in batch if link.id not in seen]
-
-
-def is_ours(link: Link, job: Job) -> bool:
-    """Say whether a record may be deleted by this job: one that it created, or any that it leads to if it says so."""
-    return link.owned or job.target.delete_adopted
 
 
 def plan_deletes(

@@ -34,6 +34,8 @@ class Facts:
     """The blocks of the job that are not what they were at the read that `seen_before` counts."""
     read_is_over: bool
     """Whether `seen` is final; the guards on the source speak only then."""
+    is_whole: bool = True
+    """Whether the source was read as a whole; what changed since a cursor says nothing of its size."""
 
     @property
     def selection_changed(self) -> bool:
@@ -53,7 +55,7 @@ def judge(guards: Guards, mode: Mode, facts: Facts, allowance: Allowance = Allow
     """Return a verdict for each guard that has something to say, tripped ones included."""
     verdicts: list[Verdict | None] = [_job(facts), _updates(guards.updates, facts, allowance.updates)]
     allowed = allowance.deletes is not None and 0 < facts.deletes <= allowance.deletes
-    if facts.read_is_over and mode is not Mode.APPEND:
+    if facts.read_is_over and facts.is_whole and mode is not Mode.APPEND:
         verdicts += [replace(v, tripped=v.tripped and not allowed) for v in _source(guards, facts)]
     if facts.read_is_over and facts.deletes:
         verdicts.append(_deletes(guards.deletes, facts, allowed=allowed))

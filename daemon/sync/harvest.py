@@ -1,6 +1,7 @@
 """What one page comes to on its way through the planner, until it is journalled."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from daemon.errors import RefusedError
 from daemon.values import Document, Record
@@ -19,6 +20,10 @@ class Keyed:
     """The raw fingerprint."""
     place: str = ""
     """Where it stands, as a message begins (`people.csv:17: `); empty where there is nothing to say."""
+    at: Decimal | None = None
+    """Where it stands by its cursor field; None where it has none."""
+    is_gone: bool = False
+    """Whether it is a tombstone."""
 
 
 @dataclass(slots=True)

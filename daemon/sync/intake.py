@@ -5,6 +5,7 @@ What is turned away here is rejected and, where its key is known, seen: it is ne
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from daemon.values import Record
 
@@ -17,6 +18,7 @@ from .harvest import Harvest, Keyed
 from .mapping import JobMapping, UnmappableError
 from .ports import Page, Ports
 from .seen import Seen
+from .track import Track
 
 DUPLICATE = "another record of this read has the same key; neither is written"
 
@@ -55,6 +57,8 @@ class Intake:
         self._doubled: set[str] = set()
         self._before: Mapping[str, bytes] = {}
         """The raw fingerprints of the page before, by key."""
+        self.track: Track | None = None
+        """Follows the cursor of the part that is read; None where there is none."""
         self.doubts: list[str] = []
         """Why the part that is read cannot be called complete, as far as its records show."""
         self.drift: tuple[str, ...] = ()
@@ -79,15 +83,19 @@ class Intake:
                 self._doubt(f"a record on page {page.number} is unreadable")
                 harvest.reject(f"#{mark.hex()}", f"{place}the record is unreadable: {trouble}")
                 continue
+            at = self.track.note(record) if self.track is not None else None
             one = self._key(record, mark, page.number, harvest, place=place)
             if one is not None:
-                keyed.append(one)
+                keyed.append(one if at is None else replace(one, at=at))
         return keyed
 
     def _key(self, record: Record, mark: bytes, page: int, harvest: Harvest, *, place: str) -> Keyed | None:
         filtered: UnmappableError | None = None
+        is_gone = False
         try:
-            if not self._mapping.takes_part(record):
+            is_gone = self._mapping.is_gone(record)
+            # A tombstone may lack the fields that the filter asks about.
+            if not is_gone and not self._mapping.takes_part(record):
                 harvest.count(skipped=1)
                 return None
         except UnmappableError as error:
@@ -102,7 +110,7 @@ class Intake:
             self._see(key)
             harvest.reject(key, f"{place}{filtered}")
             return None
-        return Keyed(key, record, mark, place=place)
+        return Keyed(key, record, mark, place=place, is_gone=is_gone)
 
     def _see(self, key: str) -> None:
         """Note that the record of this key was met, so that a rejected one is never deleted by absence."""
@@ -133,6 +141,10 @@ class Intake:
                 self.drift = (TWICE,)
                 harvest.count(seen=-1)
                 continue
+            if met and times[one.key] == 1 and self.track is not None and self.track.is_late(one.at):
+                self.drift = (TWICE,)  # it was changed meanwhile, and the next run reads it again
+                harvest.count(seen=-1)
+                continue
             if met:
                 self._spoil(one.key, known.get(one.key), harvest, had_row=one.key in known)
             if met or times[one.key] > 1:
@@ -158,7 +170,9 @@ class Intake:
 
     def has_met(self, page: Page) -> bool:
         """Say whether a record of this page was met before, as far as it has a link. The page is not taken in."""
+        track, self.track = self.track, None
         keyed = self.parse(page, Harvest(Counts()))
+        self.track = track
         return any(self._met(link) for link in self._ports.links.by_key([one.key for one in keyed]).values())
 
     def _met(self, link: Link) -> bool:

@@ -10,6 +10,7 @@ from daemon.values import Document
 
 from .change import Change, Fate, Kind, Link, Outcome, Reject
 from .counts import Counts
+from .cursor import Cursor
 from .mark import Mark
 
 
@@ -99,6 +100,13 @@ class Journal(Marks, Protocol):
 
     def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:
         """Make all planned changes of these kinds withheld."""
+
+    def move(self, cursors: Sequence[Cursor], *, whole: bool) -> None:
+        """Set these cursors, each in place of the one of its part; forget those without a value.
+
+        `whole`: this run has read the source as a whole, and settled all of it. To be called when everything up to
+        there is carried out, or kept as a reject; no cursor is set before.
+        """
 
     def tally(self) -> Mapping[tuple[Kind, Fate], int]:
         """Count this run's changes by kind and fate."""

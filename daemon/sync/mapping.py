@@ -46,6 +46,7 @@ class JobMapping:
         self._keys = tuple(compile_expression(text) for text in keys)
         self._ignored = tuple(tuple(path.split(".")) for path in job.ignore)
         self._where = compile_expression(job.where) if job.where is not None else None
+        self._tombstone = compile_expression(job.source.tombstone) if job.source.tombstone is not None else None
         self._rules = (
             None
             if job.map is None
@@ -102,6 +103,15 @@ class JobMapping:
             # Left out it would count as gone from the source, and that is not what a missing field says.
             raise UnmappableError(f"where: {self._where.text} asks about a field that is missing")
         return bool(answer)
+
+    def is_gone(self, record: Record) -> bool:
+        """Say whether the record tells that it was deleted. Raises UnmappableError when it cannot be told."""
+        if self._tombstone is None:
+            return False
+        try:
+            return bool(self._tombstone({"record": record}))
+        except ExpressionError as error:
+            raise UnmappableError(f"tombstone: {error}") from error
 
     def document(self, record: Record) -> Document:
         """Return what the target should hold. Raises UnmappableError, naming the field, when it cannot be made."""

@@ -8,6 +8,7 @@ mark since then is for the next run to find, as in any read that takes long.
 from dataclasses import dataclass, field
 
 from .counts import Counts
+from .cursor import Progress
 from .parts import PartsDone
 
 
@@ -38,3 +39,9 @@ class Mark:
     """The part of the source in which the mark stands."""
     done: PartsDone = field(default_factory=PartsDone)
     """The parts before that one."""
+    progress: Progress | None = None
+    """How far the cursor's part is; None for a job without one."""
+    is_whole: bool = True
+    """Whether all parts so far were read as a whole."""
+    tombstones: int = 0
+    """Deletes that the source told of, for the guards."""

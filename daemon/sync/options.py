@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from daemon.values import Json
 
 from .guards import Allowance
 from .pin import Pin
@@ -31,8 +34,19 @@ class Options:
     """The plan that a person let pass; the run then plans the whole, in one slice, before it applies anything."""
     stopping: Callable[[], bool] = lambda: False
     """Turns true when the run should start nothing new and come to an end."""
+    now: datetime | None = None
+    """What our clock says at the start of the run, for cursors whose source does not tell the time, and `reconcile`."""
+    full: bool = False
+    """Read everything, whatever the cursors say."""
+    backfill: tuple[Json, Json] | None = None
+    """Read from the one to the other value, None for no bound, and leave the cursors alone."""
 
     @property
     def in_slices(self) -> bool:
-        """Whether slices are settled, and the read marked, on the way; a pinned run plans the whole first."""
+        """Whether slices are settled on the way; a pinned run plans the whole first."""
         return self.writes and self.pin is None
+
+    @property
+    def marks(self) -> bool:
+        """Whether the read is marked. A backfill leaves alone where the job's own read stands."""
+        return self.in_slices and self.backfill is None

@@ -8,6 +8,7 @@ from daemon.errors import EndpointError, Exit, StoppedError, UnavailableError
 from .certificate import Certificate
 from .contest import Contested
 from .counts import Counts
+from .cursor import Reach
 from .key_change import KeyChange
 from .pin import Digests
 
@@ -95,8 +96,15 @@ class Result:
     selection: str | None = None
     """What the job picks, for the next run to compare with. None unless the read was complete and none of its deletes
     was withheld: a look that nobody has accepted is no measure."""
+    reach: Reach | None = None
+    """How much of the source was read; None for a job that always reads everything."""
     pin_is_spent: bool = False
     """Whether the pin of this run has done its duty, or was void; otherwise it holds for the next run too."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the source was read as a whole, not only since a cursor."""
+        return self.reach in {None, Reach.WHOLE}
 
 
 def ending_of(error: EndpointError) -> Ending:

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from daemon.spec import Job, Mode
 from daemon.values import Document
 
+from .change import Link
 from .ports import Links
 from .trees import FieldPath, pruned
+
+
+def is_ours(link: Link, job: Job) -> bool:
+    """Say whether a record may be deleted by this job: one that it created, or any that it leads to if it says so."""
+    return link.owned or job.target.delete_adopted
 
 
 @dataclass(frozen=True, slots=True)

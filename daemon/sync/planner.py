@@ -19,6 +19,7 @@ from .finder import Finder, Found
 from .harvest import Harvest, Keyed
 from .intake import Intake
 from .mapping import JobMapping, UnmappableError
+from .permits import is_ours
 from .ports import Page, Ports
 from .remarks import Remarks
 from .retry import Rests
@@ -50,6 +51,8 @@ class Planner:
         self.rests = rests
         self.creates = 0
         self.updates = 0
+        self.tombstones = 0
+        """Deletes that the source told of."""
         self.pending = 0
         """Changes planned and not yet given to apply."""
 
@@ -59,7 +62,8 @@ class Planner:
         keyed = self._intake.parse(page, harvest)
         links = self._ports.links.by_key([one.key for one in keyed])
         fresh = self._intake.once(keyed, links, harvest)
-        wanted = self._awake(self._map(fresh, links, harvest), harvest)
+        self._bury([one for one in fresh if one.is_gone], links, harvest)
+        wanted = self._awake(self._map([one for one in fresh if not one.is_gone], links, harvest), harvest)
         found = self._finder.find(wanted, links)
         for key, error in found.refused.items():
             harvest.reject(key, f"the look-up was refused: {error}", error=error)
@@ -82,6 +86,37 @@ class Planner:
         """Return the delete of a record that is gone from the source."""
         change = self._change(Kind.DELETE, link.key, target_id=link.target_id, version=link.version, owned=link.owned)
         return replace(change, fingerprint=link.fingerprint)
+
+    # ---- bury ----------------------------------------------------------------------------------------------------
+
+    def _bury(self, keyed: list[Keyed], links: Mapping[str, Link], harvest: Harvest) -> None:
+        """Plan the deletes of records that say they were deleted, where they are this job's to delete.
+
+        A record that another key leads to as well is that one's by now, and stays.
+        """
+        if not keyed:
+            return
+        harvest.count(skipped=len(keyed))
+        linked = [links[one.key] for one in keyed if one.key in links]
+        shared = self._ports.links.by_target([link.target_id for link in linked]) if linked else {}
+        dying = [
+            link
+            for link in linked
+            if is_ours(link, self._job)
+            and link.target_id not in self._remarks.adopted
+            and len(shared.get(link.target_id, ())) <= 1
+        ]
+        resting = self.rests.among({link.key: b"" for link in dying})
+        harvest.rests += resting
+        dying = [link for link in dying if link.key not in resting]
+        harvest.count(
+            kept=len(linked) - len(dying) - len(resting),
+            deletes_pending=len(dying),
+            deletes_rejected=len(resting),
+            resting=len(resting),
+        )
+        self.tombstones += len(dying)
+        harvest.changes += (self.deletion(link) for link in dying)
 
     # ---- map ---------------------------------------------------------------------------------------------------
 

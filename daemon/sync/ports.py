@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from daemon.errors import EndpointError
-from daemon.values import Document
+from daemon.values import Document, Json
 
 from .certificate import End
 from .change import Change, Kept, Kind, Link
+from .cursor import Cursor, WholeRead
 from .events import Observe
 from .journal import Journal
 from .parts import NOTHING, WHOLE, Part, Parts
@@ -34,11 +35,14 @@ class Page:
     """What `Source.read` takes up the next page by, opaque to everybody else; None where the API has only page
     numbers or offsets, under which other records stand by then, and on the last page."""
     at: datetime | None = None
-    """What time it was at the source when it gave the page, by its own clock; None where it does not say."""
+    """What time it was at the source when the page was asked for, or somewhat before, by its own clock; None where it
+    does not say. Later than that, and a record that was stored meanwhile would be passed over."""
     places: Sequence[str] = ()
     """Where each record stands, for people (`people.csv:17`); empty where there is nothing to say."""
     faults: Mapping[int, str] = field(default_factory=dict)
     """Why some of them, by their number in `records` from 0, are no records; what the source itself found."""
+    cursor: Json = None
+    """The token for the next read that came with the page; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,12 @@ class Links(Protocol):
     def last_selection(self) -> str | None:
         """Return what the job picked in its last accepted read, block by block; None when there was none."""
 
+    def cursor(self, part: str) -> Cursor | None:
+        """Return how far this part of the source was read; None when that is not known."""
+
+    def last_whole(self) -> WholeRead | None:
+        """Return the last time the source was read as a whole, and all of it settled; None when it never was."""
+
 
 class TargetIndex(Protocol):
     """The target's own list, kept aside for one run so that memory stays bounded."""
@@ -264,14 +274,17 @@ class Ports:
     parts: Parts = WHOLE
     """The stretches of the source, read one after the other."""
 
-    def opened(self, parts: Iterator[Part | End] | None = None) -> Iterator["Opened | End"]:
-        """Yield each part, or those that are left, with its read, which begins when a page is asked for; then the End.
 
-        Raises as the list of parts does.
-        """
-        for step in parts if parts is not None else self.parts.list():
-            yield step if isinstance(step, End) else (step, self.source.read(scope=step.scope))
-
-
+Read: TypeAlias = Callable[[Part], Iterator[Page | End]]
+"""How a part's read begins."""
 Opened: TypeAlias = tuple[Part, Iterator[Page | End]]
 """A part with its pages."""
+
+
+def each_part(parts: Iterator[Part | End], read: Read) -> Iterator[Opened | End]:
+    """Yield each part with its pages, the read of which begins when it is asked for one; then the End of the parts.
+
+    Raises as the list of parts does.
+    """
+    for step in parts:
+        yield step if isinstance(step, End) else (step, read(step))

@@ -14,13 +14,15 @@ from daemon.spec import Job, Mode
 from .certificate import TWICE, Certificate, End
 from .counts import Counts
 from .events import ReadAgain, ReadEnded
-from .gone import gone, is_ours
+from .gone import gone
 from .harvest import Harvest
 from .intake import Intake
 from .mapping import JobMapping
 from .parts import Together
-from .ports import Page, Ports
+from .permits import is_ours
+from .ports import Page, Ports, each_part
 from .seen import Seen
+from .spans import whole_scope
 
 READINGS = 3
 """Readings of one run, the first one included. A source that never holds still that long is for the next run."""
@@ -44,7 +46,7 @@ def prove(
             break
         before = certificate
         ports.observe(ReadAgain(before.readings + 1, reason))
-        certificate = replace(_read(mapping, ports, seen, check_stop), readings=before.readings + 1)
+        certificate = replace(_read(job, mapping, ports, seen, check_stop), readings=before.readings + 1)
         ports.observe(ReadEnded(certificate))
         if certificate.drifted and (certificate.end, certificate.doubts) == (before.end, before.doubts):
             break  # the source counts in a way of its own, or holds a record twice; it would say so for ever
@@ -59,14 +61,15 @@ def _reason(certificate: Certificate) -> str:
     return BY_NUMBER if is_alone and certificate.end is not None and certificate.end.by_number else ""
 
 
-def _read(mapping: JobMapping, ports: Ports, seen: Seen, check_stop: Callable[[], None]) -> Certificate:
+def _read(job: Job, mapping: JobMapping, ports: Ports, seen: Seen, check_stop: Callable[[], None]) -> Certificate:
     """Read the source for its keys, add them to `seen`, and certify that reading."""
     met = Seen(ports.links.count().highest)
     intake = Intake(mapping, ports, seen=met, blocked=frozenset())
     together, parts = Together(), None
     broke: Sequence[str] = ()
     try:
-        for step in ports.opened():
+        rules = job.source.incremental
+        for step in each_part(ports.parts.list(), lambda part: ports.source.read(scope=whole_scope(part, rules))):
             if isinstance(step, End):
                 parts = step
             else:

@@ -1,25 +1,29 @@
 """The read of one run: what it has come to so far, and whether it begins at the beginning or at a mark."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from daemon.errors import MalformedError, RefusedError, UnavailableError
 from daemon.spec import Job, Mode
 
-from .certificate import Certificate, End
+from .certificate import Certificate, End, certify
 from .counts import Counts
-from .events import ReadRestarted, ReadResumed
+from .cursor import Cursor, Progress, Reach
+from .events import CursorDoubted, Doubt, ReadRestarted, ReadResumed, SpanBegan
 from .finder import Finder
 from .intake import Intake
 from .mapping import JobMapping
 from .mark import Mark
-from .parts import Part, PartsDone, Together
+from .parts import NOTHING, Part, PartsDone, Together
 from .planner import Planner
-from .ports import Opened, Page, Ports
+from .ports import Opened, Page, Ports, Read, each_part
 from .proof import prove
 from .remarks import Remarks
 from .retry import Rests
 from .seen import Seen
+from .spans import Spans, resumed, scope_of
+from .track import Track
 
 ADOPTED_MARKED = 1_000
 """Adopted records that a mark remembers. A read with more of them is gone on with, and deletes nothing."""
@@ -34,10 +38,10 @@ class Reading:
         mapping: JobMapping,
         ports: Ports,
         *,
-        run: str,
         finder: Finder,
         rests: Rests,
         remarks: Remarks,
+        spans: Spans,
         mark: Mark | None = None,
     ) -> None:
         remembered = ports.links.count()
@@ -62,17 +66,33 @@ class Reading:
             blocked=rests.blocked,
         )
         self.planner = Planner(
-            job, mapping, ports, run=run, finder=finder, intake=self.intake, rests=rests, remarks=remarks
+            job, mapping, ports, run=spans.run, finder=finder, intake=self.intake, rests=rests, remarks=remarks
         )
         if mark is not None:
             self.planner.creates, self.planner.updates = mark.creates, mark.updates
+            self.planner.tombstones = mark.tombstones
             remarks.adopted.update(mark.adopted)
         self.together = Together(mark.done, mark.doubts) if mark else Together()
         """The parts that are over."""
-        self.part = Part()
-        """The part that is read."""
+        self.part: Part | None = None
+        """The part that is read; None before the first."""
+        self.scope: Mapping[str, Any] = NOTHING
+        """What the templates know in that part."""
+        self.track: Track | None = None
+        """Follows the part's cursor; None where there is none."""
+        self.is_whole = mark.is_whole if mark else True
+        """Whether all parts so far were read as a whole."""
+        self._was_whole = self.is_whole
+        """The same, of the parts before this one."""
+        self.ready: dict[str, Cursor] = {}
+        """Cursors of parts that are over, to be set once all of them is settled."""
+        self._spans = spans
+        self._rules = job.source.incremental
+        self._doubted: set[Doubt] = set()
         self._is_between = False
         """Whether that part is over, and others may follow."""
+        self._is_over = True
+        """Whether no part is under way."""
         self.pages = 0
         """Pages since the slice began."""
         self.resume: str | None = None
@@ -83,20 +103,89 @@ class Reading:
         for link in self._ports.links.by_key(keys).values():
             self.seen.add(link.id)
 
-    def begin(self, part: Part) -> None:
-        """Note which part the next pages are of."""
-        self.part, self.resume, self._is_between = part, None, False
+    def begin(self, part: Part, *, progress: Progress | None = None, whole: bool = False) -> None:
+        """Note which part the next pages are of, and decide how much of it is read.
+
+        `progress` is of the mark that is taken up in this part; `whole`: its cursor was refused.
+        """
+        self.part, self.resume, self._is_between, self._is_over = part, None, False, False
+        span = resumed(self._spans.of(part, whole=whole), progress)
+        if not whole:
+            self._was_whole = self.is_whole
+        self.is_whole = self._was_whole and span.reach is Reach.WHOLE
+        self.scope = scope_of(part, span, self._rules)
+        if self._rules is not None:
+            self.track = self.intake.track = Track(self._rules, span, now=self._spans.now, progress=progress)
+            self._ports.observe(SpanBegan(span))
 
     def page(self, page: Page) -> None:
         """Plan one page."""
+        if self.track is not None:
+            self.track.page(page)
         self.counts = self.planner.page(page, self.counts)
         self.pages += 1
         self.resume = page.resume
 
     def end(self, end: End | None) -> None:
         """Certify the part that is over; None where it broke off."""
-        self.together.add(self.part, self.intake.certify(end))
-        self.resume, self._is_between = None, end is not None and bool(self.part.name)
+        part = self.part or Part()
+        drift = self.intake.drift
+        certificate = self.intake.certify(end)
+        self.together.add(part, certificate)
+        self.resume, self._is_between, self._is_over = None, end is not None and bool(part.name), True
+        if end is not None and self.track is not None:
+            self._conclude(self.track, part, end, drift)
+
+    def _conclude(self, track: Track, part: Part, end: End, drift: tuple[str, ...]) -> None:
+        """Say what is wrong with the part's cursor, and how far it may go.
+
+        Rows that move under page numbers hide others; a token's next page begins where the last one ended.
+        """
+        for doubt, detail in track.doubts:
+            self.doubt(doubt, detail)
+        moved = certify(end, (), drift if end.by_number else ())
+        if moved.issued:
+            cursor = track.at_the_end(self._mapping.revision)
+            if cursor is not None:
+                self.ready[part.name] = cursor
+        elif track.span.reach is not Reach.BACKFILL:
+            self.doubt(Doubt.STAYS, "; ".join(moved.doubts))
+
+    def doubt(self, doubt: Doubt, detail: str) -> None:
+        """Tell what is wrong with a cursor, once a run for each reason."""
+        if doubt not in self._doubted:
+            self._doubted.add(doubt)
+            self._ports.observe(CursorDoubted(self.part.name if self.part else "", doubt, detail))
+
+    def fell_back(self) -> Cursor | None:
+        """Return the cursor to be set at once since the part turned out to be out of order; None where it is not."""
+        track = self.track
+        if track is None or not track.is_disordered or Doubt.DISORDERED in self._doubted:
+            return None
+        self.doubt(Doubt.DISORDERED, "")
+        return track.back(self._mapping.revision)
+
+    def moves(self) -> Sequence[Cursor]:
+        """Return the cursors that stand behind everything that was read so far, and forget that they are to be set."""
+        on_the_way = self.track.on_the_way(self._mapping.revision) if self.track and not self._is_over else None
+        found = [*self.ready.values(), *([on_the_way] if on_the_way is not None else [])]
+        self.ready.clear()
+        return found
+
+    @property
+    def reach(self) -> Reach | None:
+        """How much of the source is read; None for a job that always reads everything."""
+        if self.track is None:
+            return None
+        if self.track.span.reach is Reach.BACKFILL:
+            return Reach.BACKFILL
+        return Reach.WHOLE if self.is_whole else Reach.SINCE
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something of this read was withheld that only the same read shows again."""
+        counts = self.counts
+        return bool(counts.withheld or counts.pending or (self.planner.tombstones and counts.deletes_withheld))
 
     def certificate(self, parts: End | None, broke: Sequence[str]) -> Certificate:
         """Return the certificate of the whole read; `parts` is how the list of parts ended, `broke` why it did not."""
@@ -104,6 +193,8 @@ class Reading:
 
     def prove(self, first: Certificate, *, check_stop: Callable[[], None]) -> Certificate:
         """Read again where one reading is no proof of what is gone; return the certificate after that."""
+        if not self.is_whole:
+            return first  # nothing is concluded from what is absent
         return prove(first, self._job, self._mapping, self._ports, self.seen, check_stop=check_stop)
 
     def save(self) -> None:
@@ -127,13 +218,16 @@ class Reading:
             adopted=tuple(sorted(self._remarks.adopted)[:ADOPTED_MARKED]),
             seen=self.seen.bits(self._ports.links.count().highest),
             judged=self.seen.judged,
-            part=self.part.name,
+            part=self.part.name if self.part else "",
             done=self.together.done,
+            progress=self.track.progress if self.track is not None and not self._is_between else None,
+            is_whole=self.is_whole,
+            tombstones=self.planner.tombstones,
         )
         self._ports.journal.mark(mark)
 
 
-def take_up(mark: Mark, reading: Reading, ports: Ports) -> Iterator[Opened | End] | None:
+def take_up(mark: Mark, reading: Reading, ports: Ports, read: Read) -> Iterator[Opened | End] | None:
     """Open the source at a mark and make the mark this run's own; None when the source does not go on from there.
 
     Refused or malformed, an empty page, and records that were met before the mark all mean that the token is not taken
@@ -146,7 +240,9 @@ def take_up(mark: Mark, reading: Reading, ports: Ports) -> Iterator[Opened | End
     if part is None:
         ports.observe(ReadRestarted("the parts before the mark are not what they were"))
         return None
-    steps = ports.source.read(mark.resume, scope=part.scope) if mark.resume is not None else iter(())
+    if mark.resume is not None:
+        reading.begin(part, progress=mark.progress)
+    steps = ports.source.read(mark.resume, scope=reading.scope) if mark.resume is not None else iter(())
     first, trouble = _first(steps, reading.intake) if mark.resume is not None else (None, "")
     if trouble:
         ports.observe(ReadRestarted(trouble))
@@ -154,7 +250,7 @@ def take_up(mark: Mark, reading: Reading, ports: Ports) -> Iterator[Opened | End
     ports.journal.take_up()
     ports.observe(ReadResumed(first.number if first else 1, mark.counts))
     here = [(part, chain((first,), steps))] if first is not None else []
-    return chain(here, ports.opened(parts))
+    return chain(here, each_part(parts, read))
 
 
 def _find(mark: Mark, parts: Iterator[Part | End]) -> Part | None:

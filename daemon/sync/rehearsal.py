@@ -14,6 +14,7 @@ from daemon.values import Document
 
 from .certificate import End, certify
 from .change import Change, Kept, Kind, Link
+from .cursor import Cursor, WholeRead
 from .passing import PassingTarget
 from .ports import Accepted, LinkCount, Links, Target, TargetRecord, Written
 from .seen import Seen
@@ -164,3 +165,11 @@ class RehearsedLinks:
     def last_selection(self) -> str | None:
         """As the job's links."""
         return self._links.last_selection()
+
+    def cursor(self, part: str) -> Cursor | None:
+        """As the job's links."""
+        return self._links.cursor(part)
+
+    def last_whole(self) -> WholeRead | None:
+        """As the job's links."""
+        return self._links.last_whole()

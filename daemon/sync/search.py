@@ -15,9 +15,10 @@ from .harvest import Harvest
 from .intake import Intake, opened
 from .mapping import JobMapping, UnmappableError
 from .parts import Together
-from .ports import Page, Ports
+from .ports import Page, Ports, each_part
 from .proof import prove
 from .seen import Seen
+from .spans import whole_scope
 
 KEPT = 10
 """Records of one key that are kept: two are enough to reject both."""
@@ -82,7 +83,8 @@ def search(
     intake = Intake(mapping, ports, seen=found.met, blocked=frozenset())
     together, parts = Together(), None
     try:
-        for step in ports.opened():
+        rules = job.source.incremental
+        for step in each_part(ports.parts.list(), lambda part: ports.source.read(scope=whole_scope(part, rules))):
             if isinstance(step, End):
                 parts = step
                 continue

@@ -7,19 +7,23 @@ reads anew.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from daemon.errors import EndpointError, UnavailableError
+from daemon.errors import EndpointError, RefusedError, UnavailableError
 
 from .certificate import Certificate, End
 from .counts import Counts
-from .events import PageDone, PhaseBegan, ReadEnded
+from .cursor import Cursor
+from .events import CursorMoved, Doubt, PageDone, PhaseBegan, ReadEnded
 from .mark import Mark
 from .options import Options
 from .outcome import Phase
 from .parts import Part
-from .ports import Page, Ports
+from .ports import Page, Ports, each_part
 from .reading import Reading, take_up
 
 INTERRUPTED = ("the read was interrupted",)
+
+FORGOTTEN = frozenset({400, 410})
+"""What sources answer to a token that is too old for them."""
 
 
 class Walk:
@@ -54,10 +58,10 @@ class Walk:
         reading = self.reading = self._begin(mark=mark)
         reading.meet(behind)
         try:
-            steps = take_up(mark, reading, self._ports) if mark is not None else None
+            steps = take_up(mark, reading, self._ports, self._pages) if mark is not None else None
             if mark is not None and steps is None:
                 reading = self.reading = self._begin()
-            for step in steps or self._ports.opened():
+            for step in steps or each_part(self._ports.parts.list(), self._pages):
                 if isinstance(step, End):
                     parts, broke = step, ()
                 else:
@@ -74,7 +78,8 @@ class Walk:
     def _part(self, reading: Reading, part: Part, pages: Iterator[Page | End]) -> None:
         """Read one part to its end, and certify it."""
         end: End | None = None
-        reading.begin(part)
+        if reading.part is not part:
+            reading.begin(part)
         try:
             for step in self._until_trouble(pages, reading):
                 if isinstance(step, End):
@@ -86,8 +91,32 @@ class Walk:
         if part.name:
             self._slice(reading, is_long=reading.pages >= self._options.slice_pages)
 
+    def _pages(self, part: Part) -> Iterator[Page | End]:
+        """Read a part from its cursor; as a whole where the source takes its token no more."""
+        reading = self.reading
+        if reading is None:
+            return
+        steps = self._ports.source.read(scope=reading.scope)
+        if reading.track is None or not reading.track.may_be_refused:
+            yield from steps
+            return
+        try:
+            first = next(steps)
+        except RefusedError as error:
+            if error.status not in FORGOTTEN:
+                raise
+            reading.doubt(Doubt.REFUSED, str(error))
+            reading.begin(part, whole=True)
+            steps = self._ports.source.read(scope=reading.scope)
+        else:
+            yield first
+        yield from steps
+
     def _page(self, reading: Reading, page: Page) -> None:
         reading.page(page)
+        back = reading.fell_back()
+        if back is not None and self._options.marks:
+            self._set([back])
         self._ports.observe(PageDone(page.number, reading.counts))
         self._slice(reading, is_long=page.resume is not None and reading.pages >= self._options.slice_pages)
 
@@ -95,6 +124,7 @@ class Walk:
         """Settle and mark what was read so far, if that is much."""
         if self._options.in_slices and (is_long or reading.planner.pending >= self._options.slice_changes):
             self._settle(reading)
+            self.move(reading)
             self._mark(reading)
         if self._options.stopping():
             self._mark(reading)
@@ -113,12 +143,30 @@ class Walk:
             self._mark(reading)
             raise
 
+    def move(self, reading: Reading, *, is_over: bool = False) -> None:
+        """Set the cursors behind everything that was read so far, if all of that is settled, and nothing withheld.
+
+        `is_over`: the run has come to its end; if it has read the source as a whole, that is remembered.
+        """
+        counts, options = reading.counts, self._options
+        if not options.writes or reading.track is None or reading.holds_back or counts.deletes_pending:
+            return
+        whole = is_over and reading.is_whole and self.certificate.end is not None and options.backfill is None
+        moves = reading.moves()
+        if moves or whole:
+            self._set(moves, whole=whole)
+
+    def _set(self, cursors: Sequence[Cursor], *, whole: bool = False) -> None:
+        self._ports.journal.move(cursors, whole=whole)
+        self._ports.observe(CursorMoved(tuple(cursors)))
+
     def _mark(self, reading: Reading) -> None:
         """Save where the read stands, if all before it is settled, and nothing of it withheld.
 
         What is withheld is for a person to see as a whole, so the next run plans it anew.
         """
-        if self._options.in_slices and not reading.planner.pending and self._may_mark():
+        is_open = reading.planner.pending or reading.counts.deletes_pending
+        if self._options.marks and not is_open and self._may_mark():
             reading.save()
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 from daemon.errors import StateError
 from daemon.sync.change import MOVES, Change, Fate, Kept, Kind, Link, Outcome, Reject, Retry
 from daemon.sync.counts import Counts
+from daemon.sync.cursor import Cursor, WholeRead
 from daemon.sync.mark import Mark
 from daemon.sync.outcome import TAKEN_UP, Ending
 from daemon.sync.ports import LinkCount, TargetRecord
@@ -36,6 +37,8 @@ class MemoryState:
     highest: int = 0
     seen: int | None = None
     selection: str | None = None
+    cursors: dict[str, Cursor] = field(default_factory=dict)
+    whole: WholeRead | None = None
     mark: Mark | None = None
     marked_by: str = ""
     """The run whose mark it is."""
@@ -132,6 +135,12 @@ class MemoryLinks:
 
     def last_selection(self) -> str | None:
         return self._state.selection
+
+    def cursor(self, part: str) -> Cursor | None:
+        return self._state.cursors.get(part)
+
+    def last_whole(self) -> WholeRead | None:
+        return self._state.whole
 
 
 class MemoryJournal:
@@ -268,6 +277,14 @@ class MemoryJournal:
 
     def unmark(self) -> None:
         self._state.mark = None
+
+    def move(self, cursors: Sequence[Cursor], *, whole: bool) -> None:
+        for cursor in cursors:
+            self._state.cursors.pop(cursor.part, None)
+            if cursor.value is not None:
+                self._state.cursors[cursor.part] = replace(cursor, moved_at=self._state.now, run=self._run)
+        if whole:
+            self._state.whole = WholeRead(self._state.now, self._run)
 
     def withhold(self, kinds: Iterable[Kind], reason: str, counts: Counts) -> None:
         for change in list(self.planned(kinds)):

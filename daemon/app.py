@@ -9,13 +9,14 @@ from . import logs
 from .alerting import alert_plan, check_alerts, make_alerter, senders
 from .checks import check_named
 from .clock import Clock, utc_clock
-from .errors import ConfigError, Exit, LeaseLostError, StateError
+from .errors import ConfigError, Exit, LeaseLostError, StateError, UsageError
 from .runtime.alarm import NoAlarm
 from .runtime.alert_desk import AlertDesk
 from .runtime.alerter import Alerter
 from .runtime.approving import Approved, approve
 from .runtime.auth_desk import AuthDesk
 from .runtime.capacity import capacity_of
+from .runtime.cursor_desk import CursorDesk
 from .runtime.explainer import Explainer
 from .runtime.generations import Generations
 from .runtime.housekeeping import Housekeeper, prune_now
@@ -32,9 +33,10 @@ from .runtime.work import Program
 from .runtime.worker import Finished, Planned, Worker
 from .sealing import vault_lookup
 from .settings import Settings
-from .spec import Job, Loaded, SpecError, check_secrets, job_revision, load
+from .spec import CursorType, Job, Loaded, SpecError, check_secrets, job_revision, load
 from .store import schema
 from .store.approvals import Approvals
+from .store.cursors import Cursors
 from .store.database import Database, open_database
 from .store.heartbeat import Heartbeat
 from .store.job_states import JobStates
@@ -48,6 +50,7 @@ from .sync.change import Reject
 from .sync.events import Observe
 from .sync.explanation import Explanation
 from .sync.guards import Allowance
+from .sync.options import Asked
 from .wiring import Connections
 
 _LOST = "another crudsd serve took over this state database, or it could not be written for too long"
@@ -139,9 +142,9 @@ class App:
         return self.spec.job(name)
 
     @contextmanager
-    def plan(self, job: str, *, observe: Observe) -> Iterator[Planned]:
-        """Compute what a run would do now. The plan can be read while the block lasts. Raises LoginNeededError."""
-        with self._worker.plan(job, self.connections.logged_in(self.job(job)), observe=observe) as planned:
+    def plan(self, job: str, *, observe: Observe, full: bool = False) -> Iterator[Planned]:
+        """Compute what a run would do now, or a `full` one; to be read in the block. Raises LoginNeededError."""
+        with self._worker.plan(job, self.connections.logged_in(self.job(job)), observe=observe, full=full) as planned:
             yield planned
 
     def run(
@@ -152,6 +155,7 @@ class App:
         trigger: str = Trigger.MANUAL,
         run: str | None = None,
         allowance: Allowance | None = None,
+        asked: Asked | None = None,
         saved: SavedPlan | None = None,
         stop_request: StopRequest | None = None,
     ) -> Finished:
@@ -166,10 +170,28 @@ class App:
                 observe=observe,
                 trigger=Trigger(trigger),
                 run=run,
-                allowance=allowance or Allowance(),
+                asked=asked or Asked(allowance or Allowance()),
                 saved=saved,
                 stop_request=stop_request,
             )
+
+    def backfill(
+        self, job: str, begins: str, ends: str | None, *, observe: Observe, allowance: Allowance | None = None
+    ) -> Finished:
+        """Do one run over a stretch of the past, its bounds as the source writes them; the cursor stays where it is.
+
+        Raises UsageError for a job without a cursor, or values that are none; else as `run`.
+        """
+        desk = self.cursors(job)
+        if desk.rules().type is CursorType.TOKEN:
+            raise UsageError(f"{job} has tokens for cursors, and nothing lies between two of them")
+        span = desk.value(begins), None if ends is None else desk.value(ends)
+        asked = Asked(allowance or Allowance(), backfill=span)
+        return self.run(job, observe=observe, trigger=Trigger.BACKFILL, asked=asked)
+
+    def cursors(self, job: str) -> CursorDesk:
+        """Return what people may ask and set of a job's cursors."""
+        return CursorDesk(job, self.job(job), Cursors(self._database, self._clock), self._leases, self._clock)
 
     def approve(self, asked: str) -> Approved:
         """Let the next run carry out what a held run withheld; `asked` is its id, or a job whose latest run is held.

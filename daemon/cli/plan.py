@@ -32,9 +32,16 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Save the plan too, for `crudsd apply FILE`."
 )
+@click.option("--full", is_flag=True, help="Plan a run that reads everything, whatever the job's cursor says.")
 @click.pass_context
 def command(
-    context: click.Context, job: str, detailed_exitcode: bool, as_json: bool, limit: int | None, out: Path | None
+    context: click.Context,
+    job: str,
+    detailed_exitcode: bool,
+    as_json: bool,
+    limit: int | None,
+    out: Path | None,
+    full: bool,
 ) -> int:
     """Show what a run of JOB would do. Reads both systems, writes to none."""
     from daemon.app import open_app
@@ -54,7 +61,7 @@ def command(
             output.warn(app.warnings)
             if out is not None:
                 app.check_place(out)
-            planned = stack.enter_context(app.plan(job, observe=watch))
+            planned = stack.enter_context(app.plan(job, observe=watch, full=full))
         rejects = watch.noticed.rejects
         if as_json:
             output.emit(json.plan(planned, rejects, limit=limit))

@@ -15,17 +15,19 @@ from .running import told_run
 @click.option(
     "--allow-updates", type=click.IntRange(min=0), metavar="N", help="Let up to N updates pass the guards, this once."
 )
+@click.option("--full", is_flag=True, help="Read everything, whatever the cursor of an incremental job says.")
 @click.pass_context
 def command(
-    context: click.Context, job: str, as_json: bool, allow_deletes: int | None, allow_updates: int | None
+    context: click.Context, job: str, as_json: bool, allow_deletes: int | None, allow_updates: int | None, full: bool
 ) -> int:
     """Run JOB once, now. Safe to repeat: a second run with nothing new writes nothing."""
     from daemon.sync.guards import Allowance
+    from daemon.sync.options import Asked
 
-    allowance = Allowance(deletes=allow_deletes, updates=allow_updates)
+    asked = Asked(Allowance(deletes=allow_deletes, updates=allow_updates), full=full)
     return told_run(
         context,
-        lambda app, observe: app.run(job, observe=observe, allowance=allowance),
+        lambda app, observe: app.run(job, observe=observe, asked=asked),
         as_json=as_json,
-        again=f"crudsd run {job}",
+        again=f"crudsd run {job}" + (" --full" if full else ""),
     )

@@ -8,6 +8,8 @@ from daemon.sync.certificate import Certificate
 from daemon.sync.change import Outcome
 from daemon.sync.events import (
     ChangesSettled,
+    CursorDoubted,
+    CursorMoved,
     Event,
     FieldContested,
     Judged,
@@ -19,6 +21,7 @@ from daemon.sync.events import (
     ReadRestarted,
     ReadResumed,
     Resolved,
+    SpanBegan,
     TargetListed,
     TriedAgain,
 )
@@ -64,6 +67,22 @@ class LogObserver:
                 self._log.warning("read.restarted", reason=event.reason)
             case TriedAgain():
                 self._log.debug("changes.tried_again", changes=event.changes)
+            case SpanBegan() | CursorMoved() | CursorDoubted():
+                self._cursor(event)
+
+    def _cursor(self, event: SpanBegan | CursorMoved | CursorDoubted) -> None:
+        """Tell of a cursor: INFO for a source in one part; of many parts each is for a developer."""
+        match event:
+            case SpanBegan():
+                span = event.span
+                tell = self._log.debug if span.part else self._log.info
+                tell("read.began", part=span.part, reach=str(span.reach), start=span.start, end=span.end)
+            case CursorMoved():
+                for cursor in event.cursors:
+                    tell = self._log.debug if cursor.part else self._log.info
+                    tell("cursor.moved", part=cursor.part, to=cursor.value)
+            case CursorDoubted():
+                self._log.warning("cursor.doubted", part=event.part, doubt=str(event.doubt), message=str(event))
 
     def _went_on(self, event: PhaseBegan | PageDone) -> None:
         if isinstance(event, PhaseBegan):

@@ -7,6 +7,7 @@ from typing import Protocol
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.counts import Counts
+from daemon.sync.cursor import Reach
 from daemon.sync.outcome import Ending, Phase, Result
 
 
@@ -72,6 +73,10 @@ class PastRun(Protocol):
     @property
     def job(self) -> str:
         """The job's name."""
+
+    @property
+    def reach(self) -> Reach | None:
+        """How much of the source it read; None until it is over, and for a job that always reads everything."""
 
     @property
     def trigger(self) -> str:

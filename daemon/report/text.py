@@ -13,7 +13,7 @@ from daemon.sync.outcome import Ending, Result, Verdict
 from daemon.sync.pin import Digests
 from daemon.values import MISSING
 
-from . import shown
+from . import reach, shown
 from .causes import Cause, said_in
 from .cures import Told, amounts, cures
 from .subjects import Finish, Plan
@@ -223,6 +223,7 @@ def _rejects(job: str, result: Result, causes: Iterable[Cause], where: str) -> I
 
 
 def _proofs(result: Result) -> Iterator[str]:
+    yield from reach.lines(result)
     for one in result.verdicts:
         yield verdict(one)
     yield f"{'✓' if result.certificate.issued else '✗'} certificate: {shown.plain(str(result.certificate))}"

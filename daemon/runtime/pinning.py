@@ -15,6 +15,7 @@ from daemon.store.database import Database
 from daemon.store.journal import SqlJournal
 from daemon.store.runs import RunStore
 from daemon.sync.change import Change
+from daemon.sync.cursor import Reach
 from daemon.sync.pin import Digests, Pin, Saved
 
 from .saved_plan import SavedPlan
@@ -30,6 +31,8 @@ class Pinning:
     """The held run that was approved, or the id of the saved plan."""
     pin: Pin
     is_approval: bool
+    is_whole: bool = False
+    """Whether what it pins came of a read of everything, by a job that reads what changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,15 @@ class Pins:
         """Return the pin of a run that is about to start; None when nobody has pinned it."""
         if saved is not None:
             pin = self._pin(name, saved.id, "the saved plan", saved.digests, saved=saved)
-            return Pinning(saved.id, pin, is_approval=False)
+            return Pinning(saved.id, pin, is_approval=False, is_whole=saved.is_whole)
         approval = Approvals(self.database, self.clock).pending(name)
         if approval is None:
             return None
         held = self.runs.get(approval.run)
         void = "" if held is not None and held.revision == job_revision(job) else EDITED
         pin = self._pin(name, approval.run, f"the approval of run {approval.run}", approval.digests, void=void)
-        return Pinning(approval.run, pin, is_approval=True)
+        is_whole = held is not None and held.reach is Reach.WHOLE
+        return Pinning(approval.run, pin, is_approval=True, is_whole=is_whole)
 
     def _pin(
         self, job: str, by: str, name: str, digests: Digests, *, void: str = "", saved: Saved | None = None

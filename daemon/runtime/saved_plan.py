@@ -24,6 +24,7 @@ from daemon.store.marks import Marked, compare
 from daemon.store.run_id import new_run_id
 from daemon.sync.canonical import readable
 from daemon.sync.change import Change, Fate, Reject
+from daemon.sync.cursor import Reach
 from daemon.sync.pin import Difference, Digests, as_text, from_text, intended_of, mark
 
 VERSION = 1
@@ -45,6 +46,8 @@ class SavedPlan:
     revision: str
     """The job's revision when it was made."""
     digests: Digests
+    is_whole: bool = False
+    """Whether it came of a read of everything, by a job that reads what changed."""
 
     def difference(self, planned: Iterable[Change]) -> Difference:
         """Say how the plan of now differs from this one, in bounded memory."""
@@ -119,7 +122,8 @@ def _read(path: Path) -> SavedPlan:
             raise UsageError(f"{path}: was saved by a later crudsd (form {version}, this one knows {VERSION})")
         _check_whole(path, first, file)
     try:
-        return SavedPlan(path, head["id"], head["job"], head["revision"], from_text(head["digests"]))
+        digests, is_whole = from_text(head["digests"]), head.get("reach") == Reach.WHOLE
+        return SavedPlan(path, head["id"], head["job"], head["revision"], digests, is_whole)
     except (KeyError, ValueError, AttributeError) as error:
         raise UsageError(f"{path}: its first line is not that of a saved plan; save the plan anew") from error
 

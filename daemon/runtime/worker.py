@@ -27,8 +27,7 @@ from daemon.sync.certificate import Certificate
 from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Event, Observe, PhaseBegan
 from daemon.sync.explanation import Sending
-from daemon.sync.guards import Allowance
-from daemon.sync.options import Options
+from daemon.sync.options import PLAIN, Asked, Options
 from daemon.sync.outcome import Ending, Result
 from daemon.sync.ports import Ports, Source, Target
 
@@ -131,13 +130,13 @@ class Worker:
     """Set when the process is asked to end."""
 
     @contextmanager
-    def plan(self, name: str, job: Job, *, observe: Observe) -> Iterator[Planned]:
-        """Compute what a run would do now. Nothing is written but renewed tokens; gone when the block ends."""
+    def plan(self, name: str, job: Job, *, observe: Observe, full: bool = False) -> Iterator[Planned]:
+        """Compute what a run, or a `full` one, would do now. Only renewed tokens are written; gone after the block."""
         with Database.scratch() as scratch, self._pool(job) as pool:
             journal = SqlJournal(scratch, run="plan", job=name, lease=None, clock=self.clock, links_are_kept=False)
             endpoints = self.endpoints(job, self.stop.is_set)
             ports = self._ports(name, endpoints, journal, SqlTargetIndex(scratch, "plan"), pool, observe)
-            options = Options(run="plan", writes=False, stopping=self.stop.is_set)
+            options = Options(run="plan", writes=False, stopping=self.stop.is_set, now=self.clock(), full=full)
             result = engine.run(job, ports, options)
             yield Planned(
                 name, result, Changes(journal), journal.tally(), self._unresolved(name), self._held_run(name, result)
@@ -151,7 +150,7 @@ class Worker:
         observe: Observe,
         trigger: Trigger,
         run: str | None = None,
-        allowance: Allowance,
+        asked: Asked = PLAIN,
         saved: SavedPlan | None = None,
         stop_request: StopRequest | None = None,
     ) -> Finished:
@@ -167,12 +166,13 @@ class Worker:
             resumes = self._close_cut_off(name, lease.before)
             if run is None:
                 run = self.runs.begin(name, trigger=trigger, revision=job_revision(job), resumes=resumes)
-            pinning = Pins(self.database, self.runs, self.clock).find(name, job, saved)
+            pins = Pins(self.database, self.runs, self.clock)
+            pinning = pins.find(name, job, saved) if asked.backfill is None else None
             self.runs.start(run, lease, pinned_by=pinning.by if pinning else None)
             try:
-                asked = stop_request or StopRequest()
-                with asked.asked_after(job.timeout):
-                    result = self._carry_out(name, job, Taken(run, lease, asked), observe, allowance, pinning)
+                stopped = stop_request or StopRequest()
+                with stopped.asked_after(job.timeout):
+                    result = self._carry_out(name, job, Taken(run, lease, stopped), observe, asked, pinning)
             except LeaseLostError:
                 raise
             except Exception as error:
@@ -228,7 +228,7 @@ class Worker:
         job: Job,
         taken: Taken,
         observe: Observe,
-        allowance: Allowance,
+        asked: Asked,
         pinning: Pinning | None,
     ) -> Result:
         lost, run, lease = threading.Event(), taken.run, taken.lease
@@ -237,8 +237,12 @@ class Worker:
             run=run,
             writes=True,
             window=self._window(job),
-            allowance=allowance,
+            allowance=asked.allowance,
             pin=pinning.pin if pinning else None,
+            now=self.clock(),
+            # What is pinned was found by reading everything, and is found by that again.
+            full=asked.full or (pinning is not None and pinning.is_whole),
+            backfill=asked.backfill,
             stopping=lambda: self.stop.is_set() or lost.is_set() or taken.stop_request.is_asked,
         )
         with (

@@ -88,6 +88,8 @@ class _Run:
             withheld=self._judgement.withheld,
             selection=self._mapping.selection if error is None and _is_accepted(reading, certificate) else None,
             reach=reading.reach if reading is not None else None,
+            since=reading.since if reading is not None else None,
+            doubted=tuple(reading.doubted) if reading is not None else (),
             pin_is_spent=self._options.pin is not None and (error is None or self._judgement.is_void),
         )
 

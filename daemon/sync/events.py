@@ -148,6 +148,18 @@ class Doubt(StrEnum):
     """The source takes the token no more, and is read as a whole."""
 
 
+_DOUBTED = {
+    Doubt.IGNORED: "the source gives records from before the cursor: does it know the parameter that asks for what "
+    "changed? Nothing is lost, but each run reads too much",
+    Doubt.DISORDERED: "the source does not keep the order that the job declares (incremental.order); the cursor is set "
+    "at the end of each read only",
+    Doubt.WITHOUT: "no record has a usable value in the cursor's field, so the cursor stays where it is; look at "
+    "incremental.field, timezone and unit",
+    Doubt.STAYS: "the read may have passed a record over, so the cursor stays and the next run begins where this did",
+    Doubt.REFUSED: "the source takes the token no more, so everything is read",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class CursorDoubted:
     """Something is wrong with a cursor. Once a run for each reason."""
@@ -155,6 +167,9 @@ class CursorDoubted:
     part: str
     doubt: Doubt
     detail: str
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (_DOUBTED[self.doubt], self.detail)))
 
 
 Event: TypeAlias = (

@@ -18,6 +18,21 @@ little changes makes progress too."""
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person may ask of one run, beyond what the job file says."""
+
+    allowance: Allowance = field(default_factory=Allowance)
+    full: bool = False
+    """Read everything, whatever the cursors say."""
+    backfill: tuple[Json, Json] | None = None
+    """Read from the one to the other value, None for no bound, and leave the cursors alone."""
+
+
+PLAIN = Asked()
+"""Nothing beyond the job file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What one run is asked to do."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from daemon.errors import EndpointError, Exit, StoppedError, UnavailableError
+from daemon.values import Json
 
 from .certificate import Certificate
 from .contest import Contested
@@ -98,6 +99,10 @@ class Result:
     was withheld: a look that nobody has accepted is no measure."""
     reach: Reach | None = None
     """How much of the source was read; None for a job that always reads everything."""
+    since: Json = None
+    """Where the read began, for a source in one part; None for its beginning."""
+    doubted: tuple[str, ...] = ()
+    """What is wrong with the job's cursors, in words for the operator."""
     pin_is_spent: bool = False
     """Whether the pin of this run has done its duty, or was void; otherwise it holds for the next run too."""
 

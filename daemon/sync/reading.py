@@ -6,6 +6,7 @@ from typing import Any
 
 from daemon.errors import MalformedError, RefusedError, UnavailableError
 from daemon.spec import Job, Mode
+from daemon.values import Json
 
 from .certificate import Certificate, End, certify
 from .counts import Counts
@@ -89,6 +90,8 @@ class Reading:
         self._spans = spans
         self._rules = job.source.incremental
         self._doubted: set[Doubt] = set()
+        self.doubted: list[str] = []
+        """What is wrong with cursors, for the end of the run."""
         self._is_between = False
         """Whether that part is over, and others may follow."""
         self._is_over = True
@@ -155,7 +158,9 @@ class Reading:
         """Tell what is wrong with a cursor, once a run for each reason."""
         if doubt not in self._doubted:
             self._doubted.add(doubt)
-            self._ports.observe(CursorDoubted(self.part.name if self.part else "", doubt, detail))
+            told = CursorDoubted(self.part.name if self.part else "", doubt, detail)
+            self.doubted.append(str(told))
+            self._ports.observe(told)
 
     def fell_back(self) -> Cursor | None:
         """Return the cursor to be set at once since the part turned out to be out of order; None where it is not."""
@@ -180,6 +185,11 @@ class Reading:
         if self.track.span.reach is Reach.BACKFILL:
             return Reach.BACKFILL
         return Reach.WHOLE if self.is_whole else Reach.SINCE
+
+    @property
+    def since(self) -> Json:
+        """Where the read began, for a source in one part; None for its beginning."""
+        return self.track.span.start if self.track is not None and not self.track.span.part else None
 
     @property
     def holds_back(self) -> bool:

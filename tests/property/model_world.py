@@ -34,7 +34,7 @@ from daemon.sync import engine
 from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Event, ReadResumed
 from daemon.sync.guards import Allowance
-from daemon.sync.options import Options
+from daemon.sync.options import Asked, Options
 from daemon.sync.outcome import SETTLED, Result
 from daemon.sync.ports import Ports
 from daemon.sync.retry import REST
@@ -200,7 +200,7 @@ class World:
         with self._process(planned) as (worker, script), paced(pace):
             try:
                 finished = worker.run(
-                    NAME, self.job, observe=self._note, trigger=Trigger.MANUAL, allowance=allowance, saved=saved
+                    NAME, self.job, observe=self._note, trigger=Trigger.MANUAL, asked=Asked(allowance), saved=saved
                 )
             except CrashError:
                 assert script.dead

@@ -10,6 +10,7 @@ from daemon.report.causes import Causes
 from daemon.sync.certificate import Certificate, End
 from daemon.sync.change import Change, Fate, Kind, Reject
 from daemon.sync.counts import Counts
+from daemon.sync.cursor import Reach
 from daemon.sync.outcome import Ending, Phase, Result, Verdict
 
 COMPLETE = Certificate(End("no next cursor", pages=3, records=412, total=412))
@@ -46,6 +47,7 @@ class Row:
     ending: Ending | None = Ending.DONE
     counts: Counts = field(default_factory=Counts)
     certificate: Certificate | None = COMPLETE
+    reach: Reach | None = None
     error: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None

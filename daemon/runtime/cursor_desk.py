@@ -1,0 +1,133 @@
+"""What people ask of a job's cursors, and what they set."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from daemon.clock import Clock
+from daemon.errors import UsageError
+from daemon.spec import CursorType, Incremental, Job, job_revision
+from daemon.store.cursors import Cursors
+from daemon.store.leases import Leases, job_lease
+from daemon.sync.cursor import Cursor, Values, WholeRead
+from daemon.sync.moments import UnfitValueError
+from daemon.values import Json
+
+VERSION = 1
+"""Of the exported form. One of a later version is refused."""
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a job has read."""
+
+    job: str
+    cursors: tuple[Cursor, ...]
+    total: int
+    whole: WholeRead | None
+    revision: str
+    """The job's revision now; a cursor of another one is not gone on from."""
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CursorDesk:
+    """One job's cursors. Made by the composition root. What is set is set under the job's lease."""
+
+    name: str
+    job: Job
+    kept: Cursors
+    leases: Leases
+    clock: Clock
+
+    def show(self, limit: int | None = None) -> Standing:
+        """Return the job's cursors, up to `limit` of them. Raises UsageError for a job without any."""
+        self.rules()
+        found = self.kept.list(self.name, limit=limit)
+        return Standing(
+            self.name,
+            found,
+            self.kept.count(self.name),
+            self.kept.whole(self.name),
+            job_revision(self.job),
+            self.clock(),
+        )
+
+    def rules(self) -> Incremental:
+        """Return the job's `incremental`. Raises UsageError where it has none."""
+        rules = self.job.source.incremental
+        if rules is None:
+            raise UsageError(f"{self.name} reads everything each time; source.incremental gives it a cursor")
+        return rules
+
+    def value(self, text: str) -> Json:
+        """Return a value that a person typed as the source would write it. Raises UsageError for one that is none."""
+        rules = self.rules()
+        value: Json = text
+        if rules.type is not CursorType.TOKEN and _NUMBER.fullmatch(text):
+            value = Decimal(text) if "." in text else int(text)
+        self._check(value)
+        return value
+
+    def set(self, value: Json, part: str) -> Cursor | None:
+        """Set the cursor of a part, and return the one before it. Raises UsageError, LockedError."""
+        self._check(value)
+        before = self.kept.get(self.name, part)
+        self._keep([Cursor(part, value, job_revision(self.job), base=value)])
+        return before
+
+    def reset(self, part: str | None) -> int:
+        """Forget the cursor of a part, or all, and return how many; the next run reads from the start."""
+        self.rules()
+        lease = self.leases.acquire(job_lease(self.name))
+        try:
+            return self.kept.reset(self.name, part)
+        finally:
+            self.leases.release(lease)
+
+    def exported(self) -> Mapping[str, Json]:
+        """Return all cursors in the form that `imported` takes."""
+        standing = self.show()
+        return {
+            "crudsd_state": VERSION,
+            "job": self.name,
+            "type": str(self.rules().type),
+            "cursors": [
+                {"part": one.part, "value": one.value, "moved_at": one.moved_at and one.moved_at.isoformat()}
+                for one in standing.cursors
+            ],
+        }
+
+    def imported(self, tree: Any) -> int:
+        """Set the cursors of an export, and return how many. Raises UsageError, and sets none, where one is wrong."""
+        rules = self.rules()
+        if not isinstance(tree, dict) or tree.get("crudsd_state") != VERSION or not isinstance(tree["cursors"], list):
+            raise UsageError(f"this is no export of cursors (form {VERSION}); `crudsd state export JOB` makes one")
+        if tree.get("type") != str(rules.type):
+            raise UsageError(f"these are cursors of type {tree.get('type')}, and those of {self.name} are {rules.type}")
+        cursors = []
+        for one in tree["cursors"]:
+            if not isinstance(one, dict) or not isinstance(one.get("part"), str):
+                raise UsageError("a cursor in it names no part")
+            self._check(one.get("value"))
+            cursors.append(Cursor(one["part"], one["value"], job_revision(self.job), base=one["value"]))
+        self._keep(cursors)
+        return len(cursors)
+
+    def _keep(self, cursors: Sequence[Cursor]) -> None:
+        lease = self.leases.acquire(job_lease(self.name))
+        try:
+            self.kept.set(self.name, cursors)
+        finally:
+            self.leases.release(lease)
+
+    def _check(self, value: Json) -> None:
+        try:
+            Values(self.rules()).check(value)
+        except UnfitValueError as error:
+            raise UsageError(f"{value!s} {error}") from error

@@ -11,9 +11,11 @@ import pytest
 from daemon.errors import StateError
 from daemon.sync.change import AGAIN, Change, Fate, Kept, Kind, Link, Outcome, Reject, Retry
 from daemon.sync.counts import Counts
+from daemon.sync.cursor import Cursor, Progress, Reach
 from daemon.sync.journal import Journal
 from daemon.sync.mark import Mark
 from daemon.sync.outcome import TAKEN_UP, Ending
+from daemon.sync.parts import PartsDone
 from daemon.sync.ports import LinkCount, Links, TargetIndex, TargetRecord
 
 SETTLE = timedelta(seconds=30)
@@ -73,6 +75,11 @@ A_MARK = Mark(
     doubts=("two records have the same key",),
     seen=b"\x00\xff",
     judged=9,
+    part="p7",
+    done=PartsDone(6, pages=9, records=80, digest=b"\x01"),
+    progress=Progress(Reach.SINCE, "2026-01-31", None, 7, Decimal("1767225600.123456789"), None, True, None),
+    is_whole=False,
+    tombstones=1,
 )
 
 
@@ -681,6 +688,60 @@ class RejectsContract:
         (change,) = later.unresolved()
         later.resolve([Outcome(change, Fate.DROPPED, reason="looked up")])
         assert world.rejects()["k1"][0].retry is Retry.EACH_RUN
+
+
+class CursorsContract:
+    """How far each part was read."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        raise NotImplementedError
+
+    def test_a_cursor_comes_back_as_the_source_wrote_it(self, world: World) -> None:
+        for value in ("2026-03-01T12:00:00.123456789+02:00", 9007199254740993, Decimal("1.50"), "✓"):
+            world.journal("run1").move([Cursor("", value, "r1", base=value)], whole=False)
+
+            found = world.links().cursor("")
+
+            assert found is not None
+            assert (found.value, found.base, found.revision, found.run) == (value, value, "r1", "run1")
+            assert found.moved_at is not None
+
+    def test_parts_have_cursors_of_their_own(self, world: World) -> None:
+        world.journal("run1").move([Cursor("a", 1, "r1"), Cursor("b", 2, "r1", is_disordered=True)], whole=False)
+        world.journal("run2").move([Cursor("b", 3, "r1", base=2)], whole=False)
+
+        links = world.links()
+        a, b = links.cursor("a"), links.cursor("b")
+
+        assert links.cursor("c") is None
+        assert a is not None
+        assert (a.value, a.base, a.run) == (1, None, "run1")
+        assert b is not None
+        assert (b.value, b.base, b.is_disordered, b.run) == (3, 2, False, "run2")
+
+    def test_a_cursor_without_a_value_is_forgotten(self, world: World) -> None:
+        journal = world.journal("run1")
+        journal.move([Cursor("a", 1, "r1"), Cursor("b", 2, "r1")], whole=False)
+
+        journal.move([Cursor("a", None, "r1")], whole=False)
+
+        assert world.links().cursor("a") is None
+        assert world.links().cursor("b") is not None
+
+    def test_a_whole_read_is_remembered_until_the_next(self, world: World) -> None:
+        assert world.links().last_whole() is None
+        world.journal("run1").move([], whole=True)
+        world.journal("run2").move([Cursor("", 1, "r1")], whole=False)
+
+        last = world.links().last_whole()
+
+        assert last is not None
+        assert last.run == "run1"
+        world.journal("run3").move([], whole=True)
+        last = world.links().last_whole()
+        assert last is not None
+        assert last.run == "run3"
 
 
 class LinksContract:

@@ -8,7 +8,7 @@ import pytest
 from daemon.sync.change import Reject
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending
-from tests.contract.journal import JournalContract, LinksContract, RejectsContract, TargetIndexContract
+from tests.contract.journal import CursorsContract, JournalContract, LinksContract, RejectsContract, TargetIndexContract
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
 
 
@@ -61,3 +61,9 @@ class TestMemoryIndex(TargetIndexContract):
     @pytest.fixture
     def index(self) -> MemoryIndex:
         return MemoryIndex()
+
+
+class TestMemoryCursors(CursorsContract):
+    @pytest.fixture
+    def world(self) -> MemoryWorld:
+        return MemoryWorld()

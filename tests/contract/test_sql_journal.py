@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from daemon.store.database import Database
-from tests.contract.journal import JournalContract, LinksContract, RejectsContract, TargetIndexContract
+from tests.contract.journal import CursorsContract, JournalContract, LinksContract, RejectsContract, TargetIndexContract
 from tests.unit.store.places import HandClock, SqlWorld, ready
 
 
@@ -41,3 +41,9 @@ class TestSqlTargetIndex(TargetIndexContract):
             yield index
             assert other.count() == 0
         assert index.count() == 0
+
+
+class TestSqlCursors(CursorsContract):
+    @pytest.fixture
+    def world(self, database: Database) -> SqlWorld:
+        return SqlWorld(database, HandClock())

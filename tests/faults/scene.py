@@ -109,9 +109,17 @@ def spec(server: MisbehavingServer, token_url: str, way: Way, *, at_once: int, s
                 "source": {
                     "connection": "api",
                     "read": "people",
+                    "params": {"since": "{{ cursor.start }}"},
                     "records": "data.items",
                     "paginate": pages,
+                    # A server that does not know `since`; everything is read anyway, and the cursor goes along.
+                    "incremental": {
+                        "type": "number",
+                        "field": "record.external_id | replace('E', '') | int",
+                        "order": "ascending",
+                    },
                 },
+                "reconcile": {"every": "1ms"},
                 "key": "record.external_id",
                 "map": {
                     "external_id": "record.external_id",

@@ -40,8 +40,9 @@ class Case:
 CASES = [*(Case(way) for way in Way), *(Case(way, resumes=True) for way in Way), Case(Way.LOOKUP, at_once=4)]
 
 NOT_CALLED = {
-    "TargetIndex.by_id": "for a delete under way, or `compare: target`",
     "Target.get": "for updates by PUT, and for versions",
+    "Target.batch_size": "for batches",
+    "Target.write": "for batches",
     "Links.young": "for targets that are behind",
     "Journal.failed": "for links that went stale",
     "Journal.mend": "for links that went stale",

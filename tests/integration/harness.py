@@ -14,6 +14,7 @@ from daemon.store.rejects import Rejects
 from daemon.sync.counts import Counts
 from daemon.sync.events import Event
 from daemon.sync.guards import Allowance
+from daemon.sync.options import Asked
 from daemon.sync.outcome import Result
 from daemon.upkeep import generate_key
 from tests.watch import over_logs
@@ -46,9 +47,9 @@ class Desk:
         text = spec if isinstance(spec, str) else json.dumps({"version": 1, **spec}, indent=1)
         (self.folder / "crudsd.yaml").write_text(text, encoding="utf-8")
 
-    def run(self, job: str = "people", *, allowance: Allowance | None = None) -> Finished:
+    def run(self, job: str = "people", *, allowance: Allowance | None = None, full: bool = False) -> Finished:
         with open_app(self.settings) as app:
-            return app.run(job, observe=ignore, allowance=allowance)
+            return app.run(job, observe=ignore, asked=Asked(allowance or Allowance(), full=full))
 
     def rejects(self, job: str = "people") -> list[str]:
         """Return the keys of the rejects that are kept."""

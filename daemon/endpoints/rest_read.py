@@ -157,7 +157,7 @@ class RestList:
             try:
                 content = body.records(self._template.records)
                 facts = self._facts.of(response, body, content, number)
-                return _Answer(content, facts, _asked_at(response, took_s), self._token.find(response, body))
+                return _Answer(content, facts, asked_at(response, took_s), self._token.find(response, body))
             except CutError as error:
                 if attempt == PAGE_ATTEMPTS:
                     raise UnavailableError(f"{error}; asked {attempt} times", status=response.status) from error
@@ -174,7 +174,7 @@ class _Answer:
     cursor: Json
 
 
-def _asked_at(response: cruds.Response, took_s: float) -> datetime | None:
+def asked_at(response: cruds.Response, took_s: float) -> datetime | None:
     """Return the server's time when the request left, by its Date (RFC 9110 6.6.1); None without a good one.
 
     What was waited for, other attempts and all, is taken off: the server may have looked at its records at any time of

@@ -148,7 +148,7 @@ class MemoryJournal:
 
     def __init__(self, state: MemoryState, run: str, *, writes: bool = True) -> None:
         self._state = state
-        self._run = run
+        self._run = self.run = run
         self._writes = writes
         self._mine: dict[int, Change] = {}
         self._rejected: set[str] = set()

@@ -1,10 +1,14 @@
 """Reading a list to its declared end, over every kind of pagination; anything else is an error."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+import cruds
+from daemon.endpoints.rest_read import RestSource, asked_at
 from daemon.errors import EndpointError, MalformedError, RefusedError, UnavailableError
+from daemon.spec import RequestSource
 from daemon.sync.certificate import End
 from tests.fakes.misbehaving import Cut, Fault, MisbehavingServer
 from tests.fakes.misbehaving_records import Paging
@@ -219,3 +223,30 @@ def test_what_no_page_of_this_host_said_is_not_taken_up(server: MisbehavingServe
         next(source(exchange(server.url), read="people", **said).read(text))
 
     assert server.requests == ()
+
+
+@pytest.mark.edge(5)
+def test_a_page_tells_the_servers_time_when_it_was_asked_for() -> None:
+    said = [{"Date": "Sun, 01 Mar 2026 12:00:00 GMT"}, {"Date": "garbage"}, {}]
+    for headers, wanted in zip(said, [datetime(2026, 3, 1, 12, tzinfo=UTC), None, None], strict=True):
+        response = cruds.Response(
+            200, {name.lower(): value for name, value in headers.items()}, b"[]", "http://x", "GET"
+        )
+
+        assert asked_at(response, 0.0) == wanted
+        if wanted is not None:
+            assert asked_at(response, 2.5) == wanted - timedelta(seconds=2.5)
+
+
+def test_a_page_brings_the_token_for_the_next_read(server: MisbehavingServer) -> None:
+    request = RequestSource.model_validate({"connection": "hr", "read": "people", **way(server, "cursor")}).request
+
+    pages = [
+        step
+        for step in RestSource(exchange(server.url), request, token="data.next_cursor").read()
+        if not isinstance(step, End)
+    ]
+
+    assert pages[0].cursor is not None
+    assert pages[-1].cursor is None
+    assert all(page.at is not None for page in pages)

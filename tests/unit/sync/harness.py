@@ -73,6 +73,7 @@ class Bench:
         self.state = MemoryState()
         self.events: list[Event] = []
         self.journal: MemoryJournal | None = None
+        self.journal_of: Callable[..., MemoryJournal] = MemoryJournal
         self._runs = 0
 
     def run(
@@ -80,7 +81,7 @@ class Bench:
     ) -> Result:
         self._runs += 1
         run = f"run{self._runs}"
-        self.journal = MemoryJournal(self.state, run, writes=writes)
+        self.journal = self.journal_of(self.state, run, writes=writes)
         ports = Ports(
             source=self.source,
             target=self.target,

@@ -99,6 +99,7 @@ def test_the_first_run_reads_everything_and_the_next_ones_what_changed() -> None
 
 
 @pytest.mark.edge(2)
+@pytest.mark.suffering(7)
 def test_a_record_with_the_boundary_timestamp_that_comes_late_is_met_and_the_others_cost_no_write() -> None:
     bench = Tracked()
     bench.server.put(1)
@@ -166,6 +167,7 @@ def test_a_record_stored_while_a_long_read_goes_on_is_not_passed_over() -> None:
 
 
 @pytest.mark.edge(3)
+@pytest.mark.suffering(8)
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -258,6 +260,7 @@ def test_without_a_declared_order_the_cursor_waits_for_the_end_of_the_read() -> 
     assert bench.cursor is None
 
 
+@pytest.mark.suffering(9)
 def test_a_plan_moves_no_cursor() -> None:
     bench = Tracked()
     bench.server.put(1)
@@ -299,6 +302,7 @@ def test_what_a_guard_withholds_is_read_again() -> None:
     assert (allowed.counts.updated, bench.cursor) == (20, "2026-03-01T12:05:00Z")
 
 
+@pytest.mark.fact(3)
 def test_a_server_that_ignores_the_filter_is_told_of() -> None:
     bench = Tracked()
     for number in range(20):

@@ -1,0 +1,161 @@
+"""What `crudsd state`, `backfill` and `run --full` say and do, against a real server on this machine."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import main
+from daemon.clock import utc_clock
+from daemon.store.database import open_database
+from daemon.store.leases import Leases, job_lease
+from daemon.store.owner import Owner
+from tests.fakes.misbehaving import MisbehavingServer
+
+CONFIG = """\
+version: 1
+connections:
+  api: {{host: "{url}", retry: {{attempts: 1}}}}
+jobs:
+  people:
+    source:
+      connection: api
+      read: hr
+      params: {{at_since: "{{{{ cursor.start }}}}", at_before: "{{{{ cursor.end }}}}"}}
+      records: hr
+      incremental: {{field: at}}
+    key: record.no
+    map: {{ref: record.no, name: record.name}}
+    target: {{connection: api, create: desk, update: "desk/{{{{ target.id }}}}"}}
+  plain:
+    source: {{connection: api, read: hr, records: hr}}
+    key: record.no
+    target: {{connection: api, create: desk, update: desk}}
+"""
+FIRST, LAST = "2026-01-01T00:00:00.123456789Z", "2026-01-02T00:00:00Z"
+
+
+@pytest.fixture
+def server() -> Iterator[MisbehavingServer]:
+    with MisbehavingServer(seed=1) as server:
+        hr = server.collection("hr", key="no", paging="none")
+        hr.put([{"no": 1, "name": "A", "at": FIRST}, {"no": 2, "name": "B", "at": LAST}])
+        server.collection("desk", key="ref", paging="none")
+        yield server
+
+
+@pytest.fixture
+def config(server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "crudsd.yaml"
+    path.write_text(CONFIG.format(url=server.url))
+    monkeypatch.setenv("CRUDSD_CONFIG", str(path))
+    return path
+
+
+def crudsd(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    capsys.readouterr()
+    assert main(list(words)) == code
+    said = capsys.readouterr()
+    return said.out if code == 0 else said.err
+
+
+def cursor(capsys: pytest.CaptureFixture[str]) -> object:
+    found = json.loads(crudsd(capsys, "state", "show", "people", "--json"))["cursors"]
+    return found[0]["value"] if found else None
+
+
+def asked(server: MisbehavingServer) -> list[dict[str, str]]:
+    return [dict(seen.query) for seen in server.requests if seen.path == "/hr"]
+
+
+@pytest.mark.usefixtures("config")
+def test_a_run_says_what_it_read_and_state_shows_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "has no cursor yet" in crudsd(capsys, "state", "show", "people")
+    assert "read: everything" in crudsd(capsys, "run", "people")
+
+    shown = crudsd(capsys, "state", "show", "people")
+
+    assert LAST in shown
+    assert "Last full read: " in shown
+    assert f"read: what changed since {LAST}" in crudsd(capsys, "run", "people")
+    assert "read: everything" in crudsd(capsys, "run", "people", "--full")
+    assert "read: everything" in crudsd(capsys, "plan", "people", "--full")
+    reaches = [one["reach"] for one in json.loads(crudsd(capsys, "runs", "people", "--json"))["runs"]]
+    assert reaches == ["whole", "since", "whole"]
+
+
+@pytest.mark.usefixtures("config")
+def test_a_cursor_is_set_only_with_yes_and_only_to_what_can_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    crudsd(capsys, "run", "people")
+
+    assert "add --yes" in crudsd(capsys, "state", "set", "people", FIRST, code=2)
+    assert "is no moment" in crudsd(capsys, "state", "set", "people", "yesterday", "--yes", code=2)
+    assert "reads everything each time" in crudsd(capsys, "state", "show", "plain", code=2)
+    assert cursor(capsys) == LAST
+
+    crudsd(capsys, "state", "set", "people", FIRST, "--yes")
+    assert cursor(capsys) == FIRST
+    crudsd(capsys, "run", "people")
+    assert cursor(capsys) == LAST
+
+
+@pytest.mark.usefixtures("config")
+def test_a_cursor_that_is_forgotten_begins_anew_and_costs_no_write(
+    capsys: pytest.CaptureFixture[str], server: MisbehavingServer
+) -> None:
+    crudsd(capsys, "run", "people")
+    crudsd(capsys, "state", "reset", "people", "--yes")
+    server.forget()
+
+    out = crudsd(capsys, "run", "people")
+
+    assert "2 unchanged" in out
+    assert "read: everything" in out
+    assert server.writes() == []
+
+
+@pytest.mark.usefixtures("config")
+def test_an_export_comes_back(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    crudsd(capsys, "run", "people")
+    file = tmp_path / "cursors.json"
+    file.write_text(crudsd(capsys, "state", "export", "people"))
+    crudsd(capsys, "state", "reset", "people", "--yes")
+    assert cursor(capsys) is None
+
+    crudsd(capsys, "state", "import", "people", str(file), "--yes")
+
+    assert cursor(capsys) == LAST
+    file.write_text('{"crudsd_state": 2}')
+    assert "no export of cursors" in crudsd(capsys, "state", "import", "people", str(file), "--yes", code=2)
+
+
+@pytest.mark.edge(46)
+@pytest.mark.usefixtures("config")
+def test_a_backfill_asks_for_its_stretch_and_leaves_the_cursor(
+    capsys: pytest.CaptureFixture[str], server: MisbehavingServer
+) -> None:
+    crudsd(capsys, "run", "people")
+    server.forget()
+
+    out = crudsd(capsys, "backfill", "people", "--from", "2025-01-01", "--to", "2025-02-01")
+
+    assert "a stretch of the past" in out
+    assert asked(server) == [{"at_since": "2025-01-01", "at_before": "2025-02-01"}]
+    assert cursor(capsys) == LAST
+    (last, _) = json.loads(crudsd(capsys, "runs", "people", "--json"))["runs"]
+    assert (last["trigger"], last["reach"]) == ("backfill", "backfill")
+
+
+@pytest.mark.usefixtures("config")
+def test_a_cursor_is_not_set_behind_a_run_that_is_under_way(capsys: pytest.CaptureFixture[str], config: Path) -> None:
+    crudsd(capsys, "run", "people")
+    with open_database(config.parent / "crudsd.db") as database:
+        leases = Leases(database, utc_clock, Owner.here())
+        lease = leases.acquire(job_lease("people"))
+        try:
+            crudsd(capsys, "state", "reset", "people", "--yes", code=7)
+        finally:
+            leases.release(lease)
+
+    assert cursor(capsys) == LAST

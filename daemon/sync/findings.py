@@ -103,7 +103,7 @@ def hints(
     `under_way` is a run that goes on now; `goes_on` says that the next run takes up a read that was cut off.
     """
     quiet = link is not None and forecast.verb in {Verb.NOTHING, Verb.SKIP, Verb.KEEP}
-    found = []
+    found = [_SINCE] if job.source.incremental is not None else []
     if under_way is not None:
         found.append(f"run {under_way} of this job is under way; what it does comes before this")
     if goes_on:
@@ -131,4 +131,5 @@ def hints(
     return tuple(found) if job.compare == "links" else tuple(one for one in found if _LOOK not in one)
 
 
+_SINCE = "an incremental run reads what changed since its cursor; a record from before it comes with the next full read"
 _LOOK = "A job that compares with its links does not look there; `compare: target` in the job file makes it look"

@@ -134,6 +134,8 @@ def _kept(job: Job, found: Search) -> Forecast | None:
         return Forecast(
             Verb.KEEP, f"{_gone(found)}, but the read is {found.certificate}: nothing is deleted without proof"
         )
+    if job.source.incremental is not None:
+        return Forecast(Verb.KEEP, f"{_gone(found)}, and only a full read deletes by absence: `crudsd run JOB --full`")
     if found.met_again:
         return Forecast(Verb.KEEP, "the first reading of the source passed over it, and another one met it")
     return None

@@ -78,7 +78,7 @@ def test_a_run_says_what_it_read_and_state_shows_how_far_it_is(capsys: pytest.Ca
 
     assert LAST in shown
     assert "Last full read: " in shown
-    assert f"read: what changed since {LAST}" in crudsd(capsys, "run", "people")
+    assert f"read: what changed since '{LAST}'" in crudsd(capsys, "run", "people")
     assert "read: everything" in crudsd(capsys, "run", "people", "--full")
     assert "read: everything" in crudsd(capsys, "plan", "people", "--full")
     reaches = [one["reach"] for one in json.loads(crudsd(capsys, "runs", "people", "--json"))["runs"]]
@@ -159,3 +159,12 @@ def test_a_cursor_is_not_set_behind_a_run_that_is_under_way(capsys: pytest.Captu
             leases.release(lease)
 
     assert cursor(capsys) == LAST
+
+
+@pytest.mark.usefixtures("config")
+def test_explain_says_what_an_incremental_run_does_not_see(capsys: pytest.CaptureFixture[str]) -> None:
+    crudsd(capsys, "run", "people")
+
+    told = crudsd(capsys, "explain", "people", "1")
+
+    assert "an incremental run reads what changed since its cursor" in told

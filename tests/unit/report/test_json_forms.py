@@ -14,7 +14,7 @@ from daemon.values import MISSING
 from tests.unit.report.samples import BROKEN, GUARD, Finished, Row, create, delete, planned, result, update
 
 RESULT_KEYS = {"ending", "exit_code", "error", "wait_s", "counts", "certificate", "verdicts", "rejects"}
-RESULT_KEYS |= {"contests", "withheld", "cures"}
+RESULT_KEYS |= {"contests", "withheld", "cures", "reach", "since", "doubted"}
 
 
 def test_a_plan_is_one_object_with_its_changes() -> None:

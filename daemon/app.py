@@ -9,7 +9,7 @@ from . import logs
 from .alerting import alert_plan, check_alerts, make_alerter, senders
 from .checks import check_named
 from .clock import Clock, utc_clock
-from .errors import ConfigError, Exit, LeaseLostError, StateError, UsageError
+from .errors import ConfigError, Exit, LeaseLostError, StateError
 from .runtime.alarm import NoAlarm
 from .runtime.alert_desk import AlertDesk
 from .runtime.alerter import Alerter
@@ -33,7 +33,7 @@ from .runtime.work import Program
 from .runtime.worker import Finished, Planned, Worker
 from .sealing import vault_lookup
 from .settings import Settings
-from .spec import CursorType, Job, Loaded, SpecError, check_secrets, job_revision, load
+from .spec import Job, Loaded, SpecError, check_secrets, job_revision, load
 from .store import schema
 from .store.approvals import Approvals
 from .store.cursors import Cursors
@@ -182,11 +182,7 @@ class App:
 
         Raises UsageError for a job without a cursor, or values that are none; else as `run`.
         """
-        desk = self.cursors(job)
-        if desk.rules().type is CursorType.TOKEN:
-            raise UsageError(f"{job} has tokens for cursors, and nothing lies between two of them")
-        span = desk.value(begins), None if ends is None else desk.value(ends)
-        asked = Asked(allowance or Allowance(), backfill=span)
+        asked = Asked(allowance or Allowance(), backfill=self.cursors(job).span(begins, ends))
         return self.run(job, observe=observe, trigger=Trigger.BACKFILL, asked=asked)
 
     def cursors(self, job: str) -> CursorDesk:

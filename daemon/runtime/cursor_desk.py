@@ -74,6 +74,12 @@ class CursorDesk:
         self._check(value)
         return value
 
+    def span(self, begins: str, ends: str | None) -> tuple[Json, Json]:
+        """Return the bounds of a stretch that a person typed. Raises UsageError for what are none."""
+        if self.rules().type is CursorType.TOKEN:
+            raise UsageError(f"{self.name} has tokens for cursors, and nothing lies between two of them")
+        return self.value(begins), None if ends is None else self.value(ends)
+
     def set(self, value: Json, part: str) -> Cursor | None:
         """Set the cursor of a part, and return the one before it. Raises UsageError, LockedError."""
         self._check(value)

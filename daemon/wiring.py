@@ -126,7 +126,7 @@ class Connections:
     def _source(self, job: Job, caller: Caller) -> Source:
         match job.source:
             case RequestSource() as source:
-                token = source.incremental.next if source.incremental is not None else None
+                token = source.incremental.answered if source.incremental is not None else None
                 exchange = self.exchange(source.connection).on_behalf_of(caller)
                 return RestSource(exchange, source.request, token=token)
             case QuerySource() as source:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -39,6 +40,8 @@ REASONS = {
 
 
 _DIGITS = re.compile(r"\d+")
+
+UNCHANGED = "the source's word that nothing has changed (304)"
 
 PAGE_ATTEMPTS = 3
 """How often a page is asked for whose JSON breaks off although its length is what was announced."""
@@ -97,9 +100,13 @@ class RestList:
         pager = Pager(paging, base=home, allowed_hosts=friends, leave_out=client.secret_params)
         step: PageRequest | ListEnd = self._begin(pager, call, resume)
         by_number, totals = resume is None, {pager.total} - {None}
+        etag = scope.get("cursor", {}).get("etag") if resume is None else None
         while isinstance(step, PageRequest):
             here = step.token
-            page = self._page(call, step, pager.pages + 1)
+            page = self._page(call, step, pager.pages + 1, etag=etag if pager.pages == 0 else None)
+            if page is None:
+                yield End(UNCHANGED, 0, 0, None, unchanged=True)
+                return
             try:
                 step = pager.after(page.facts)
             except PageError as error:
@@ -145,14 +152,21 @@ class RestList:
         place = _Place(self._exchange.client.host, step.token, pager.pages, pager.records, pager.total)
         return msgspec.json.encode(place).decode()
 
-    def _page(self, call: Call, step: PageRequest, number: int) -> "_Answer":
-        """Fetch and open one page; one whose JSON breaks off is asked for again before it is believed."""
+    def _page(self, call: Call, step: PageRequest, number: int, *, etag: str | None) -> "_Answer | None":
+        """Fetch and open one page; one whose JSON breaks off is asked for again before it is believed.
+
+        None where the list is still the one of this ETag (RFC 9110 13.1.2).
+        """
         what = f"{self._exchange.name}: {self._what}, page {number}"
         request = replace(call, uri=step.uri, params=step.params)
+        if etag is not None:
+            request = replace(request, headers={**request.headers, "If-None-Match": etag})
         for attempt in itertools.count(1):
             began = time.monotonic()
             response = self._exchange.send(request)
             took_s = time.monotonic() - began
+            if etag is not None and response.status == HTTPStatus.NOT_MODIFIED:
+                return None
             body = Body(response, what)
             try:
                 content = body.records(self._template.records)

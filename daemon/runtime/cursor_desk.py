@@ -9,7 +9,7 @@ from typing import Any
 
 from daemon.clock import Clock
 from daemon.errors import UsageError
-from daemon.spec import CursorType, Incremental, Job, job_revision
+from daemon.spec import Incremental, Job, job_revision
 from daemon.store.cursors import Cursors
 from daemon.store.leases import Leases, job_lease
 from daemon.sync.cursor import Cursor, Values, WholeRead
@@ -69,15 +69,15 @@ class CursorDesk:
         """Return a value that a person typed as the source would write it. Raises UsageError for one that is none."""
         rules = self.rules()
         value: Json = text
-        if rules.type is not CursorType.TOKEN and _NUMBER.fullmatch(text):
+        if rules.is_measured and _NUMBER.fullmatch(text):
             value = Decimal(text) if "." in text else int(text)
         self._check(value)
         return value
 
     def span(self, begins: str, ends: str | None) -> tuple[Json, Json]:
         """Return the bounds of a stretch that a person typed. Raises UsageError for what are none."""
-        if self.rules().type is CursorType.TOKEN:
-            raise UsageError(f"{self.name} has tokens for cursors, and nothing lies between two of them")
+        if not self.rules().is_measured:
+            raise UsageError(f"{self.name} has words of the API's for cursors, and nothing lies between two of them")
         return self.value(begins), None if ends is None else self.value(ends)
 
     def set(self, value: Json, part: str) -> Cursor | None:

@@ -27,6 +27,8 @@ class CursorType(StrEnum):
     """A number that grows with each change."""
     TOKEN = "token"  # noqa: S105 - a kind of cursor
     """A word of the API's own, which its answer gives for the next read."""
+    ETAG = "etag"
+    """The ETag of the whole list: the source says that nothing changed (304), or gives everything."""
 
 
 def _field(value: Any) -> Any:
@@ -54,7 +56,7 @@ class Incremental(Strict):
 
     type: CursorType = Field(
         default=CursorType.TIMESTAMP,
-        description="timestamp, number or token. Default: token where `next` is given, else timestamp.",
+        description="timestamp, number, token or etag. Default: token where `next` is given, else timestamp.",
     )
     field: CursorField | None = Field(
         default=None,
@@ -108,12 +110,8 @@ class Incremental(Strict):
         return self
 
     def _trouble(self) -> str:
-        if self.type is CursorType.TOKEN:
-            if self.next is None:
-                return "a token comes from the answer: say where, with next (example: next: header:ETag)"
-            if self.field is not None or self.order != "none" or self.lookback or self.settle:
-                return "a token has no field, order, lookback or settle; leave them out"
-            return ""
+        if not self.is_measured:
+            return self._trouble_of_words()
         if self.next is not None or self.next_on is not None:
             return "next is for tokens; a timestamp or a number comes from the field"
         if self.field is None:
@@ -123,6 +121,16 @@ class Incremental(Strict):
             return "numbers have no clock: lookback is a number (example: lookback: 100), and there is no settle"
         if self.type is CursorType.TIMESTAMP and not is_duration:
             return "lookback is a length of time (example: lookback: 5m)"
+        return ""
+
+    def _trouble_of_words(self) -> str:
+        if self.type is CursorType.ETAG:
+            is_plain = not (self.model_fields_set - {"type"})
+            return "" if is_plain else "an etag has no other settings: everything comes, or nothing has changed"
+        if self.next is None:
+            return "a token comes from the answer: say where, with next (example: next: header:ETag)"
+        if self.field is not None or self.order != "none" or self.lookback or self.settle:
+            return "a token has no field, order, lookback or settle; leave them out"
         return ""
 
     @property
@@ -135,7 +143,17 @@ class Incremental(Strict):
         """Whether the first page's token counts, not the last one's."""
         if self.next_on is not None:
             return self.next_on == "first"
-        return self.next is not None and self.next.lower().startswith("header:")
+        return self.answered is not None and self.answered.lower().startswith("header:")
+
+    @property
+    def answered(self) -> str | None:
+        """Where an answer has the token for the next read; None for values of records."""
+        return "header:ETag" if self.type is CursorType.ETAG else self.next
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its values can be compared, one further than the other."""
+        return self.type in {CursorType.TIMESTAMP, CursorType.NUMBER}
 
 
 class Between(Strict):

@@ -25,7 +25,7 @@ def increment_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
         if isinstance(block, dict):
             yield from _field((*here, "source", "incremental"), block)
             yield from _zone((*here, "source", "incremental"), block)
-            if "read" in source and not _asking(source):
+            if "read" in source and block.get("type") != "etag" and not _asking(source):
                 cure = 'ask for it (example: params: {updated_since: "{{ cursor.start }}"})'
                 yield (*here, "source", "incremental"), "nothing in the request asks for what changed", cure
         elif "read" in source and block is None and (path := _asking(source)):

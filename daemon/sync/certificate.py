@@ -20,6 +20,8 @@ class End:
     """Whether there were several pages, and nothing but numbers led from one to the next, as far as can be told."""
     totals_differ: bool = False
     """Whether the API gave another total on another page."""
+    unchanged: bool = False
+    """Whether the source gave nothing, and said that nothing has changed since the last read."""
     doubt: str = ""
     """Why the source itself cannot promise that this was all; empty when it can."""
 

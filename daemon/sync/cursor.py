@@ -62,6 +62,8 @@ class Span:
     """The upper bound, for requests that ask with one; None where there is none."""
     cursor: Cursor | None = None
     """Where the part stands; None before its first read, and where it was read under another revision of the job."""
+    etag: Json = None
+    """Of the list at the last read: the source may answer that it is still that one; None to read it in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Values:
 
     def check(self, value: Json) -> None:
         """Raise UnfitValueError for a value that cannot be this job's cursor."""
-        if self.rules.type is not CursorType.TOKEN:
+        if self.rules.is_measured:
             self.position(value)
         elif not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
             raise UnfitValueError("is no token")

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 from daemon.errors import MalformedError, RefusedError, UnavailableError
-from daemon.spec import Job, Mode
+from daemon.spec import CursorType, Job, Mode
 from daemon.values import Json
 
 from .certificate import Certificate, End, certify
@@ -135,6 +135,8 @@ class Reading:
         drift = self.intake.drift
         certificate = self.intake.certify(end)
         self.together.add(part, certificate)
+        if end is not None and end.unchanged:
+            self.is_whole = self._was_whole = False  # nothing came, and nothing is absent for it
         self.resume, self._is_between, self._is_over = None, end is not None and bool(part.name), True
         if end is not None and self.track is not None:
             self._conclude(self.track, part, end, drift)
@@ -195,6 +197,9 @@ class Reading:
     def holds_back(self) -> bool:
         """Whether something of this read was withheld that only the same read shows again."""
         counts = self.counts
+        if self._rules is not None and self._rules.type is CursorType.ETAG:
+            # Once the ETag is kept nothing comes until the list changes, so nothing may be left to do.
+            return bool(counts.withheld or counts.pending or counts.any_rejected or counts.deletes_withheld)
         return bool(counts.withheld or counts.pending or (self.planner.tombstones and counts.deletes_withheld))
 
     def certificate(self, parts: End | None, broke: Sequence[str]) -> Certificate:

@@ -30,6 +30,7 @@ class Spans:
         self.run = options.run
         self._rules = job.source.incremental
         self._links = links
+        self._looks_at_target = job.compare == "target"
         self._options = options
         self._revision = revision
         self.is_reconcile = self._rules is not None and (options.full or self._is_due(job))
@@ -59,6 +60,8 @@ class Spans:
             cursor = None  # of another job, as it were; its value may not even be of the same kind
         if cursor is None or whole or self.is_reconcile or self._is_taken_up:
             return Span(part.name, Reach.WHOLE, rules.start, self._end(rules, rules.start), cursor)
+        if rules.type is CursorType.ETAG:
+            return Span(part.name, Reach.WHOLE, cursor=cursor, etag=None if self._looks_at_target else cursor.value)
         start = cursor.value
         if rules.type is not CursorType.TOKEN:
             start = Values(rules).before(start, _lookback(rules))
@@ -85,7 +88,7 @@ def scope_of(part: Part, span: Span, rules: Incremental | None) -> Mapping[str, 
     """Return what the templates of the read know in a part."""
     if rules is None:
         return part.scope
-    return {**part.scope, "cursor": {"start": span.start, "end": span.end}}
+    return {**part.scope, "cursor": {"start": span.start, "end": span.end, "etag": span.etag}}
 
 
 def resumed(span: Span, progress: Progress | None) -> Span:

@@ -49,7 +49,7 @@ class Track:
         """Records in which the field has no usable value."""
 
     def _position(self, value: Json) -> Decimal | None:
-        if value is None or self.rules.type is CursorType.TOKEN:
+        if value is None or not self.rules.is_measured:
             return None
         return self._values.position(value)
 
@@ -110,7 +110,7 @@ class Track:
         """Return the cursor after a read that came to its end and passed nothing over; None where it stays."""
         if self.span.reach is Reach.BACKFILL:
             return None
-        value = self._taken if self.rules.type is CursorType.TOKEN else self._reached()
+        value = self._reached() if self.rules.is_measured else self._taken
         cursor = self.span.cursor
         if (
             value is None

@@ -86,6 +86,32 @@ def test_kinto_by_its_own_etag_and_tombstones(kinto: Kinto, tmp_path: Path) -> N
     assert (again.counts.seen, again.ending) == (0, Ending.DONE)
 
 
+@pytest.mark.fact(10)
+def test_kinto_says_that_its_list_has_not_changed(kinto: Kinto, tmp_path: Path) -> None:
+    source, target = kinto.collection("etag_source"), kinto.collection("etag_target")
+    kinto.put_many("etag_source", [person(number) for number in range(130)])
+    job = kinto_job(kinto, source, target)
+    read = job["jobs"]["people"]["source"]
+    read.pop("tombstone")
+    read["params"].pop("_since")
+    read["incremental"] = {"type": "etag"}
+    desk = Desk(tmp_path, job, secrets={"KINTO_PASSWORD": kinto.password})
+    assert desk.run().result.counts.created == 130
+
+    kinto.journal.forget()
+    quiet = desk.run().result
+    kinto.delete("etag_source", "p0003")
+    changed = desk.run().result
+
+    assert (quiet.ending, quiet.counts.seen, quiet.certificate.end and quiet.certificate.end.unchanged) == (
+        Ending.DONE,
+        0,
+        True,
+    )
+    assert (changed.reach, wrote(changed.counts)) == (Reach.WHOLE, (0, 0, 1))
+    assert held(kinto, "etag_target") == wanted(kinto, "etag_source")
+
+
 def test_kinto_is_reconciled_by_a_full_read(kinto: Kinto, tmp_path: Path) -> None:
     source, target = kinto.collection("full_source"), kinto.collection("full_target")
     kinto.put_many("full_source", [person(number) for number in range(20)])

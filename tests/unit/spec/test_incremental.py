@@ -53,6 +53,7 @@ def test_cursors_of_all_kinds_are_taken(tmp_path: Path, said: str) -> None:
         ("{}", "say which field"),
         ("{field: updated_at, lookback: 100}", "lookback is a length of time"),
         ("{field: seq, type: number, lookback: 5m}", "numbers have no clock"),
+        ("{type: etag, field: at}", "an etag has no other settings"),
         ("{type: token}", "say where, with next"),
         ("{next: last_seq, field: seq}", "a token has no field"),
         ("{field: seq, type: number, next: seq}", "next is for tokens"),

@@ -8,12 +8,13 @@ import pytest
 
 from daemon.endpoints.memory import MemorySource
 from daemon.errors import RefusedError, UnavailableError
+from daemon.sync.certificate import End
 from daemon.sync.cursor import Cursor, Reach
 from daemon.sync.events import CursorDoubted, Doubt, SpanBegan
 from daemon.sync.guards import Allowance
 from daemon.sync.moments import Reckoner
 from daemon.sync.outcome import Ending
-from tests.unit.sync.harness import Bench, job, person
+from tests.unit.sync.harness import Bench, job, people, person
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MAP = {"no": "record.no", "name": "record.name", "email": "record.email | trim | lower"}
@@ -44,7 +45,7 @@ class Server(MemorySource):
 
 
 def incremental(**changes: Any) -> dict[str, Any]:
-    rules = {"field": "at", **changes.pop("rules", {})}
+    rules = {name: value for name, value in {"field": "at", **changes.pop("rules", {})}.items() if value is not None}
     return {
         "source": {"connection": "hr", "read": "employees?since={{ cursor.start }}", "incremental": rules, **changes},
     }
@@ -479,6 +480,51 @@ def test_a_token_that_the_source_forgot_is_told_of_and_everything_is_read(status
     result = bench.run()
 
     assert (result.counts.unchanged, result.reach, bench.doubts) == (5, Reach.WHOLE, [Doubt.REFUSED])
+
+
+class Tagged(MemorySource):
+    """A list with an ETag, which is given whole or, where it is still the one of the ETag, not at all."""
+
+    def read(self, resume: str | None = None, *, scope: Mapping[str, Any]) -> Any:  # type: ignore[override]
+        tag = f'"{hash(tuple((one["no"], one["name"]) for one in self.records))}"'
+        self.token = lambda: tag
+        if scope["cursor"]["etag"] == tag:
+            yield End("nothing having changed", 0, 0, None, unchanged=True)
+        else:
+            yield from super().read(resume, scope=scope)
+
+
+def tagged() -> Tracked:
+    bench = Tracked(mode="mirror", rules={"type": "etag", "field": None})
+    rules = {"connection": "hr", "read": "employees", "incremental": {"type": "etag"}}
+    bench.job = job(source=rules, guards={"deletes": "10%"})
+    bench.source = Tagged(people(range(10)), page_size=100)
+    return bench
+
+
+def test_a_list_that_is_still_the_one_of_its_etag_is_not_read_and_nothing_is_concluded() -> None:
+    bench = tagged()
+    assert bench.run().counts.created == 10
+
+    again = bench.run()
+    bench.source.records = bench.source.records[1:]
+    changed = bench.run()
+
+    assert (again.ending, again.counts.seen, again.counts.deleted, again.reach) == (Ending.DONE, 0, 0, Reach.SINCE)
+    assert (changed.counts.deleted, changed.reach) == (1, Reach.WHOLE)
+
+
+def test_an_etag_is_not_kept_while_anything_is_left_to_do() -> None:
+    bench = tagged()
+    bench.run()
+    bench.source.records = bench.source.records[5:]
+
+    held = bench.run()
+    allowed = bench.run(allowance=Allowance(deletes=5))
+
+    assert (held.ending, held.counts.deletes_withheld) == (Ending.HELD, 5)
+    assert allowed.counts.deleted == 5
+    assert bench.run().counts.seen == 0
 
 
 def test_a_number_cursor_goes_back_by_a_number() -> None:

@@ -41,8 +41,6 @@ CASES = [*(Case(way) for way in Way), *(Case(way, resumes=True) for way in Way),
 
 NOT_CALLED = {
     "Target.get": "for updates by PUT, and for versions",
-    "Target.batch_size": "for batches",
-    "Target.write": "for batches",
     "Links.young": "for targets that are behind",
     "Journal.failed": "for links that went stale",
     "Journal.mend": "for links that went stale",

@@ -20,7 +20,6 @@ from daemon.store.runs import RunStore, Trigger
 from daemon.store.stops import Stops
 from daemon.sync.certificate import Certificate
 from daemon.sync.counts import Counts
-from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
 from tests.unit.runtime.service_scene import Story
 from tests.unit.spec.files import write
@@ -117,7 +116,6 @@ def test_a_run_that_breaks_is_over_as_a_failure_and_not_left_for_the_next_to_fin
             observe=lambda _: None,
             trigger=Trigger.SCHEDULE,
             run=run,
-            allowance=Allowance(),
         )
 
     row = work.runs.get(run)
@@ -138,7 +136,6 @@ def test_a_run_whose_lease_was_lost_is_left_to_whoever_has_it_now(work: ServiceW
             observe=lambda _: None,
             trigger=Trigger.SCHEDULE,
             run=run,
-            allowance=Allowance(),
         )
 
     row = work.runs.get(run)

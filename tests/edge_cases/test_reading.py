@@ -76,8 +76,8 @@ def test_records_of_one_moment_are_all_there_once_after_a_kill_at_any_page(
     both.hire(*range(500), updated_at="2026-03-01T00:00:00Z")
     read = RestSource.read
 
-    def mortal(self: RestSource, resume: str | None = None) -> Iterator[Any]:
-        for step in read(self, resume):
+    def mortal(self: RestSource, resume: str | None = None, **scope: Any) -> Iterator[Any]:
+        for step in read(self, resume, **scope):
             if getattr(step, "number", None) == page:
                 raise KilledError
             yield step

@@ -144,7 +144,15 @@ class Scene:
     """Both systems, a folder, and a moment to which all three can be put back: just before the run that is struck."""
 
     def __init__(
-        self, server: MisbehavingServer, path: Path, nursery: Nursery, way: Way, *, at_once: int = 1, settle: str = "0s"
+        self,
+        server: MisbehavingServer,
+        path: Path,
+        nursery: Nursery,
+        way: Way,
+        *,
+        at_once: int = 1,
+        settle: str = "0s",
+        incremental: bool = True,
     ) -> None:
         self.server, self.way = server, way
         server.batching = Batching()
@@ -155,7 +163,11 @@ class Scene:
         self.people = server.collection("people", paging="cursor", page_size=4)
         self.users = server.collection("users", paging="page", doubles=True)
         token_url = server.oauth_client("crudsd", OTHER_SECRET)
-        text = json.dumps({"version": 1, **spec(server, token_url, way, at_once=at_once, settle=settle)}, indent=1)
+        said = spec(server, token_url, way, at_once=at_once, settle=settle)
+        if not incremental:
+            job = said["jobs"][JOB]
+            del job["reconcile"], job["source"]["incremental"], job["source"]["params"]
+        text = json.dumps({"version": 1, **said}, indent=1)
         (self.folder / "crudsd.yaml").write_text(text, encoding="utf-8")
         generate_key(self.folder / "crudsd.key")
         self._kept = path / "kept"

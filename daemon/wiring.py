@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -41,8 +42,11 @@ from .spec import (
     FileTarget,
     InterfaceConnection,
     Job,
+    LinkedParents,
+    ListedParents,
     Loaded,
     OAuth2Auth,
+    Parents,
     QuerySource,
     RequestSource,
     RequestTarget,
@@ -54,9 +58,12 @@ from .spec import (
 from .store import kept_tokens
 from .store.database import Database
 from .store.leases import Leases
+from .store.parents import LinkSource
 from .store.tokens import SqlTokenStore
 from .sync.change import Change
 from .sync.explanation import Sending
+from .sync.parents import ListSource, ParentParts
+from .sync.parts import WHOLE, Parts
 from .sync.ports import Source, Target
 from .values import Secret
 
@@ -108,12 +115,33 @@ class Connections:
     def endpoints(self, job: Job, stopping: Callable[[], bool]) -> Endpoints:
         """Return both sides of a job for one run of it; its waits end when `stopping` says so."""
         caller = Caller(stopping)
+        ends = self._ends(job, caller)
+        if job.for_each is None:
+            return ends
+        quota = self._spec.connections[job.source.connection].quota
+        return replace(ends, parts=self._parts(job.for_each, job, caller), ahead=quota.concurrency)
+
+    def _ends(self, job: Job, caller: Caller) -> Endpoints:
         source = self._source(job, caller)
         if isinstance(job.target, TableTarget):
             table = self._databases.get().target(job, job.target)
             return Endpoints(source=source, target=table, shown=table.shown, prepare=table.prepare)
         target = self._target(job, caller)
         return Endpoints(source=source, target=target, shown=target.shown)
+
+    def _parts(self, block: Parents | None, job: Job, caller: Caller) -> Parts:
+        """Return the parts that a job's source has, one for each of its parents."""
+        match block:
+            case None:
+                return WHOLE
+            case ListedParents():
+                source: Source = ListSource(block.in_)
+            case LinkedParents():
+                source = LinkSource(self._database, block.links_of)
+            case _:
+                # Parents are read as any source is: their block says the same of it.
+                source = self._source(job.model_copy(update={"source": block}), caller)
+        return ParentParts(block, source, self._parts(block.for_each, job, caller))
 
     def blot(self, name: str) -> Callable[[str], str]:
         """Return what takes the secrets of this connection out of texts."""
@@ -184,7 +212,7 @@ class Connections:
 
     def login_obstacle(self, job: Job) -> str:
         """Return which connection of a job needs a login, why, and the cure; empty when none does."""
-        for name in dict.fromkeys((job.source.connection, job.target.connection)):
+        for name in job.connections:
             try:
                 reason = self.login_needed(name)
             except ConfigError:  # such as a secret that is not there: the run itself says it, in its row

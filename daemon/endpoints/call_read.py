@@ -55,10 +55,8 @@ class CallList:
             number, count = number + 1, count + len(batch)
             yield number, batch
         doubt = f"nothing says that {self._template.said} returns the whole list; if it does, say complete: true"
-        yield End("the end of what the method returns", max(number, 1), count, None, doubt=self._doubt(doubt))
-
-    def _doubt(self, doubt: str) -> str:
-        return "" if self._call.complete else doubt
+        doubts = () if self._call.complete else (doubt,)
+        yield End("the end of what the method returns", max(number, 1), count, None, doubts=doubts)
 
     def _batches(self, returned: Any) -> Iterator[tuple[bytes, ...]]:
         """Yield the records a page at a time: those of a list at once, those of a generator as they come."""

@@ -92,7 +92,7 @@ class FileSource:
         if self._files(scope) != files:
             place = replace(place, doubt=f"{self._said(files)} changed while it was read")
         reason = "the end of the file" if len(files) == 1 else f"the end of {len(files)} files"
-        yield End(reason, max(place.pages, 1), place.records, None, doubt=place.doubt)
+        yield End(reason, max(place.pages, 1), place.records, None, doubts=(place.doubt,) if place.doubt else ())
 
     # ---- which files -----------------------------------------------------------------------------------------------
 

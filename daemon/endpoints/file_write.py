@@ -73,7 +73,13 @@ class FileTarget:
         yield tuple(page)
         changed = self._folder.identity(path) != identity
         doubt = f"{path} changed while it was read" if changed else ""
-        yield End("the end of the file", 1 + (count - 1) // _PAGE if count else 1, count, None, doubt=doubt)
+        yield End(
+            "the end of the file",
+            1 + (count - 1) // _PAGE if count else 1,
+            count,
+            None,
+            doubts=(doubt,) if doubt else (),
+        )
 
     def lookup(self, key: str, document: Document) -> tuple[TargetRecord, ...]:
         """Return the records whose match field equals `key`."""

@@ -14,6 +14,7 @@ from daemon.sync.events import (
     FieldContested,
     Judged,
     PageDone,
+    PartFailed,
     PhaseBegan,
     Pinned,
     ReadAgain,
@@ -29,6 +30,9 @@ from daemon.sync.outcome import Ending, Result
 
 from .logger import Logger
 
+PARTS_TOLD = 3
+"""Failing parts that are told above DEBUG; the certificate names some more, and their number."""
+
 CONTESTED = "does not converge: the target sets it back, so it is written no more; a plan of the job shows an example"
 
 
@@ -37,6 +41,8 @@ class LogObserver:
 
     def __init__(self, log: Logger) -> None:
         self._log = log
+        self._failing = 0
+        """Parts that could not be read, so far."""
 
     def __call__(self, event: Event) -> None:
         """Log one event of a run."""
@@ -69,6 +75,14 @@ class LogObserver:
                 self._log.debug("changes.tried_again", changes=event.changes)
             case SpanBegan() | CursorMoved() | CursorDoubted():
                 self._cursor(event)
+            case PartFailed():
+                self._part_failed(event)
+
+    def _part_failed(self, event: PartFailed) -> None:
+        """Tell of a part: the first ones aloud, since what all have in common is no more news after them."""
+        self._failing += 1
+        tell = self._log.warning if self._failing <= PARTS_TOLD else self._log.debug
+        tell("part.gone" if event.is_gone else "part.failed", part=event.part, reason=event.reason)
 
     def _cursor(self, event: SpanBegan | CursorMoved | CursorDoubted) -> None:
         """Tell of a cursor: INFO for a source in one part; of many parts each is for a developer."""

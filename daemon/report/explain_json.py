@@ -47,6 +47,7 @@ def _source(source: InSource) -> dict[str, Any]:
         "asked": source.asked,
         "seen": source.seen,
         "page": source.page,
+        "part": source.part,
         "record": source.record,
         "times": source.times,
         "where": source.where,

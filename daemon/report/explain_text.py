@@ -101,7 +101,10 @@ def _met(source: InSource) -> str:
     read = f"read {shown.count(source.records, 'record')}"
     match source.seen:
         case Seen.FOUND:
-            return f"met on page {source.page}; {read}, {'to the end' if source.certificate else 'and no further'}"
+            where = f" of part {shown.plain(source.part)}" if source.part else ""
+            return (
+                f"met on page {source.page}{where}; {read}, {'to the end' if source.certificate else 'and no further'}"
+            )
         case Seen.ABSENT:
             return f"not there; {shown.plain(str(source.certificate))}"
         case Seen.UNKNOWN:

@@ -168,6 +168,9 @@ def certificate(subject: Certificate) -> dict[str, Any]:
         "pages": end.pages if end else None,
         "records": end.records if end else None,
         "total": end.total if end else None,
+        "parts": subject.parts,
+        "parts_apart": subject.parts_apart,
+        "apart": subject.apart,
     }
 
 

@@ -250,12 +250,12 @@ class _Inquiry:
             index=SqlTargetIndex(self._scratch, RUN),
             pool=self._pool,
             observe=_ignore,
+            parts=self._endpoints.parts,
         )
 
     def _blotted(self, explanation: Explanation) -> Explanation:
-        """Take the secrets of both connections out of everything that will be shown."""
-        source, target = self._job.source.connection, self._job.target.connection
-        for name in dict.fromkeys([source, target]):
+        """Take the secrets of all its connections out of everything that will be shown."""
+        for name in self._job.connections:
             explanation = blotted(explanation, self._around.blot(name))
         return explanation
 
@@ -275,7 +275,7 @@ def _ignore(event: Event) -> None:
 
 def _is_doubled(kept: RejectRow | None) -> bool:
     """Say whether a run has met several records with this key, so that the reading must not stop at the first."""
-    return kept is not None and kept.reject.reason == DUPLICATE
+    return kept is not None and kept.reject.reason.startswith(DUPLICATE)
 
 
 def _reject(kept: RejectRow | None) -> KeptReject | None:

@@ -29,6 +29,7 @@ from daemon.sync.events import Event, Observe, PhaseBegan
 from daemon.sync.explanation import Sending
 from daemon.sync.options import PLAIN, Asked, Options
 from daemon.sync.outcome import Ending, Result
+from daemon.sync.parts import WHOLE, Parts
 from daemon.sync.ports import Ports, Source, Target
 
 from .fenced import FencedTarget
@@ -97,6 +98,10 @@ class Endpoints:
     """Returns what would be sent for a change, in order, as people may see it; sends nothing. Raises RefusedError."""
     prepare: Callable[[bool], None] = _is_prepared
     """See `Ports.prepare`."""
+    parts: Parts = WHOLE
+    """The stretches of the source."""
+    ahead: int = 1
+    """How many of them may be read at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +288,8 @@ class Worker:
             pool=pool,
             observe=observe,
             prepare=endpoints.prepare,
+            parts=endpoints.parts,
+            ahead=endpoints.ahead,
         )
 
     def _noting_phases(self, run: str, observe: Observe) -> Observe:
@@ -294,7 +301,8 @@ class Worker:
         return note
 
     def _pool(self, job: Job) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._window(job), thread_name_prefix="write")
+        reads = self.spec.connections[job.source.connection].quota.concurrency if job.for_each is not None else 0
+        return ThreadPoolExecutor(self._window(job) + reads, thread_name_prefix="write")
 
     def _window(self, job: Job) -> int:
         return self.spec.connections[job.target.connection].quota.concurrency

@@ -33,18 +33,20 @@ from .connection import (
 )
 from .expressions import Expression, ExpressionError, compile_expression
 from .files import CellType, Compression, CsvRead, CsvWrite, Dialect, Format, compression_of, delimiter_of, format_of
-from .ignored import record_paths
+from .ignored import read_paths, record_paths
 from .incremental import CursorType, Incremental, Reconcile
-from .job import Field_, Guards, Job, Limit
+from .job import Field_, Guards, Job
+from .limit import Limit
 from .load import Loaded, load
 from .mode import Mode
+from .partition import ForEach, LinkedParents, ListedParents, Parents
 from .problems import Problem, SpecError
 from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
 from .schedule import CatchUp, Overlap, Schedule, cron_fields
 from .schema import json_schema
 from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
-from .source import CallSource, FileSource, QuerySource, RequestSource, Source
+from .source import CallSource, FileSource, QuerySource, RequestSource, Source, SourceBlock
 from .spec import Spec
 from .sql import query_parameters, query_pieces
 from .target import CallTarget, FileTarget, RequestTarget, TableTarget, Target, WriteRequest
@@ -77,6 +79,7 @@ __all__ = [
     "FileSource",
     "FileTarget",
     "FilesConnection",
+    "ForEach",
     "Format",
     "Guards",
     "HeaderAuth",
@@ -87,8 +90,10 @@ __all__ = [
     "InterfaceConnection",
     "Job",
     "Limit",
+    "LinkedParents",
     "ListCall",
     "ListRequest",
+    "ListedParents",
     "Loaded",
     "LookUp",
     "Method",
@@ -101,6 +106,7 @@ __all__ = [
     "OptionOrSecret",
     "Overlap",
     "Paginate",
+    "Parents",
     "PathTemplate",
     "Problem",
     "QueryAuth",
@@ -117,6 +123,7 @@ __all__ = [
     "SecretError",
     "SecretRef",
     "Source",
+    "SourceBlock",
     "Spec",
     "SpecError",
     "SqlConnection",
@@ -149,6 +156,7 @@ __all__ = [
     "load",
     "query_parameters",
     "query_pieces",
+    "read_paths",
     "record_paths",
     "resolve",
     "secret_file",

@@ -37,6 +37,11 @@ def record_paths(text: str) -> frozenset[tuple[str, ...]]:
     A list is looked through: `record.lines[0].price` is lines, price. What is computed ends the path; a method of a
     text comes out as one name more. Raises ValueError as `parse_expression` does.
     """
+    return frozenset(path[1:] for path in read_paths(text) if path[0] == "record")
+
+
+def read_paths(text: str) -> frozenset[tuple[str, ...]]:
+    """Return the same of whatever name an expression reads, with that name before its fields."""
     found: set[tuple[str, ...]] = set()
     _gather(parse_expression(text), found)
     return frozenset(found)
@@ -90,8 +95,7 @@ def _gather(node: nodes.Node, found: set[tuple[str, ...]]) -> None:
             steps.append(node.arg.value)
         node = node.node
     if isinstance(node, nodes.Name):
-        if node.name == "record":
-            found.add(tuple(reversed(steps)))
+        found.add((node.name, *reversed(steps)))
         return
     for child in node.iter_child_nodes():
         _gather(child, found)

@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 from .alerts import Tells
 from .files import CellType
 from .incremental import Reconcile
+from .limit import Limit
 from .mode import Mode
+from .partition import ForEach
 from .schedule import Schedule
 from .source import Source
 from .target import FileTarget, Target
@@ -31,28 +33,6 @@ class Field_(Strict):  # noqa: N801 - `Field` is pydantic's
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"from": value} if isinstance(value, (str, int, float, bool)) else value
-
-
-class Limit(Strict):
-    """A share, a number, or both; with both, neither may be passed. `5%` and `20` are short forms."""
-
-    percent: Percent | None = None
-    count: Whole | None = Field(default=None, ge=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("a limit is a share or a number (example: 5% or 20)")  # noqa: TRY004
-        if isinstance(value, int):
-            return {"count": value}
-        return {"percent": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _limits_something(self) -> "Limit":
-        if self.percent is None and self.count is None:
-            raise ValueError("say percent, count, or both (example: 5%; 100% for no limit)")
-        return self
 
 
 class Guards(Strict):
@@ -89,6 +69,9 @@ class Job(Tells):
     description: str = ""
     schedule: Schedule | None = Field(default=None, description="Default: the job runs only when asked.")
     mode: Mode = Mode.UPSERT
+    for_each: ForEach | None = Field(
+        default=None, description="The parents that the source is read for, one after the other. Default: none."
+    )
     source: Source
     key: Expression | list[Expression] = Field(description="What identifies a record: one expression or several.")
     where: Expression | None = Field(default=None, description="Only records for which this is true take part.")
@@ -112,6 +95,18 @@ class Job(Tells):
     )
     guards: Guards = Guards()
     rejects: RejectRules = RejectRules()
+
+    @property
+    def connections(self) -> tuple[str, ...]:
+        """The connections that the job uses, each once: of its parents, its source, its target."""
+        parents = self.for_each.chain if self.for_each is not None else ()
+        asked = [block.asked for block in parents if block.asked is not None]
+        return tuple(dict.fromkeys((*asked, self.source.connection, self.target.connection)))
+
+    @property
+    def parent_names(self) -> tuple[str, ...]:
+        """The names by which its expressions know the parents of a part, the outermost first."""
+        return tuple(block.as_ for block in self.for_each.chain) if self.for_each is not None else ()
 
     @model_validator(mode="after")
     def _can_do_what_its_mode_says(self) -> "Job":

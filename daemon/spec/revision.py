@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from .job import Job
 
-REVISED_BY: Final = ("source", "key", "where", "ignore", "map", "target")
+REVISED_BY: Final = ("source", "key", "where", "ignore", "map", "target", "for_each")
 """The blocks that decide which documents a job makes and where it puts them. Schedule, mode, guards, compare and
 description are left out: they decide when and how much, not what. `ignore` is in, since without a map it decides what a
 document holds, and with one what the raw fingerprints are taken of."""
 
 
-SELECTED_BY: Final = ("source", "key", "where")
+SELECTED_BY: Final = ("source", "key", "where", "for_each")
 """The blocks that decide which records a job sees and under which key. When they change, a record that is gone may
 only be gone from our sight. `ignore` is not among them: key and filter may not use an ignored field."""
 
@@ -24,12 +24,13 @@ _SIZE: Final = {"batch": {"size": True}}
 _NO_MEANING: Final[Any] = {
     "target": {"settle": True, "create": _SIZE, "update": _SIZE, "delete": _SIZE},
     "source": {"incremental": {"lookback": True, "settle": True, "order": True}},
+    "for_each": {"limit": True},
 }
 """Settings in these blocks that decide neither which documents there are nor where they go."""
 
 
 def job_revision(job: Job) -> str:
-    """Return 16 hexadecimal digits that change with the meaning of source, key, where, ignore, map or target.
+    """Return 16 hexadecimal digits that change with the meaning of source, key, where, ignore, map, target or for_each.
 
     Short and long forms, the order of keys and comments make no difference; neither does a value that is written
     out but is the default, so that a new release with new settings leaves every revision as it was.

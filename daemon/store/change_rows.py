@@ -14,22 +14,22 @@ from .statements import Stored, Values, execute, many, marks
 
 INSERT = (
     "INSERT INTO changes (run, job, updated_at, seq, kind, key, target_id, version, document, before, fields, "
-    "fingerprint, raw, owned, idempotency_key, fate, reason, contest) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "fingerprint, raw, owned, idempotency_key, fate, reason, contest, part) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 PLANNED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
-    "fate, reason, contest FROM changes WHERE run = ? AND seq > ? AND fate = 'planned' AND kind IN (?, ?, ?) "
+    "fate, reason, contest, part FROM changes WHERE run = ? AND seq > ? AND fate = 'planned' AND kind IN (?, ?, ?) "
     "ORDER BY seq LIMIT ?"
 )
 ALL = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
-    "fate, reason, contest FROM changes WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    "fate, reason, contest, part FROM changes WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
 )
 FAILED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
-    "fate, reason, contest FROM changes WHERE run = ? AND seq > ? AND fate = 'failed' AND kind = ? AND status IN (?*) "
-    "ORDER BY seq LIMIT ?"
+    "fate, reason, contest, part FROM changes WHERE run = ? AND seq > ? AND fate = 'failed' AND kind = ? "
+    "AND status IN (?*) ORDER BY seq LIMIT ?"
 )
 MEND = (
     "UPDATE changes SET fate = CASE fate WHEN 'failed' THEN 'planned' ELSE fate END, reason = '', status = NULL, "
@@ -45,7 +45,8 @@ AGAIN = (
 )
 UNRESOLVED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
-    "fate, reason, contest FROM changes WHERE job = ? AND fate IN ('sent', 'unknown') AND run <> ? ORDER BY run, seq"
+    "fate, reason, contest, part FROM changes WHERE job = ? AND fate IN ('sent', 'unknown') AND run <> ? "
+    "ORDER BY run, seq"
 )
 BY_SEQ = (
     "UPDATE changes SET fate = ?, reason = ?, status = ?, target_id = coalesce(?, target_id), "
@@ -168,7 +169,7 @@ def marked(words: Iterable[Kind | Fate], *, marks: int) -> Values:
 def change_of(row: Stored) -> Change:
     """Return the change in a row."""
     seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, name, *rest = row
-    fate, reason, contest = rest
+    fate, reason, contest, part = rest
     return Change(
         seq=seq,
         kind=Kind(kind),
@@ -185,6 +186,7 @@ def change_of(row: Stored) -> Change:
         fate=Fate(fate),
         reason=reason,
         contest=contest,
+        part=part,
     )
 
 
@@ -205,4 +207,5 @@ def _values(change: Change) -> Values:
         change.fate.value,
         change.reason,
         change.contest,
+        change.part,
     )

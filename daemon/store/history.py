@@ -28,7 +28,8 @@ class KeyHistory:
         # Asked by run, since the hot table has an index by run and key, and none by key alone.
         sql = (
             "SELECT run, updated_at, status, seq, kind, key, target_id, version, document, before, fields, "
-            "fingerprint, raw, owned, idempotency_key, fate, reason, contest FROM changes WHERE key = ? AND run IN (?*)"
+            "fingerprint, raw, owned, idempotency_key, fate, reason, contest, part FROM changes "
+            "WHERE key = ? AND run IN (?*)"
         )
         with self._database.read() as connection:
             rows = [

@@ -106,6 +106,13 @@ class SqlJournal:
             found.update((row[0], Fate(row[1])) for row in rows)
         return found
 
+    def part_of(self, key: str) -> str:
+        """Return the part in which this run met the record of its latest change of this key; empty where none did."""
+        sql = "SELECT part FROM changes WHERE run = ? AND key = ? ORDER BY seq DESC LIMIT 1"
+        with self._database.read() as connection:
+            row = execute(connection, sql, (self._run, key)).first()
+        return "" if row is None else str(row[0])
+
     def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
         """Make the planned change of `key` failed, with this reject as its reason."""
         with self._database.write() as connection:

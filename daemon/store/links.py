@@ -1,6 +1,6 @@
 """What is remembered of a job's earlier runs: links, the documents last sent, and the last complete read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -25,11 +25,11 @@ LEFT_OPEN = (
 )
 """A request that the journal knows as sent may have waited for its turn until the end of its run."""
 KEEP = (
-    "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest, written_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "INSERT INTO links (job, key, target_id, fingerprint, raw, version, owned, contest, part, written_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (job, key) DO UPDATE SET target_id = excluded.target_id, fingerprint = excluded.fingerprint, "
     "raw = excluded.raw, version = excluded.version, owned = excluded.owned, contest = excluded.contest, "
-    "written_at = coalesce(excluded.written_at, links.written_at)"
+    "part = excluded.part, written_at = coalesce(excluded.written_at, links.written_at)"
 )
 KEEP_ON_A_SERVER = KEEP.replace("(job, ", "(id, job, ", 1).replace(
     "VALUES (",
@@ -64,7 +64,7 @@ class SqlLinks:
         with self._database.read() as connection:
             rows = look_up(
                 connection,
-                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest FROM links "
+                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest, part FROM links "
                 "WHERE job = ? AND key IN (?*)",
                 (self._job,),
                 keys,
@@ -83,7 +83,7 @@ class SqlLinks:
         with self._database.read() as connection:
             rows = look_up(
                 connection,
-                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest FROM links "
+                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest, part FROM links "
                 "WHERE job = ? AND target_id IN (?*)",
                 (self._job,),
                 target_ids,
@@ -97,11 +97,22 @@ class SqlLinks:
         with self._database.read() as connection:
             rows = execute(
                 connection,
-                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest FROM links "
+                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest, part FROM links "
                 "WHERE id > ? AND id <= ? AND job = ? ORDER BY id LIMIT ?",
                 (after, upto, self._job, limit),
             )
             return tuple(link_of(row) for row in rows)
+
+    def in_part(self, part: str, *, within: bool = False) -> Iterator[int]:
+        """Yield the ids of the links in this part; `within`: also in those whose names go on with a slash."""
+        begins = f"{part}/"
+        also = "OR substr(part, 1, ?) = ?" if within else ""
+        more: Values = (len(begins), begins) if within else ()
+        sql = f"SELECT id FROM links WHERE job = ? AND part <> '' AND (part = ? {also})"  # noqa: S608 - of ours
+        if not part:
+            sql, more = "SELECT id FROM links WHERE job = ? AND part = ?", ()
+        with self._database.read() as connection:
+            yield from (row[0] for row in execute(connection, sql, (self._job, part, *more)))
 
     def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         """Return what earlier runs rejected of these keys."""
@@ -147,9 +158,9 @@ class SqlLinks:
 
 
 def link_of(row: Stored) -> Link:
-    """Return the link in a row of id, key, target_id, fingerprint, raw, version, owned, contest."""
-    number, key, target_id, fingerprint, raw, version, owned, contest = row
-    return Link(number, key, target_id, fingerprint, raw, version, bool(owned), contest)
+    """Return the link in a row of id, key, target_id, fingerprint, raw, version, owned, contest, part."""
+    number, key, target_id, fingerprint, raw, version, owned, contest, part = row
+    return Link(number, key, target_id, fingerprint, raw, version, bool(owned), contest, part)
 
 
 def keep_links(
@@ -174,7 +185,7 @@ def keep_links(
 
 
 def _values(link: Link) -> Values:
-    return link.key, link.target_id, link.fingerprint, link.raw, link.version, link.owned, link.contest
+    return link.key, link.target_id, link.fingerprint, link.raw, link.version, link.owned, link.contest, link.part
 
 
 def forget_links(connection: Connection, job: str, keys: Sequence[str]) -> None:

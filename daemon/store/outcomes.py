@@ -28,4 +28,5 @@ def link_after(outcome: Outcome) -> Link:
         version=outcome.version,
         owned=outcome.owned,
         contest=change.contest,
+        part=change.part,
     )

@@ -145,7 +145,7 @@ class RunStore:
             "ending": result.ending,
             "counts": _json(result.counts),
             "certificate": _json(result.certificate),
-            "is_complete": result.certificate.issued and result.is_whole,
+            "is_complete": result.certificate.is_of_all and result.is_whole,
             "reach": result.reach,
             "verdicts": _json(result.verdicts),
             "error": result.error,
@@ -166,7 +166,7 @@ class RunStore:
             )
             if spends is not None:
                 spend(connection, spends)
-            if result.certificate.issued and result.is_whole and result.ending in SETTLED:
+            if result.certificate.is_of_all and result.is_whole and result.ending in SETTLED:
                 forget_settled(connection, run)
             if keep_rejects is not None:
                 forget_old(connection, run, self._clock() - keep_rejects)

@@ -91,6 +91,7 @@ changes = Table(
     Column("status", Integer),
     Column("updated_at", Text, nullable=False),
     Column("contest", Text),  # see links
+    Column("part", Text, nullable=False, server_default=""),  # see links
     PrimaryKeyConstraint("run", "seq"),
 )
 Index("ix_changes_run_key", changes.c.run, changes.c.key)
@@ -120,10 +121,13 @@ links = Table(
     Column("owned", Boolean, nullable=False),
     Column("contest", Text),  # fields that the target keeps setting back, each with how often; null for none
     Column("written_at", Moment),  # when we last wrote the target's record; null where we never did
+    Column("part", Text, nullable=False, server_default=""),  # of the source, in which its record was met last
     PrimaryKeyConstraint("id"),
     UniqueConstraint("job", "key"),
 )
 Index("ix_links_job_id", links.c.job, links.c.id)  # without it, the walk for deletes sorts the job's links each step
+_IN_A_PART = text("part <> ''")
+Index("ix_links_part", links.c.job, links.c.part, sqlite_where=_IN_A_PART, postgresql_where=_IN_A_PART)
 
 documents = Table(
     "documents",

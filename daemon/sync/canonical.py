@@ -75,6 +75,11 @@ def decode_object(raw: bytes) -> Record:
     return value
 
 
+def encode(value: Json) -> bytes:
+    """Return a value as JSON, every digit kept."""
+    return _ENCODER.encode(value)
+
+
 def raw_fingerprint(raw: bytes, seed: int) -> bytes:
     """Return 16 bytes that tell whether these very bytes were seen under the same job revision (XXH3-128)."""
     return xxhash.xxh3_128_digest(raw, seed=seed)

@@ -104,6 +104,8 @@ class Change:
     """Why it failed or was withheld, in words for the operator."""
     contest: str | None = None
     """What its link remembers of contested fields once it is done; None for nothing."""
+    part: str = ""
+    """The part of the source in which its record was met; for a delete, was met last."""
     body: Document | None = None
     """What a request sends in place of the document: without what is set once, or merged into the whole record. Made
     when it is sent, and not journalled."""
@@ -182,6 +184,8 @@ class Link:
     """True when this job created the target record, False when it adopted one that was there."""
     contest: str | None = None
     """What is remembered of fields that the target sets back; None for nothing."""
+    part: str = ""
+    """The part of the source in which its record was met last."""
 
 
 @dataclass(frozen=True, slots=True)

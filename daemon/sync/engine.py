@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from daemon.errors import EndpointError, StoppedError, UnavailableError
-from daemon.spec import Job, Mode, changed_blocks
+from daemon.spec import Job, Limit, Mode, changed_blocks
 
 from .certificate import Certificate
 from .change import Change, Kind
@@ -140,6 +140,7 @@ class _Run:
             begin,
             ports,
             self._options,
+            limit=self._job.for_each.limit if self._job.for_each is not None else Limit(count=0),
             settle=partial(self._settle_slice, over=False),
             may_mark=lambda: not self._judgement.tripped,
             check_stop=self._check_stop,
@@ -239,6 +240,8 @@ class _Run:
     def _ending(self, counts: Counts) -> Ending:
         if self._judgement.tripped:
             return Ending.HELD
+        if self._walk is not None and self._walk.reading is not None and self._walk.reading.together.done.failed:
+            return Ending.REJECTED
         return Ending.REJECTED if counts.any_rejected else Ending.DONE
 
 
@@ -250,4 +253,4 @@ def _is_accepted(reading: Reading | None, certificate: Certificate) -> bool:
     """
     if reading is None or not reading.is_whole or reading.reach is Reach.BACKFILL:
         return False
-    return certificate.issued and not reading.counts.deletes_withheld
+    return certificate.is_of_all and not reading.counts.deletes_withheld

@@ -120,6 +120,16 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True)
+class PartFailed:
+    """A part of the source could not be read; the others are read all the same."""
+
+    part: str
+    reason: str
+    is_gone: bool = False
+    """Whether the source says that there is no such part any more, as a rule of the job file reads its answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpanBegan:
     """The read of a part begins: of a job with a cursor."""
 
@@ -174,6 +184,7 @@ class CursorDoubted:
 
 Event: TypeAlias = (
     Pinned
+    | PartFailed
     | SpanBegan
     | CursorMoved
     | CursorDoubted

@@ -36,6 +36,8 @@ class InSource:
     seen: Seen
     page: int | None = None
     """Where it was met first, from 1."""
+    part: str = ""
+    """The part of the source that gave it, or could not be read; empty where the source is one part."""
     record: Record | None = None
     """The first record with the key; None where it is absent or no JSON object."""
     times: int = 0

@@ -35,6 +35,7 @@ def in_source(job: Job, found: Search | None) -> InSource:
         asked,
         seen,
         page=one.page if one is not None else None,
+        part=one.part.name if one is not None else "",
         record=one.record if one is not None else None,
         times=found.times,
         let_in=one.let_in if one is not None else None,
@@ -50,6 +51,7 @@ def mapped(mapping: JobMapping, one: Sighting | None) -> Mapped | None:
     """Return the document that a record makes, or how far it gets; None without a record."""
     if one is None or one.record is None:
         return None
+    mapping = mapping.within(one.part.scope)
     try:
         document: Document | None = mapping.document(one.record)
     except UnmappableError:

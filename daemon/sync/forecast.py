@@ -21,7 +21,7 @@ from .guards import Allowance, Facts, judge
 from .mapping import JobMapping
 from .options import Options
 from .outcome import Result
-from .parts import NOTHING
+from .parts import NOTHING, Part
 from .ports import Page, Ports
 from .rehearsal import WouldWriteError
 from .search import Search
@@ -92,11 +92,22 @@ class _FoundPages:
 
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages that hold the record, as far as they do, and the end of the list."""
-        del resume, scope  # the pages say nothing to take a read up by
-        for page, together in groupby(self._found.sightings, key=lambda one: one.page):
+        del resume  # the pages say nothing to take a read up by
+        here = [one for one in self._found.sightings if _is_of(one.part, scope)]
+        for page, together in groupby(here, key=lambda one: one.page):
             yield Page(page, tuple(one.raw for one in together))
         # Whole as far as this record goes: it was met, or a read that is proven complete did not meet it.
         yield End("what was found", self._found.pages, self._found.times, None)
+
+    def list(self) -> Iterator[Part | End]:
+        """Yield the parts that hold the record."""
+        parts = {one.part.name: one.part for one in self._found.sightings}
+        yield from parts.values()
+        yield End("what was found", self._found.pages, len(parts), None)
+
+
+def _is_of(part: Part, scope: Mapping[str, Any]) -> bool:
+    return all(name in scope and scope[name] == parent for name, parent in part.scope.items())
 
 
 def foretell(job: Job, ports: Ports, found: Search | None, *, key: str, stopping: Callable[[], bool]) -> Forecast:
@@ -114,7 +125,9 @@ def foretell(job: Job, ports: Ports, found: Search | None, *, key: str, stopping
     if not found.is_met and link is not None and (kept := _kept(job, found)) is not None:
         return kept
     watch = _Watch()
-    rehearsed = replace(ports, source=_FoundPages(found), observe=watch)
+    source = _FoundPages(found)
+    parts = ports.parts if job.for_each is None else source
+    rehearsed = replace(ports, source=source, parts=parts, observe=watch)
     options = Options(run=RUN, writes=True, window=1, allowance=_ANYTHING, stopping=stopping)
     try:
         result = engine.run(job, rehearsed, options)
@@ -130,6 +143,8 @@ def _kept(job: Job, found: Search) -> Forecast | None:
     """Say why a remembered record that was not met is not deleted, as far as that is plain before any run."""
     if job.mode is not Mode.MIRROR:
         return Forecast(Verb.KEEP, f"{_gone(found)}, and mode {job.mode} never deletes by absence")
+    if found.unread:
+        return Forecast(Verb.KEEP, f"nothing is known of its part, and of what is absent there: {found.unread}")
     if found.certificate is None or not found.certificate.issued:
         return Forecast(
             Verb.KEEP, f"{_gone(found)}, but the read is {found.certificate}: nothing is deleted without proof"

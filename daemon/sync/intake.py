@@ -4,7 +4,7 @@ What is turned away here is rejected and, where its key is known, seen: it is ne
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from daemon.values import Record
@@ -16,6 +16,7 @@ from .counts import Counts
 from .events import RecordsRejected
 from .harvest import Harvest, Keyed
 from .mapping import JobMapping, UnmappableError
+from .parts import Part
 from .ports import Page, Ports
 from .seen import Seen
 from .track import Track
@@ -50,7 +51,10 @@ class Intake:
         seen: Seen,
         blocked: frozenset[str],
     ) -> None:
-        self._mapping = mapping
+        self.mapping = self._of_job = mapping
+        """With the parents of the part that is read."""
+        self.part = Part()
+        """The part that is read."""
         self._ports = ports
         self._seen = seen
         self._blocked = blocked
@@ -64,6 +68,11 @@ class Intake:
         self.drift: tuple[str, ...] = ()
         """The same, for what shows no more than that the source changed while it was read."""
 
+    def within(self, part: Part) -> None:
+        """Note which part the next pages are of."""
+        self.part, self._before = part, {}
+        self.mapping = self._of_job.within(part.scope)
+
     def certify(self, end: End | None) -> Certificate:
         """Return the certificate of the part that is over, and forget its doubts; None where it broke off."""
         certificate = certify(end, tuple(self.doubts), self.drift)
@@ -76,7 +85,7 @@ class Intake:
         """Return the page's records that take part, each with its key; reject what has none."""
         keyed = []
         for number, raw in enumerate(page.records):
-            mark, record, trouble = opened(raw, self._mapping)
+            mark, record, trouble = opened(raw, self.mapping)
             trouble = page.faults.get(number, trouble)
             place = f"{page.places[number]}: " if page.places else ""
             if record is None or trouble:
@@ -93,30 +102,36 @@ class Intake:
         filtered: UnmappableError | None = None
         is_gone = False
         try:
-            is_gone = self._mapping.is_gone(record)
+            is_gone = self.mapping.is_gone(record)
             # A tombstone may lack the fields that the filter asks about.
-            if not is_gone and not self._mapping.takes_part(record):
+            if not is_gone and not self.mapping.takes_part(record):
                 harvest.count(skipped=1)
                 return None
         except UnmappableError as error:
             filtered = error
         try:
-            key = self._mapping.key(record)
+            key = self.mapping.key(record)
         except UnmappableError as error:
             self._doubt(f"a record on page {page} has no usable key")
             harvest.reject(f"#{mark.hex()}", f"{place}{error}")
             return None
         if filtered is not None:
-            self._see(key)
+            self._see(key, harvest)
             harvest.reject(key, f"{place}{filtered}")
             return None
         return Keyed(key, record, mark, place=place, is_gone=is_gone)
 
-    def _see(self, key: str) -> None:
+    def _see(self, key: str, harvest: Harvest) -> None:
         """Note that the record of this key was met, so that a rejected one is never deleted by absence."""
         link = self._ports.links.by_key([key]).get(key)
         if link is not None:
             self._seen.add(link.id)
+            self._follow([link], harvest)
+
+    def _follow(self, links: Iterable[Link], harvest: Harvest) -> None:
+        """Note in the links of records that were met in another part than before which one it is now."""
+        moved = (replace(link, part=self.part.name) for link in links if link.part != self.part.name)
+        harvest.links.extend((link, None) for link in moved)
 
     # ---- recall ------------------------------------------------------------------------------------------------
 
@@ -136,7 +151,7 @@ class Intake:
             # A blocked key is known to this run from its recovery, not from a record.
             has_row = one.key in known and one.key not in self._blocked
             met = has_row or (link is not None and self._met(link))
-            was_so = link is not None and met and not has_row and link.raw == one.raw
+            was_so = link is not None and met and not has_row and link.raw == one.raw and link.part == self.part.name
             if times[one.key] == 1 and (was_so or before.get(one.key) == one.raw):
                 self.drift = (TWICE,)
                 harvest.count(seen=-1)
@@ -149,13 +164,22 @@ class Intake:
                 self._spoil(one.key, known.get(one.key), harvest, had_row=one.key in known)
             if met or times[one.key] > 1:
                 self._doubt("two records have the same key")
-                harvest.reject(one.key, f"{one.place}{DUPLICATE}")
+                harvest.reject(one.key, f"{one.place}{self._doubled_in(one.key, link)}")
             else:
                 fresh.append(one)
         for key in times:
             if (link := links.get(key)) is not None:
                 self._seen.add(link.id)
+        self._follow((links[key] for key in times if key in links), harvest)
         return fresh
+
+    def _doubled_in(self, key: str, link: Link | None) -> str:
+        """Return what is said of the second of two records with one key."""
+        if not self.part.name:
+            return DUPLICATE
+        first = self._ports.journal.part_of(key) or (link.part if link is not None else "")
+        here = self.part.name
+        return f"{DUPLICATE} (in part {here}{f', and in {first}' if first not in ('', here) else ''})"
 
     def meet(self, keyed: list[Keyed]) -> bool:
         """Note that these were met, and say whether one of them was before, as far as it can be told."""

@@ -65,6 +65,9 @@ class Journal(Marks, Protocol):
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:
         """Return which of these keys already have a change (its fate) or a reject (None) in this run."""
 
+    def part_of(self, key: str) -> str:
+        """Return the part in which this run met the record of its latest change of this key; empty where none did."""
+
     def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
         """Make the planned change of `key` failed, with this reject as its reason."""
 

@@ -1,12 +1,14 @@
 """From record to document: the job's key, filter and map, compiled once."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon.spec import ExpressionError, Job, compile_expression, job_revision, job_selection, record_paths
+from daemon.spec import ExpressionError, Job, compile_expression, job_revision, job_selection, read_paths, record_paths
 from daemon.values import MISSING, Document, Json, Missing, Record
 
-from .canonical import key_text
+from .canonical import fingerprint, key_text, raw_fingerprint
+from .parts import NOTHING
 
 Evaluate = Callable[[Mapping[str, Json]], Json]
 
@@ -68,6 +70,29 @@ class JobMapping:
         """Digests of what the job picks and makes, block by block."""
         self.seed = int(self.revision, 16)
         """Seeds raw fingerprints, so that an edited job makes every record a candidate again."""
+        self._scope: Mapping[str, Json] = NOTHING
+        self._read_of_parents = _parent_paths(job, keys)
+        self.may_move = not _names_parts(job, keys)
+        """Whether a record may stand in another part tomorrow under the same key."""
+
+    def within(self, scope: Mapping[str, Json]) -> "JobMapping":
+        """Return the mapping of the records of one part, whose parents its expressions know by these names.
+
+        What they read of the parents goes into the raw fingerprints, so that a parent that changes is news for its
+        children too.
+        """
+        if not scope and not self._scope:
+            return self
+        inner = copy.copy(self)
+        inner._scope = scope
+        if self._read_of_parents:
+            read = {".".join(path): _at(scope, path) for path in self._read_of_parents}
+            mark = fingerprint({name: value for name, value in read.items() if value is not MISSING})
+            inner.seed = int.from_bytes(raw_fingerprint(mark, int(self.revision, 16))[:8])
+        return inner
+
+    def _scope_of(self, record: Record) -> Mapping[str, Json]:
+        return {**self._scope, "record": record} if self._scope else {"record": record}
 
     @property
     def ignores(self) -> bool:
@@ -82,7 +107,7 @@ class JobMapping:
 
     def key(self, record: Record) -> str:
         """Return the record's canonical key. Raises UnmappableError when it has none."""
-        scope = {"record": record}
+        scope = self._scope_of(record)
         try:
             parts = [expression(scope) for expression in self._keys]
             if MISSING in parts:
@@ -96,7 +121,7 @@ class JobMapping:
         if self._where is None:
             return True
         try:
-            answer = self._where({"record": record})
+            answer = self._where(self._scope_of(record))
         except ExpressionError as error:
             raise UnmappableError(f"where: {error}") from error
         if answer is MISSING:
@@ -109,7 +134,7 @@ class JobMapping:
         if self._tombstone is None:
             return False
         try:
-            return bool(self._tombstone({"record": record}))
+            return bool(self._tombstone(self._scope_of(record)))
         except ExpressionError as error:
             raise UnmappableError(f"tombstone: {error}") from error
 
@@ -117,7 +142,7 @@ class JobMapping:
         """Return what the target should hold. Raises UnmappableError, naming the field, when it cannot be made."""
         if self._rules is None:
             return record
-        scope = {"record": record}
+        scope = self._scope_of(record)
         document: dict[str, Json] = {}
         for rule in self._rules:
             value = _made(rule, scope)
@@ -132,7 +157,7 @@ class JobMapping:
         """
         if self._rules is None:
             return tuple(Tried(name, value) for name, value in record.items())
-        scope, document = {"record": record}, dict[str, Json]()
+        scope, document = self._scope_of(record), dict[str, Json]()
         fields = []
         for rule in self._rules:
             name = ".".join(rule.path)
@@ -169,6 +194,32 @@ def _key_fields(job: Job, keys: Sequence[str]) -> frozenset[str]:
         if any(_overlap(path, key) for path in record_paths(field.from_) for key in read):
             fields.add(name.split(".")[0])
     return frozenset(fields)
+
+
+def _parent_paths(job: Job, keys: Sequence[str]) -> Sequence[tuple[str, ...]]:
+    """Return what the job's expressions read of its parents, each with the parent's name before its fields."""
+    if job.for_each is None:
+        return ()
+    texts = [*keys, *(text for text in (job.where, job.source.tombstone) if text is not None)]
+    texts += [field.from_ for field in (job.map or {}).values()]
+    return sorted({path for text in texts for path in read_paths(text) if path[0] in job.parent_names})
+
+
+def _names_parts(job: Job, keys: Sequence[str]) -> bool:
+    """Say whether the key holds all that names a part, so that no two parts can have records of one key."""
+    if job.for_each is None:
+        return False
+    held = {text.replace(" ", "") for text in keys}
+    return all(text.replace(" ", "") in held for block in job.for_each.chain for text in block.key_texts)
+
+
+def _at(value: Json, path: tuple[str, ...]) -> Json | Missing:
+    """Return what stands at a path, or where the path leaves the objects."""
+    for name in path:
+        if not isinstance(value, Mapping):
+            return value
+        value = value.get(name, MISSING)
+    return value
 
 
 def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:

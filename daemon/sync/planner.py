@@ -85,7 +85,7 @@ class Planner:
     def deletion(self, link: Link) -> Change:
         """Return the delete of a record that is gone from the source."""
         change = self._change(Kind.DELETE, link.key, target_id=link.target_id, version=link.version, owned=link.owned)
-        return replace(change, fingerprint=link.fingerprint)
+        return replace(change, fingerprint=link.fingerprint, part=link.part)
 
     # ---- bury ----------------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Planner:
                 harvest.count(rejected=1)  # its reject was kept, and told of, when the run found that it is unknown
                 continue
             try:
-                document = self._mapping.document(one.record)
+                document = self._intake.mapping.document(one.record)
             except UnmappableError as error:
                 harvest.reject(one.key, f"{one.place}{error}")
                 continue
@@ -181,7 +181,7 @@ class Planner:
             harvest.count(skipped=1)
         elif decision.verb is Verb.LINK:
             harvest.count(unchanged=1)
-            harvest.links.append((_link(wanted, decision), wanted.document))
+            harvest.links.append((_link(wanted, decision, self._intake.part.name), wanted.document))
         else:
             kind = kind_of(decision.verb)
             harvest.count(pending=1)
@@ -227,10 +227,11 @@ class Planner:
             owned=owned,
             idempotency_key=f"{self._run}-{self._seq}",
             contest=decision.contest if decision else None,
+            part=self._intake.part.name,
         )
 
 
-def _link(wanted: Wanted, decision: Decision) -> Link:
+def _link(wanted: Wanted, decision: Decision, part: str) -> Link:
     return Link(
         id=0,
         key=wanted.key,
@@ -240,4 +241,5 @@ def _link(wanted: Wanted, decision: Decision) -> Link:
         version=decision.version,
         owned=decision.owned,
         contest=decision.contest,
+        part=part,
     )

@@ -4,7 +4,7 @@ One run is one thread: the core calls every port from that thread, except `Targe
 `update` and `delete`, which it also calls from the threads of the pool it was given.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -211,6 +211,12 @@ class Links(Protocol):
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         """Return up to `limit` links with after < id <= upto, in order of id."""
 
+    def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
+        """Return the ids of the links of a part; `within`: also of those whose names go on with a slash.
+
+        The part without a name has the links of no part, all of which may be looked at: for few calls.
+        """
+
     def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         """Return what earlier runs rejected of these keys; `rarely` rests from attempt `retry.TRIES` on."""
 
@@ -273,12 +279,16 @@ class Ports:
     Raises ConfigError for what the operator must change, else as Source.read."""
     parts: Parts = WHOLE
     """The stretches of the source, read one after the other."""
+    ahead: int = 1
+    """How many of them are read at the same time; what comes of them is taken in order."""
 
 
 Read: TypeAlias = Callable[[Part], Iterator[Page | End]]
 """How a part's read begins."""
 Opened: TypeAlias = tuple[Part, Iterator[Page | End]]
 """A part with its pages."""
+Unfold: TypeAlias = Callable[[Iterator[Part | End]], Iterator[Opened | End]]
+"""How parts become parts with their pages."""
 
 
 def each_part(parts: Iterator[Part | End], read: Read) -> Iterator[Opened | End]:

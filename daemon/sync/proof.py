@@ -11,6 +11,7 @@ from dataclasses import replace
 from daemon.errors import EndpointError, StoppedError
 from daemon.spec import Job, Mode
 
+from .apart import sweep
 from .certificate import TWICE, Certificate, End
 from .counts import Counts
 from .events import ReadAgain, ReadEnded
@@ -28,6 +29,8 @@ READINGS = 3
 """Readings of one run, the first one included. A source that never holds still that long is for the next run."""
 
 BY_NUMBER = "its pages have numbers, under which rows move while others come and go"
+
+SHIFTING = "the key does not name the part, so a record may have moved from one part to another meanwhile"
 
 
 def prove(
@@ -58,14 +61,16 @@ def _reason(certificate: Certificate) -> str:
     if certificate.drifted:
         return "; ".join(certificate.doubts)
     is_alone = certificate.issued and certificate.readings == 1
-    return BY_NUMBER if is_alone and certificate.end is not None and certificate.end.by_number else ""
+    if not is_alone or certificate.end is None:
+        return ""
+    return BY_NUMBER if certificate.end.by_number else SHIFTING if certificate.end.is_shifting else ""
 
 
 def _read(job: Job, mapping: JobMapping, ports: Ports, seen: Seen, check_stop: Callable[[], None]) -> Certificate:
     """Read the source for its keys, add them to `seen`, and certify that reading."""
     met = Seen(ports.links.count().highest)
     intake = Intake(mapping, ports, seen=met, blocked=frozenset())
-    together, parts = Together(), None
+    together, parts = Together(may_move=mapping.may_move), None
     broke: Sequence[str] = ()
     try:
         rules = job.source.incremental
@@ -73,7 +78,7 @@ def _read(job: Job, mapping: JobMapping, ports: Ports, seen: Seen, check_stop: C
             if isinstance(step, End):
                 parts = step
             else:
-                together.add(step[0], _part(step[1], intake, check_stop))
+                sweep(step, intake, together, ports.links, met, lambda pages: _part(pages, intake, check_stop))
     except StoppedError:
         raise
     except EndpointError as error:
@@ -82,7 +87,7 @@ def _read(job: Job, mapping: JobMapping, ports: Ports, seen: Seen, check_stop: C
     return together.certificate(parts, broke)
 
 
-def _part(steps: Iterator[Page | End], intake: Intake, check_stop: Callable[[], None]) -> Certificate:
+def _part(steps: Iterator[Page | End], intake: Intake, check_stop: Callable[[], None]) -> End | None:
     end: End | None = None
     for step in steps:
         if isinstance(step, End):
@@ -90,4 +95,4 @@ def _part(steps: Iterator[Page | End], intake: Intake, check_stop: Callable[[], 
         elif intake.meet(intake.parse(step, Harvest(Counts()))):
             intake.drift = (TWICE,)
         check_stop()
-    return intake.certify(end)
+    return end

@@ -1,24 +1,23 @@
 """The read of one run: what it has come to so far, and whether it begins at the beginning or at a mark."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from daemon.errors import MalformedError, RefusedError, UnavailableError
 from daemon.spec import CursorType, Job, Mode
 from daemon.values import Json
 
+from .apart import take_in
 from .certificate import Certificate, End, certify
 from .counts import Counts
 from .cursor import Cursor, Progress, Reach
-from .events import CursorDoubted, Doubt, ReadRestarted, ReadResumed, SpanBegan
+from .events import CursorDoubted, Doubt, PartFailed, SpanBegan
 from .finder import Finder
 from .intake import Intake
 from .mapping import JobMapping
 from .mark import Mark
-from .parts import NOTHING, Part, PartsDone, Together
+from .parts import NOTHING, Part, Together
 from .planner import Planner
-from .ports import Opened, Page, Ports, Read, each_part
+from .ports import Page, Ports
 from .proof import prove
 from .remarks import Remarks
 from .retry import Rests
@@ -73,12 +72,14 @@ class Reading:
             self.planner.creates, self.planner.updates = mark.creates, mark.updates
             self.planner.tombstones = mark.tombstones
             remarks.adopted.update(mark.adopted)
-        self.together = Together(mark.done, mark.doubts) if mark else Together()
+        self.together = Together(mark.done if mark else None, mark.doubts if mark else (), may_move=mapping.may_move)
         """The parts that are over."""
         self.part: Part | None = None
         """The part that is read; None before the first."""
         self.scope: Mapping[str, Any] = NOTHING
         """What the templates know in that part."""
+        self.has_page = False
+        """Whether a page of that part has come."""
         self.track: Track | None = None
         """Follows the part's cursor; None where there is none."""
         self.is_whole = mark.is_whole if mark else True
@@ -112,14 +113,20 @@ class Reading:
         `progress` is of the mark that is taken up in this part; `whole`: its cursor was refused.
         """
         self.part, self.resume, self._is_between, self._is_over = part, None, False, False
+        self.intake.within(part)
         span = resumed(self._spans.of(part, whole=whole), progress)
         if not whole:
             self._was_whole = self.is_whole
         self.is_whole = self._was_whole and span.reach is Reach.WHOLE
         self.scope = scope_of(part, span, self._rules)
+        self.has_page = False
         if self._rules is not None:
             self.track = self.intake.track = Track(self._rules, span, now=self._spans.now, progress=progress)
             self._ports.observe(SpanBegan(span))
+
+    def scope_of(self, part: Part) -> Mapping[str, Any]:
+        """Return what the templates will know in a part that is to be read."""
+        return scope_of(part, self._spans.of(part), self._rules)
 
     def page(self, page: Page) -> None:
         """Plan one page."""
@@ -127,19 +134,32 @@ class Reading:
             self.track.page(page)
         self.counts = self.planner.page(page, self.counts)
         self.pages += 1
+        self.has_page = True
         self.resume = page.resume
 
-    def end(self, end: End | None) -> None:
-        """Certify the part that is over; None where it broke off."""
+    def end(self, end: End | None, *, failure: str = "") -> None:
+        """Certify the part that is over; None where it broke off. `failure`: the others are read all the same."""
         part = self.part or Part()
         drift = self.intake.drift
         certificate = self.intake.certify(end)
-        self.together.add(part, certificate)
+        take_in(part, certificate, self.together, self._ports.links, self.seen, failure=failure)
         if end is not None and end.unchanged:
             self.is_whole = self._was_whole = False  # nothing came, and nothing is absent for it
-        self.resume, self._is_between, self._is_over = None, end is not None and bool(part.name), True
+        self.resume, self._is_over = None, True
+        self._is_between = bool(part.name and (end is not None or failure))
+        if failure:
+            self.ready.pop(part.name, None)
+            self._ports.observe(PartFailed(part.name, failure))
         if end is not None and self.track is not None:
             self._conclude(self.track, part, end, drift)
+
+    def end_gone(self, reason: str) -> None:
+        """Note that the source says that the part is gone, with all that was in it."""
+        part = self.part or Part()
+        self.intake.certify(None)
+        self.together.gone(part)
+        self.resume, self._is_over, self._is_between = None, True, True
+        self._ports.observe(PartFailed(part.name, reason, is_gone=True))
 
     def _conclude(self, track: Track, part: Part, end: End, drift: tuple[str, ...]) -> None:
         """Say what is wrong with the part's cursor, and how far it may go.
@@ -240,61 +260,3 @@ class Reading:
             tombstones=self.planner.tombstones,
         )
         self._ports.journal.mark(mark)
-
-
-def take_up(mark: Mark, reading: Reading, ports: Ports, read: Read) -> Iterator[Opened | End] | None:
-    """Open the source at a mark and make the mark this run's own; None when the source does not go on from there.
-
-    Refused or malformed, an empty page, and records that were met before the mark all mean that the token is not taken
-    for what it was: an API that forgot it may as well begin anew, or say that nothing is left. Then nothing is
-    concluded from it; nor where the parts before the mark are not the ones that they were. Raises the endpoint's other
-    errors, and the mark stays for the next run.
-    """
-    parts = ports.parts.list()
-    part = _find(mark, parts)
-    if part is None:
-        ports.observe(ReadRestarted("the parts before the mark are not what they were"))
-        return None
-    if mark.resume is not None:
-        reading.begin(part, progress=mark.progress)
-    steps = ports.source.read(mark.resume, scope=reading.scope) if mark.resume is not None else iter(())
-    first, trouble = _first(steps, reading.intake) if mark.resume is not None else (None, "")
-    if trouble:
-        ports.observe(ReadRestarted(trouble))
-        return None
-    ports.journal.take_up()
-    ports.observe(ReadResumed(first.number if first else 1, mark.counts))
-    here = [(part, chain((first,), steps))] if first is not None else []
-    return chain(here, each_part(parts, read))
-
-
-def _find(mark: Mark, parts: Iterator[Part | End]) -> Part | None:
-    """Return the part of the mark, with the parts left behind it; None where others come before it than did."""
-    done = PartsDone()
-    for step in parts:
-        if isinstance(step, End):
-            break
-        after = done.named(step.name)
-        if step.name == mark.part:
-            before = done if mark.resume is not None else after
-            return step if before.is_like(mark.done) else None
-        done = after
-    return None
-
-
-def _first(steps: Iterator[Page | End], intake: Intake) -> tuple[Page | None, str]:
-    """Return the first page, or None and why it is not to be had."""
-    try:
-        page = next(steps)
-    except (RefusedError, MalformedError) as error:
-        return None, str(error)
-    except UnavailableError as error:
-        if error.status != 500:
-            raise
-        # Some servers answer so to a token they do not know; one that is down will not give the first page either.
-        return None, str(error)
-    if isinstance(page, End) or not page.records:
-        return None, "the page after the mark is empty"
-    if intake.has_met(page):
-        return None, "the page after the mark holds records from before it"
-    return page, ""

@@ -4,7 +4,7 @@ What a run would store (doubted links, resolved changes) is stored in a scratch 
 seen from there on.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import NoReturn, TypeVar
@@ -149,6 +149,10 @@ class RehearsedLinks:
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         """Return the record's own links only: of the others nobody knows here whether the source gives them."""
         return self._own.range(after, upto, limit)
+
+    def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
+        """Return the record's own link, if it is in this part."""
+        return self._own.in_part(part, within=within)
 
     def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         """Return what earlier runs rejected of the record."""

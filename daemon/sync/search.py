@@ -1,6 +1,6 @@
 """Looking for one record in the source, with the eyes of a run."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -8,13 +8,14 @@ from daemon.errors import EndpointError, StoppedError
 from daemon.spec import Job
 from daemon.values import Record
 
+from .apart import holds, sweep
 from .certificate import Certificate, End
 from .change import Reject
 from .counts import Counts
 from .harvest import Harvest
 from .intake import Intake, opened
 from .mapping import JobMapping, UnmappableError
-from .parts import Together
+from .parts import Part, Together
 from .ports import Page, Ports, each_part
 from .proof import prove
 from .seen import Seen
@@ -39,6 +40,8 @@ class Sighting:
     """As the job hears it; None where the bytes are no JSON object."""
     let_in: bool | None
     """Whether `where` lets it in; None where that cannot be told."""
+    part: Part = field(default_factory=Part)
+    """The part of the source that gave it."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,8 @@ class Search:
     """The links whose records were met before the reading stopped, or when the source was read again."""
     met_again: bool = False
     """Whether the record, not met by the first reading, was met when the source was read again."""
+    unread: str = ""
+    """Why the part that the record was met in last could not be read; empty when it could, or is gone."""
 
     @property
     def is_met(self) -> bool:
@@ -80,60 +85,99 @@ def search(
     A source that is away is told of in the result; StoppedError is raised.
     """
     found = Search(met=Seen(ports.links.count().highest))
-    intake = Intake(mapping, ports, seen=found.met, blocked=frozenset())
-    together, parts = Together(), None
+    looking = _Looking(mapping, ports, keys, found, to_the_end=to_the_end, check_stop=check_stop)
     try:
-        rules = job.source.incremental
-        for step in each_part(ports.parts.list(), lambda part: ports.source.read(scope=whole_scope(part, rules))):
-            if isinstance(step, End):
-                parts = step
-                continue
-            part, pages = step
-            end = None
-            for page in pages:
-                check_stop()
-                if isinstance(page, End):
-                    end = page
-                    continue
-                _look(page, mapping, keys, found)
-                if found.is_met and not to_the_end:
-                    return found
-                _take_in(page, intake, ports)
-            together.add(part, intake.certify(end))
+        certificate = looking.over_all(job)
+    except _Found:
+        return found
     except StoppedError:
         raise
     except EndpointError as error:
         found.error = error
         return found
-    certificate = together.certificate(parts)
-    found.certificate = prove(certificate, job, mapping, ports, found.met, check_stop=check_stop)
-    links = ports.links.by_key(list(keys)).values()
-    found.met_again = not found.is_met and any(link.id in found.met for link in links)
+    found.certificate = certificate
+    if found.is_met or not found.unread:
+        found.certificate = prove(certificate, job, mapping, ports, found.met, check_stop=check_stop)
+        found.met_again = not found.is_met and any(link.id in found.met for link in looking.linked)
     return found
 
 
-def _look(page: Page, mapping: JobMapping, keys: Collection[str], found: Search) -> None:
-    found.pages = page.number
+class _Found(Exception):  # noqa: N818 - no error: the reading may stop here
+    """The record was met."""
+
+
+class _Looking:
+    """One walk over the source, with an eye on some keys."""
+
+    def __init__(
+        self,
+        mapping: JobMapping,
+        ports: Ports,
+        keys: Collection[str],
+        found: Search,
+        *,
+        to_the_end: bool,
+        check_stop: Callable[[], None],
+    ) -> None:
+        self._may_move = mapping.may_move
+        self._ports = ports
+        self._keys = keys
+        self._found = found
+        self._to_the_end = to_the_end
+        self._check_stop = check_stop
+        self._intake = Intake(mapping, ports, seen=found.met, blocked=frozenset())
+        self.linked = ports.links.by_key(list(keys)).values()
+
+    def over_all(self, job: Job) -> Certificate:
+        """Read all parts, and certify the whole. Raises _Found where the rest need not be read."""
+        together, parts, ports = Together(may_move=self._may_move), None, self._ports
+        rules = job.source.incremental
+        for step in each_part(ports.parts.list(), lambda part: ports.source.read(scope=whole_scope(part, rules))):
+            if isinstance(step, End):
+                parts = step
+                continue
+            failure = sweep(step, self._intake, together, ports.links, self._found.met, self._part)
+            if failure and any(holds(step[0], link.part) for link in self.linked):
+                self._found.unread = f"{step[0].name}: {failure}"
+        return together.certificate(parts)
+
+    def _part(self, pages: Iterator[Page | End]) -> End | None:
+        end = None
+        for page in pages:
+            self._check_stop()
+            if isinstance(page, End):
+                end = page
+                continue
+            _look(page, self._intake, self._keys, self._found)
+            if self._found.is_met and not self._to_the_end:
+                raise _Found
+            _take_in(page, self._intake, self._ports)
+        return end
+
+
+def _look(page: Page, intake: Intake, keys: Collection[str], found: Search) -> None:
+    found.pages += 1
     found.records += len(page.records)
     for raw in page.records:
-        sighting = _sighting(raw, page.number, mapping)
+        sighting = _sighting(raw, page.number, intake)
         if sighting.key in keys:
             found.times += 1
             if len(found.sightings) < KEPT:
                 found.sightings.append(sighting)
 
 
-def _sighting(raw: bytes, page: int, mapping: JobMapping) -> Sighting:
+def _sighting(raw: bytes, page: int, intake: Intake) -> Sighting:
+    mapping, part = intake.mapping, intake.part
     mark, record, _ = opened(raw, mapping)
     key = f"#{mark.hex()}"
     if record is None:
-        return Sighting(page, raw, mark, key, None, let_in=None)
+        return Sighting(page, raw, mark, key, None, let_in=None, part=part)
     let_in: bool | None = None
     with suppress(UnmappableError):
         let_in = mapping.takes_part(record)
     with suppress(UnmappableError):
         key = mapping.key(record)
-    return Sighting(page, raw, mark, key, record, let_in=let_in)
+    return Sighting(page, raw, mark, key, record, let_in=let_in, part=part)
 
 
 def _take_in(page: Page, intake: Intake, ports: Ports) -> None:

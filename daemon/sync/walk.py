@@ -7,8 +7,10 @@ reads anew.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from daemon.errors import EndpointError, RefusedError, UnavailableError
+from daemon.errors import EndpointError, GoneError, RefusedError, UnavailableError
+from daemon.spec import Limit
 
+from .ahead import Ahead
 from .certificate import Certificate, End
 from .counts import Counts
 from .cursor import Cursor
@@ -16,9 +18,10 @@ from .events import CursorMoved, Doubt, PageDone, PhaseBegan, ReadEnded
 from .mark import Mark
 from .options import Options
 from .outcome import Phase
-from .parts import Part
-from .ports import Page, Ports, each_part
-from .reading import Reading, take_up
+from .parts import PART_ERRORS, Part, failure_of
+from .ports import Opened, Page, Ports, each_part
+from .reading import Reading
+from .resuming import take_up
 
 INTERRUPTED = ("the read was interrupted",)
 
@@ -35,14 +38,20 @@ class Walk:
         ports: Ports,
         options: Options,
         *,
+        limit: Limit,
         settle: Callable[[Reading], None],
         may_mark: Callable[[], bool],
         check_stop: Callable[[], None],
     ) -> None:
-        """`settle` guards and applies what is planned so far; `may_mark`: nothing before now is withheld."""
+        """`settle` guards and applies what is planned so far; `may_mark`: nothing before now is withheld.
+
+        More failing parts than `limit` end the run.
+        """
         self._begin = begin
         self._ports = ports
         self._options = options
+        self._limit = limit
+        self._ahead = Ahead(ports, lambda part: self.reading.scope_of(part) if self.reading else part.scope)
         self._settle = settle
         self._may_mark = may_mark
         self._check_stop = check_stop
@@ -58,45 +67,68 @@ class Walk:
         reading = self.reading = self._begin(mark=mark)
         reading.meet(behind)
         try:
-            steps = take_up(mark, reading, self._ports, self._pages) if mark is not None else None
+            steps = take_up(mark, reading, self._ports, self._unfold) if mark is not None else None
             if mark is not None and steps is None:
                 reading = self.reading = self._begin()
-            for step in steps or each_part(self._ports.parts.list(), self._pages):
+            for step in steps or self._unfold(self._ports.parts.list()):
                 if isinstance(step, End):
                     parts, broke = step, ()
                 else:
                     self._part(reading, *step)
+                    reading.together.check(self._limit)
+            reading.together.check(self._limit, over=True)
         except EndpointError as error:
             broke = (f"the read broke off: {error}",)
             raise
         finally:
+            self._ahead.stop()
             self.certificate = reading.certificate(parts, broke)
             self._ports.observe(ReadEnded(self.certificate))
         self.certificate = reading.prove(self.certificate, check_stop=self._check_stop)
         return reading
 
     def _part(self, reading: Reading, part: Part, pages: Iterator[Page | End]) -> None:
-        """Read one part to its end, and certify it."""
-        end: End | None = None
+        """Read one part to its end, and certify it. What is wrong with a part alone is told, and the others go on."""
         if reading.part is not part:
             reading.begin(part)
+        try:
+            if part.trouble:
+                reading.end(None, failure=part.trouble)
+            else:
+                self._to_its_end(reading, part, pages)
+        except PART_ERRORS as error:
+            if not part.name:
+                raise
+            if isinstance(error, GoneError) and not reading.has_page:
+                reading.end_gone(str(error))
+            else:
+                reading.end(None, failure=failure_of(error))
+        if part.name:
+            self._slice(reading, is_long=reading.pages >= self._options.slice_pages)
+
+    def _to_its_end(self, reading: Reading, part: Part, pages: Iterator[Page | End]) -> None:
+        end: End | None = None
         try:
             for step in self._until_trouble(pages, reading):
                 if isinstance(step, End):
                     end = step
                 else:
                     self._page(reading, step)
-        finally:
-            reading.end(end)
-        if part.name:
-            self._slice(reading, is_long=reading.pages >= self._options.slice_pages)
+        except BaseException as error:
+            if not (part.name and isinstance(error, PART_ERRORS)):
+                reading.end(None)
+            raise
+        reading.end(end)
+
+    def _unfold(self, parts: Iterator[Part | End]) -> Iterator[Opened | End]:
+        return each_part(self._ahead.over(parts), self._pages)
 
     def _pages(self, part: Part) -> Iterator[Page | End]:
         """Read a part from its cursor; as a whole where the source takes its token no more."""
         reading = self.reading
         if reading is None:
             return
-        steps = self._ports.source.read(scope=reading.scope)
+        steps = self._ahead.read(part, reading.scope)
         if reading.track is None or not reading.track.may_be_refused:
             yield from steps
             return

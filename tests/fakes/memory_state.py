@@ -109,6 +109,10 @@ class MemoryLinks:
         links = sorted((link for link in self._state.links.values() if after < link.id <= upto), key=lambda one: one.id)
         return links[:limit]
 
+    def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
+        links = list(self._state.links.values())
+        return [one.id for one in links if one.part == part or (within and one.part.startswith(f"{part}/"))]
+
     def kept(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         return {key: self._kept(key) for key in keys if key in self._state.rejects}
 
@@ -188,6 +192,9 @@ class MemoryJournal:
         by_key: dict[str, Fate | None] = dict.fromkeys(self._rejected)
         by_key.update({change.key: change.fate for change in self._mine.values()})
         return {key: by_key[key] for key in keys if key in by_key}
+
+    def part_of(self, key: str) -> str:
+        return next((one.part for one in reversed(self._mine.values()) if one.key == key), "")
 
     def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
         planned = [one for one in self._mine.values() if one.key == key and one.fate is Fate.PLANNED]
@@ -369,6 +376,7 @@ class MemoryJournal:
             version=outcome.version,
             owned=outcome.owned,
             contest=change.contest,
+            part=change.part,
         )
         self._state.put(link, change.document)
         self._state.written_at[change.key] = self._state.now

@@ -250,4 +250,4 @@ def test_a_first_read_was_not_edited_and_one_in_another_form_was_in_everything()
     now = job_selection(Job.model_validate(JOB))
 
     assert changed_blocks(None, now) == ()
-    assert changed_blocks("s1", now) == ("source", "key", "where", "ignore", "map", "target")
+    assert changed_blocks("s1", now) == ("source", "key", "where", "ignore", "map", "target", "for_each")

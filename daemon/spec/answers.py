@@ -13,6 +13,10 @@ _ONE = _ANY | {Then.SKIP, Then.REJECT}
 _PLACES: Final[Mapping[tuple[str, ...], frozenset[Then]]] = {
     ("source",): _ANY | {Then.GONE},
     ("source", "read"): _ANY | {Then.GONE},
+    ("for_each",): _ANY | {Then.GONE},
+    ("for_each", "read"): _ANY | {Then.GONE},
+    ("for_each", "for_each"): _ANY | {Then.GONE},
+    ("for_each", "for_each", "read"): _ANY | {Then.GONE},
     ("target", "list"): _ANY | {Then.GONE},
     ("target", "lookup"): _ONE | {Then.GONE},
     ("target", "get"): _ONE | {Then.GONE},

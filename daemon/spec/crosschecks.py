@@ -16,6 +16,7 @@ from .answers import answer_problems, connection_answer_problems, replace_proble
 from .auth_rules import auth_problems
 from .batch import WHOLE, batch_problems
 from .expressions import expression_names
+from .foreach import for_each_problems, linked_problems, parent_names
 from .grammar import suggestion
 from .ignored import ignore_problems
 from .increments import increment_problems
@@ -24,7 +25,7 @@ from .marks import Marks
 from .paging import paging_problems
 from .problems import Path_, Problem
 from .schedule import time_problems
-from .sql import sql_problems
+from .sql_rules import sql_problems
 from .state import state_problems
 from .templates import template_names
 
@@ -43,7 +44,13 @@ _REQUESTS = tuple(_WRITE)
 _STOP = frozenset({"page", "body"})
 _RESPONSE = frozenset({"response"})
 _ALERT = frozenset({"alert"})
-_ANSWERS = ("source", "source.read", *(f"target.{name}" for name in _REQUESTS))
+_PARENTS = ("for_each", "for_each.for_each")
+_ANSWERS = (
+    "source",
+    "source.read",
+    *(f"{place}{part}" for place in _PARENTS for part in ("", ".read")),
+    *(f"target.{name}" for name in _REQUESTS),
+)
 _BATCHES: Final = {kind: f"jobs.*.target.{kind}.batch" for kind in ("create", "update", "delete")}
 
 _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
@@ -54,6 +61,7 @@ _EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("jobs.*.map.*.from", _RECORD),
     ("jobs.*.source.tombstone", _RECORD),
     ("jobs.*.source.paginate.stop", _STOP),
+    *((f"jobs.*.{place}.paginate.stop", _STOP) for place in _PARENTS),
     *((f"jobs.*.target.{name}.paginate.stop", _STOP) for name in _REQUESTS),
     *((f"jobs.*.{place}.on_response.*.when", _RESPONSE) for place in _ANSWERS),
     *((f"{place}.on_response.*.when", _RESPONSE) for place in _BATCHES.values()),
@@ -105,11 +113,12 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
     """Yield problems of a tree that may have others. Not `complete`: some file is missing, so no name is unknown."""
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
         _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, alert_problems, answer_problems,
-        auth_problems, batch_problems, connection_answer_problems, ignore_problems, increment_problems, kind_problems,
-        paging_problems, replace_problems, sql_problems, state_problems, time_problems,
+        auth_problems, batch_problems, connection_answer_problems, for_each_problems, ignore_problems,
+        increment_problems, kind_problems, paging_problems, replace_problems, sql_problems, state_problems,
+        time_problems,
     ]  # fmt: skip
     if complete:
-        checks += [_connections, _after, recipient_problems]
+        checks += [_connections, _after, linked_problems, recipient_problems]
     for check in checks:
         for path, message, cure in check(tree):
             yield marks.problem_at_value(path, message, cure)
@@ -154,7 +163,8 @@ def _expressions(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     for pattern, known in _EXPRESSIONS:
         for path, text in _found(tree, pattern):
             if isinstance(text, str):
-                yield from _unknown_names(path, partial(expression_names, text), known)
+                here = known | parent_names(tree, path[1]) if known is _RECORD else known
+                yield from _unknown_names(path, partial(expression_names, text), here)
 
 
 def _templates(tree: Mapping[str, Any]) -> Iterator[_Finding]:
@@ -163,8 +173,9 @@ def _templates(tree: Mapping[str, Any]) -> Iterator[_Finding]:
             # A request's block has parts of its own in the table; only its short form is a template itself.
             if pattern.endswith((".read", *_REQUESTS)) and not isinstance(value, str):
                 continue
+            here = known | parent_names(tree, place[1]) if known is _READ else known
             for path, text in _texts(place, value):
-                yield from _unknown_names(path, partial(template_names, text), known)
+                yield from _unknown_names(path, partial(template_names, text), here)
 
 
 def _unknown_names(path: Path_, read: Callable[[], frozenset[str]], known: frozenset[str]) -> Iterator[_Finding]:
@@ -218,7 +229,7 @@ def _header(path: Path_) -> Iterator[_Finding]:
 
 def _connections(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     known = {path[-1] for path, _ in _found(tree, "connections.*")}
-    for side in ("source", "target"):
+    for side in ("source", "target", *_PARENTS):
         for path, name in _found(tree, f"jobs.*.{side}.connection"):
             if isinstance(name, str) and name not in known:
                 yield path, f"unknown connection '{name}'", _did_you_mean(name, known, "connections")

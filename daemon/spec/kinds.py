@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from .foreach import blocks
+
 _Path = tuple[str | int, ...]
 _Finding = tuple[_Path, str, str | None]
 
@@ -30,12 +32,20 @@ def kind_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     }
     jobs = tree.get("jobs")
     for name, job in jobs.items() if isinstance(jobs, dict) else ():
-        for side, keys in (("source", _SOURCES), ("target", _TARGETS)):
-            block = job.get(side) if isinstance(job, dict) else None
+        sides: list[tuple[_Path, str, Mapping[str, str]]] = [(("source",), "source", _SOURCES)]
+        sides += [(("target",), "target", _TARGETS), *((path, "source", _SOURCES) for path, _ in blocks(job))]
+        for path, side, keys in sides:
+            block = _at(job, path)
             if not isinstance(block, dict) or not isinstance(block.get("connection"), str):
                 continue
             said = next((kind for key, kind in keys.items() if key in block), "rest")
             meant = types.get(block["connection"])
             if meant is not None and meant != said and (side, meant) in _INSTEAD:
                 message = f"connection {block['connection']} is of type {meant}, and this {side} is for {said}"
-                yield ("jobs", name, side, "connection"), message, f"write `{_INSTEAD[side, meant]}`"
+                yield ("jobs", name, *path, "connection"), message, f"write `{_INSTEAD[side, meant]}`"
+
+
+def _at(value: Any, path: _Path) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

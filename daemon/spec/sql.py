@@ -4,15 +4,11 @@ No database is asked, and no SQL is understood: only what can be told for sure i
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
-from zoneinfo import available_timezones
+from collections.abc import Iterator
+from typing import Final
 
-from .grammar import suggestion
 from .state import holds_password
 from .types import SecretRef, TextOrSecret
-
-_Finding = tuple[tuple[str | int, ...], str, str | None]
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://")
 _IN_MEMORY = re.compile(r"sqlite(\+\w+)?:/{0,3}(:memory:)?$")
@@ -36,7 +32,6 @@ _PIECES = re.compile(
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _READS: Final = ("select", "with", "values", "table")
 """The words that a statement which only reads may begin with. Whether a WITH writes, the database says."""
-_CURSOR: Final = frozenset({"cursor_start", "cursor_end"})
 
 
 def check_address(value: TextOrSecret) -> TextOrSecret:
@@ -95,68 +90,3 @@ def query_pieces(query: str) -> Iterator[tuple[str, bool]]:
 def query_parameters(query: str) -> tuple[str, ...]:
     """Return the names of a query's parameters, each once, in order."""
     return tuple(dict.fromkeys(name for name, is_parameter in query_pieces(query) if is_parameter))
-
-
-def sql_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
-    """Yield what is wrong with the queries and tables of all jobs: path, message, cure."""
-    jobs = tree.get("jobs")
-    for name, job in jobs.items() if isinstance(jobs, dict) else ():
-        for side in ("source", "target"):
-            block = job.get(side) if isinstance(job, dict) else None
-            if isinstance(block, dict) and ("query" in block or "table" in block):
-                yield from _zone(("jobs", name, side), block)
-        if isinstance(job, dict):
-            yield from _parameters(("jobs", name, "source", "query"), job)
-            yield from _columns(("jobs", name), job)
-
-
-def _zone(place: tuple[str | int, ...], block: Mapping[str, Any]) -> Iterator[_Finding]:
-    zone = block.get("timezone")
-    if isinstance(zone, str) and zone not in available_timezones():
-        meant = suggestion(zone, available_timezones())
-        yield (*place, "timezone"), f"unknown time zone '{zone}'", f"did you mean '{meant}'?" if meant else None
-
-
-def _parameters(place: tuple[str | int, ...], job: Mapping[str, Any]) -> Iterator[_Finding]:
-    source = job.get("source")
-    query = source.get("query") if isinstance(source, dict) else None
-    if not isinstance(source, dict) or not isinstance(query, str):
-        return
-    increments = source.get("incremental")
-    known = _CURSOR if increments is not None else frozenset()
-    parts = _parts(job.get("for_each"))
-    for name in query_parameters(query):
-        if name not in known and not name.startswith(tuple(f"{part}_" for part in parts)) and name not in parts:
-            cure = "declare `incremental:`, which knows it" if name in _CURSOR else _known(known, parts)
-            yield place, f"nothing is known here as :{name}", cure
-    if "cursor_start" in query_parameters(query) and isinstance(increments, dict) and "start" not in increments:
-        cure = "add `start:`, the value from which the first run reads"
-        yield (*place[:-1], "incremental"), "the query compares with :cursor_start, and the first run has none", cure
-
-
-def _parts(for_each: Any) -> tuple[str, ...]:
-    """Return the names of a job's parts, the outer ones and those inside them."""
-    blocks = for_each if isinstance(for_each, list) else [for_each]
-    names: list[str] = []
-    for block in blocks:
-        if isinstance(block, dict):
-            names += [block["as"]] if isinstance(block.get("as"), str) else []
-            names += _parts(block.get("for_each"))
-    return tuple(names)
-
-
-def _known(known: frozenset[str], parts: tuple[str, ...]) -> str:
-    names = [*(f":{name}" for name in sorted(known)), *(f":{part}_FIELD" for part in parts)]
-    return f"known here: {', '.join(names)}" if names else "write the value into the query, or put quotes around a text"
-
-
-def _columns(place: tuple[str | int, ...], job: Mapping[str, Any]) -> Iterator[_Finding]:
-    """Find what a table that is made would lack."""
-    target, fields = job.get("target"), job.get("map")
-    columns = target.get("columns") if isinstance(target, dict) else None
-    if not isinstance(columns, dict) or not isinstance(fields, dict):
-        return
-    for name in fields:
-        column = str(name).split(".", maxsplit=1)[0]
-        if column not in columns:
-            yield (*place, "map", name), f"target.columns has no '{column}'", f"add `{column}: text`, or another type"

@@ -112,6 +112,15 @@ def test_a_rule_that_is_none_is_told_at_its_place(tmp_path: Path, text: str, pla
     assert any(message in one[1] for one in found), found
 
 
+def parents(place: tuple[str, ...], rules: str, block: str) -> str:
+    if place[-1] == "read":
+        inner = f"{{as: one, connection: hr, read: {block}}}"
+    else:
+        inner = f"{{as: one, connection: hr, read: all, on_response: [{rules}]}}"
+    is_outer = place.count("for_each") > 1
+    return f"{{as: two, connection: hr, read: 'in/{{{{ one.id }}}}', for_each: {inner}}}" if is_outer else inner
+
+
 @pytest.mark.parametrize(
     ("place", "senses"), _PLACES.items(), ids=lambda one: str(one) if isinstance(one, tuple) else ""
 )
@@ -132,6 +141,7 @@ def test_each_request_takes_the_words_that_make_sense_for_it_and_no_others(
         ("source", "read"): (READ, f"read: {block}"),
         ("target", "create"): ("create: users", f"create: {block}, {LOOKUP}"),
         ("target", "update"): (UPDATE, f"update: {block}"),
+        **{one: (KEY, f"for_each: {parents(one, rules, block)}\n    {KEY}") for one in _PLACES if "for_each" in one},
     }.get(place, (UPDATE, f"{UPDATE}, match: no, {place[-1]}: {block}"))
 
     found = problems(tmp_path, change)

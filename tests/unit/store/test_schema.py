@@ -95,7 +95,7 @@ def test_an_upgrade_that_breaks_off_leaves_nothing(bare_state_url: str) -> None:
 def test_a_migration_may_rebuild_a_table_that_others_refer_to(path: Path) -> None:
     with ready(path) as database:
         with database.write() as connection:
-            connection.exec_driver_sql("INSERT INTO links VALUES (1, 'j', 'k', 't', x'', x'', NULL, 1, NULL, NULL)")
+            connection.exec_driver_sql("INSERT INTO links VALUES (1, 'j', 'k', 't', x'', x'', NULL, 1, NULL, NULL, '')")
             connection.exec_driver_sql("INSERT INTO documents VALUES (1, '{}')")
         with database.migrate() as connection:
             connection.exec_driver_sql("CREATE TABLE new_links AS SELECT * FROM links")

@@ -69,6 +69,7 @@ class Bench:
         self.job = spec or job()
         self.source = MemorySource(page_size=7)
         self.parts: Parts = WHOLE
+        self.ahead = 1
         self.target = target or MemoryTarget(match="no")
         self.state = MemoryState()
         self.events: list[Event] = []
@@ -91,6 +92,7 @@ class Bench:
             pool=InlinePool(),
             observe=self.events.append,
             parts=self.parts,
+            ahead=self.ahead,
         )
         result = engine.run(
             self.job,

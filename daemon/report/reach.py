@@ -1,9 +1,9 @@
-"""What a run has read, where that is not everything, and what is wrong with its cursor."""
+"""What a run has read, where that is not everything, and what is wrong with its cursor or its parts."""
 
 from collections.abc import Iterator
 
 from daemon.sync.cursor import Reach
-from daemon.sync.outcome import Result
+from daemon.sync.outcome import Ending, Result
 
 from . import shown
 
@@ -17,4 +17,18 @@ def lines(result: Result) -> Iterator[str]:
         yield f"read: a stretch of the past{since}; the cursor stays where it was"
     elif result.reach is Reach.WHOLE:
         yield f"read: everything{since}"
+    certificate = result.certificate
+    if certificate.parts:
+        apart = f", {certificate.parts_apart} of them not whole" if certificate.parts_apart else ""
+        yield f"read: {shown.count(certificate.parts, 'part')}{apart}"
     yield from (f"! cursor: {shown.plain(one)}" for one in result.doubted)
+
+
+def next_step(result: Result) -> str:
+    """Return what a person may do about parts that could not be read; empty where other things come first."""
+    if not result.certificate.parts_apart or result.counts.any_rejected or result.ending is not Ending.REJECTED:
+        return ""
+    return (
+        "Next: look at the parts that the certificate line names; until they can be read, what they held stays as it "
+        "is. A part that is gone for good is told by a rule: on_response of the source, then: gone."
+    )

@@ -266,7 +266,7 @@ def _after_plan(subject: Plan, result: Result) -> Iterator[str]:
     elif pending:
         yield f"Next: crudsd run {job}"
     elif result.ending is Ending.REJECTED:
-        yield _AFTER[Ending.REJECTED]
+        yield reach.next_step(result) or _AFTER[Ending.REJECTED]
     else:
         yield f"Nothing to do: the target is in step{_but_for(result)}."
 
@@ -282,7 +282,7 @@ def _after_run(subject: Finish, result: Result) -> Iterator[str]:
         yield from _cures(Told(job, subject.run), result)
         yield f"Next: crudsd plan {job} shows what is withheld."
     elif result.ending in _AFTER:
-        yield _AFTER[result.ending]
+        yield reach.next_step(result) or _AFTER[result.ending]
     elif result.counts.withheld or result.counts.deletes_withheld:  # never claim more than the counts do
         yield f"Done: what was allowed. Next: crudsd plan {job} shows what is still withheld."
     elif result.counts.wrote:

@@ -1,4 +1,4 @@
-"""What only the whole of a job can tell of its queries and its table: which parameters are known, and what is lacking."""
+"""What only a whole job can tell of its queries and its table: which parameters are known, and what is lacking."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

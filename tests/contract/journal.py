@@ -769,6 +769,22 @@ class LinksContract:
         assert (count.links, count.owned) == (2, 1)
         assert count.highest == world.links().by_key(["b"])["b"].id
 
+    def test_links_are_found_by_their_part_and_by_the_parts_within_it(self, world: World) -> None:
+        parts = ["", "a", "a/b", "ab", "a%", "ä/ö", "A"]
+        self.remember(world, *((a_link(f"k{part}", part=part), None) for part in parts))
+        ids = {link.id: link.part for link in world.links().by_key([f"k{part}" for part in parts]).values()}
+
+        def found(part: str, *, within: bool = False) -> set[str]:
+            return {ids[one] for one in world.links().in_part(part, within=within)}
+
+        assert set(ids.values()) == set(parts)
+        assert found("a") == {"a"}
+        assert found("a", within=True) == {"a", "a/b"}
+        assert found("ä", within=True) == {"ä/ö"}
+        assert found("") == {""}
+        self.remember(world, (a_link("ka", part="A"), None))
+        assert len(list(world.links().in_part("A"))) == 2
+
     def test_links_are_numbered_in_order_of_arrival(self, world: World) -> None:
         self.remember(world, (a_link("z"), None), (a_link("a"), None))
         found = world.links().by_key(["a", "z"])

@@ -56,4 +56,4 @@ def test_the_packed_migrations_are_the_ones_that_run(wheel: Path, tmp_path: Path
         timeout=60,
         check=False,
     )
-    assert (run.returncode, run.stdout.strip()) == (0, "0005"), run.stderr
+    assert (run.returncode, run.stdout.strip()) == (0, "0006"), run.stderr

@@ -21,7 +21,7 @@ from daemon.runtime.work import Fire
 from daemon.store import schema
 from daemon.store.database import open_database
 from daemon.sync.contest import Contested
-from daemon.sync.events import FieldContested
+from daemon.sync.events import FieldContested, PartFailed
 from daemon.values import Secret
 from tests.fakes.misbehaving import Fault, MisbehavingServer
 from tests.integration.harness import Desk
@@ -183,6 +183,18 @@ def test_a_field_that_does_not_converge_is_a_warning_without_its_values(out: io.
     assert (line["event"], line["level"], line["field"], line["records"]) == ("field.contested", "warning", "email", 12)
     assert "does not converge" in line["message"]
     assert "canary" not in out.getvalue().lower()
+
+
+def test_failing_parts_are_warnings_until_there_are_many(out: io.StringIO) -> None:
+    configure(format="json", stream=out)
+    observe = LogObserver(get_logger())
+
+    for number in range(9):
+        observe(PartFailed(f"p{number}", "it could not be read: 404"))
+
+    assert [(line["event"], line["level"], line["part"]) for line in lines(out)] == [
+        ("part.failed", "warning", f"p{number}") for number in range(3)
+    ]
 
 
 # ---- what is never said ----

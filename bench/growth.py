@@ -33,7 +33,8 @@ from daemon.store.journal import SqlJournal
 from daemon.store.leases import Lease, Leases, job_lease
 from daemon.store.owner import Owner
 from daemon.store.retention import Pruned
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.store.stops import Stops
 from daemon.sync.certificate import Certificate, End
 from daemon.sync.change import Change, Fate, Kind, Outcome, Reject

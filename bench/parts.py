@@ -63,6 +63,7 @@ class Many:
 
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield them, a page at a time."""
+        del resume, scope
         for at in range(0, self.number, PAGE):
             yield Page(at // PAGE + 1, tuple(b'{"id": %d}' % one for one in range(at, min(at + PAGE, self.number))))
         yield End("no next page", -(-self.number // PAGE), self.number, None)
@@ -73,6 +74,7 @@ class Children:
 
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield one page."""
+        del resume
         yield Page(1, (b'{"no": %d, "title": "ticket"}' % scope["project"]["id"],))
         yield End("the only page", 1, 1, None)
 
@@ -102,7 +104,7 @@ def run(name: str, number: int, database: Database, target: MemoryTarget) -> str
             journal=SqlJournal(database, run=name, job="job", clock=utc_clock, lease=None),
             index=SqlTargetIndex(scratch, name),
             pool=pool,
-            observe=lambda event: None,
+            observe=lambda _: None,
             parts=ParentParts(JOB.for_each, Many(number)),
             ahead=8,
         )

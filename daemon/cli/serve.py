@@ -16,10 +16,11 @@ from .options import settings, start_logs
 def command(context: click.Context, upgrade: bool) -> int:
     """Run all jobs on their schedules until SIGTERM. Stays in the foreground."""
     from daemon.app import open_app
+    from daemon.serving import serve
     from daemon.upkeep import upgrade_state
 
     start_logs(context, level="info")
     if upgrade:
         upgrade_state(settings(context), keeps_copy=True)
     with open_app(settings(context)) as app:
-        return app.serve()
+        return serve(app)

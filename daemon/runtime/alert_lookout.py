@@ -13,7 +13,8 @@ from daemon.report.identity import version
 from daemon.spec import AlertEvent, Schedule, Tells
 from daemon.store.alert_states import AlertState, AlertStates
 from daemon.store.job_states import JobState, JobStates
-from daemon.store.runs import RunRow, RunStore
+from daemon.store.run_row import RunRow
+from daemon.store.runs import RunStore
 from daemon.sync.pin import as_text
 
 from .alert_channel import Sender

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from daemon.errors import UsageError
 from daemon.spec import Job, job_revision
 from daemon.store.approvals import Approvals
-from daemon.store.runs import RunRow, RunStore
+from daemon.store.run_row import RunRow
+from daemon.store.runs import RunStore
 from daemon.sync.judgement import SAVED_PLAN
 from daemon.sync.outcome import Ending, Phase
 from daemon.sync.pin import Digests

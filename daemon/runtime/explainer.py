@@ -21,7 +21,8 @@ from daemon.store.journal import SqlJournal
 from daemon.store.leases import Leases
 from daemon.store.links import SqlLinks
 from daemon.store.rejects import RejectRow, Rejects
-from daemon.store.runs import RunRow, RunStore
+from daemon.store.run_row import RunRow
+from daemon.store.runs import RunStore
 from daemon.sync.canonical import keys_shown_as
 from daemon.sync.change import Change, Link
 from daemon.sync.events import Event
@@ -38,7 +39,7 @@ from daemon.sync.search import Search, search
 from daemon.sync.seen import Seen
 from daemon.values import Document
 
-from .worker import Endpoints
+from .both_sides import Endpoints
 
 RUNS = 200
 """Runs whose changes are looked through: two days of a job that runs every quarter of an hour."""

@@ -7,7 +7,8 @@ from daemon.errors import UsageError
 from daemon.spec import Job, job_revision
 from daemon.store.job_states import JobStates
 from daemon.store.leases import Leases
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.store.stops import Stops
 
 SERVICE_LEASE = "service"

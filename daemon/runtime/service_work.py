@@ -9,7 +9,8 @@ from daemon.errors import LockedError, LoginNeededError
 from daemon.report.cures import Told, cures
 from daemon.spec import Job, job_revision
 from daemon.store.job_states import JobState, JobStates
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.store.stops import Stops
 from daemon.sync.outcome import Ending
 

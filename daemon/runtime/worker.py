@@ -21,17 +21,17 @@ from daemon.store.index import SqlTargetIndex
 from daemon.store.journal import SqlJournal
 from daemon.store.leases import Lease, Leases, job_lease
 from daemon.store.links import SqlLinks
-from daemon.store.runs import RunRow, RunStore, Trigger
+from daemon.store.run_row import RunRow, Trigger
+from daemon.store.runs import RunStore
 from daemon.sync import engine
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Event, Observe, PhaseBegan
-from daemon.sync.explanation import Sending
 from daemon.sync.options import PLAIN, Asked, Options
 from daemon.sync.outcome import Ending, Result
-from daemon.sync.parts import WHOLE, Parts
-from daemon.sync.ports import Ports, Source, Target
+from daemon.sync.ports import Ports
 
+from .both_sides import Endpoints
 from .fenced import FencedTarget
 from .pinning import Pinning, Pins
 from .saved_plan import SavedPlan
@@ -75,33 +75,6 @@ class Finished:
     took_s: float
     resume_at: datetime | None = None
     """When the work of a run that is waiting goes on."""
-
-
-def _shows_nothing(change: Change) -> tuple[Sending, ...]:
-    """Return no request: the target has none."""
-    del change
-    return ()
-
-
-def _is_prepared(writes: bool) -> None:  # noqa: FBT001 - as the port that it stands for
-    """Find nothing to say before a run."""
-    del writes
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """The two sides of one job."""
-
-    source: Source
-    target: Target
-    shown: Callable[[Change], tuple[Sending, ...]] = _shows_nothing
-    """Returns what would be sent for a change, in order, as people may see it; sends nothing. Raises RefusedError."""
-    prepare: Callable[[bool], None] = _is_prepared
-    """See `Ports.prepare`."""
-    parts: Parts = WHOLE
-    """The stretches of the source."""
-    ahead: int = 1
-    """How many of them may be read at the same time."""
 
 
 @dataclass(frozen=True, slots=True)

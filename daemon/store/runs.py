@@ -1,9 +1,6 @@
 """The history of runs: who fired, where each stands, how it ended."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -16,9 +13,8 @@ from daemon.errors import StateError
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Fate
 from daemon.sync.counts import Counts
-from daemon.sync.cursor import Reach
 from daemon.sync.outcome import SETTLED, Ending, Phase, Result, Verdict
-from daemon.sync.pin import Digests, as_text, from_text
+from daemon.sync.pin import as_text
 
 from .approvals import spend
 from .columns import moment_text
@@ -27,59 +23,12 @@ from .latest import ended_well_of, last_fires, of_all_jobs, resume_at_of
 from .leases import Lease, Leases, hold, job_lease, wait_for_turn
 from .reject_rows import forget_old, forget_settled
 from .run_id import new_run_id
+from .run_row import RunRow, Trigger, row_of
 from .statements import execute
 from .tables import IS_OPEN, runs
 
-
-class Trigger(StrEnum):
-    """What made a run. The stored word is the value."""
-
-    SCHEDULE = "schedule"
-    MANUAL = "manual"
-    AFTER = "after"
-    """Another job's run was over."""
-    BACKFILL = "backfill"
-    """A person asked for a stretch of the past."""
-    RESUME = "resume"
-    """The run before it was cut off by the end of its process, or waited until now."""
-
-
 LEAST_WAIT_S = 30.0
 """A run that waits goes on no sooner: its calls have waited before, each for itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run, as it is remembered."""
-
-    id: str
-    job: str
-    trigger: Trigger
-    fire_time: datetime | None
-    """When it was due; None when no schedule asked for it."""
-    revision: str
-    """The job's revision under which it ran."""
-    phase: Phase
-    ending: Ending | None
-    """None until the run is over."""
-    counts: Counts
-    certificate: Certificate | None
-    """None until the run is over, and when it read nothing."""
-    verdicts: tuple[Verdict, ...]
-    error: str
-    resumes: str | None
-    """The run whose unfinished work this one takes up."""
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-    digests: Digests
-    """Of the changes that guards withheld, by kind."""
-    pinned_by: str | None
-    """The held run whose approval it carried, or the id of the saved plan; None for a run that nobody pinned."""
-    resume_at: datetime | None = None
-    """When the work of a run that is waiting goes on."""
-    reach: Reach | None = None
-    """How much of the source it read; None until it is over, and for a job that always reads everything."""
 
 
 class RunStore:
@@ -176,7 +125,7 @@ class RunStore:
         """Return the run, or None when it is not known."""
         with self._database.read() as connection:
             row = connection.execute(select(runs).where(runs.c.id == run)).mappings().first()
-        return None if row is None else _row(row)
+        return None if row is None else row_of(row)
 
     def recent(self, job: str | None, limit: int) -> tuple[RunRow, ...]:
         """Return the latest runs, newest first, of one job or of all."""
@@ -196,7 +145,7 @@ class RunStore:
         with self._database.read() as connection:
             found = sorted(connection.execute(query).mappings(), key=itemgetter("id"))
         return tuple(
-            _row(row)
+            row_of(row)
             for row in found
             if not leases.is_held(job_lease(row["job"]), owner=row["owner"], fence=row["fence"])
         )
@@ -260,7 +209,7 @@ class RunStore:
 
     def _rows(self, query: Any) -> tuple[RunRow, ...]:
         with self._database.read() as connection:
-            return tuple(_row(row) for row in connection.execute(query).mappings())
+            return tuple(row_of(row) for row in connection.execute(query).mappings())
 
 
 def store_counts(connection: Connection, run: str, counts: Counts) -> None:
@@ -278,28 +227,3 @@ def _open(run: str) -> tuple[Any, Any]:
 
 def _json(value: Counts | Certificate | tuple[Verdict, ...]) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _row(row: Mapping[Any, Any]) -> RunRow:
-    certificate, verdicts = row["certificate"], row["verdicts"]
-    return RunRow(
-        id=row["id"],
-        job=row["job"],
-        trigger=Trigger(row["trigger"]),
-        fire_time=row["fire_time"],
-        revision=row["revision"],
-        phase=Phase(row["phase"]),
-        ending=None if row["ending"] is None else Ending(row["ending"]),
-        counts=msgspec.json.decode(row["counts"], type=Counts),
-        certificate=None if certificate is None else msgspec.json.decode(certificate, type=Certificate),
-        verdicts=() if verdicts is None else msgspec.json.decode(verdicts, type=tuple[Verdict, ...]),
-        error=row["error"],
-        resumes=row["resumes"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        digests={} if row["digests"] is None else from_text(msgspec.json.decode(row["digests"])),
-        pinned_by=row["pinned_by"],
-        resume_at=row["resume_at"],
-        reach=None if row["reach"] is None else Reach(row["reach"]),
-    )

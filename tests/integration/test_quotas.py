@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from daemon import serving
 from daemon.app import open_app
 from daemon.store.database import open_database
-from daemon.store.runs import RunRow, RunStore, Trigger
+from daemon.store.run_row import RunRow, Trigger
+from daemon.store.runs import RunStore
 from daemon.sync.outcome import Ending
 from tests.fakes.limited import LimitedServer
 from tests.fakes.misbehaving import Fault, MisbehavingServer
@@ -229,7 +231,7 @@ def serve(scene: Scene, holds: Callable[[], bool]) -> None:
     """Serve in this process until something holds."""
     stop = threading.Event()
     with open_app(scene.desk.settings, stop=stop) as app:
-        thread = threading.Thread(target=app.serve)
+        thread = threading.Thread(target=serving.serve, args=(app,))
         thread.start()
         try:
             until(holds, what="the service did its work", within_s=30)

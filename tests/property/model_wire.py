@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from daemon.endpoints.rest_read import RestSource
 from daemon.endpoints.rest_write import RestTarget
-from daemon.runtime.worker import Endpoints
+from daemon.runtime.both_sides import Endpoints
 from daemon.spec import RequestSource, RequestTarget
 from daemon.sync.certificate import End
 from daemon.sync.change import Change, Kind

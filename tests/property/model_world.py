@@ -18,9 +18,10 @@ from unittest import mock
 
 from daemon.errors import StateError
 from daemon.runtime.approving import approve
+from daemon.runtime.both_sides import Endpoints
 from daemon.runtime.reject_desk import RejectDesk
 from daemon.runtime.saved_plan import SavedPlan, open_plan, save_plan
-from daemon.runtime.worker import Endpoints, Finished, Planned, Worker
+from daemon.runtime.worker import Finished, Planned, Worker
 from daemon.spec import Job, Spec, job_revision
 from daemon.store import schema
 from daemon.store.approvals import Approvals
@@ -29,7 +30,8 @@ from daemon.store.journal import SqlJournal
 from daemon.store.leases import TTL_S, Leases
 from daemon.store.owner import Owner
 from daemon.store.rejects import Rejects
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.sync import engine
 from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.events import Event, ReadResumed

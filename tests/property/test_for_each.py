@@ -119,7 +119,7 @@ class World:
             source=self.families,
             target=bench.target,
             links=MemoryLinks(bench.state),
-            journal=DyingJournal(journal, now.dies_at),  # type: ignore[arg-type]  # every method is the journal's
+            journal=DyingJournal(journal, now.dies_at),
             index=MemoryIndex(),
             pool=InlinePool(),
             observe=bench.events.append,

@@ -18,6 +18,7 @@ from daemon.clock import utc_clock
 from daemon.logs import BLOT, LogObserver, bound, configure, get_logger, redact
 from daemon.runtime.stop_request import StopRequest
 from daemon.runtime.work import Fire
+from daemon.serving import ServedProgram
 from daemon.store import schema
 from daemon.store.database import open_database
 from daemon.sync.contest import Contested
@@ -264,7 +265,7 @@ def scene(server: MisbehavingServer, tmp_path: Path) -> Scene:
 
 def carried_out(desk: Desk) -> None:
     with open_app(desk.settings) as app:
-        work = app.service_work()
+        work = ServedProgram(app).work()
         run = work.fire(Fire("people", utc_clock()))
         assert run is not None
         work.carry_out("people", run, StopRequest())

@@ -15,7 +15,8 @@ from daemon.spec import ALERTED, PINGED, AlertEvent, Schedule, Tells
 from daemon.store.alert_states import AlertStates
 from daemon.store.database import Database
 from daemon.store.job_states import JobStates
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.sync.certificate import Certificate
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Result

@@ -11,7 +11,7 @@ from daemon.errors import RefusedError, StateError
 from daemon.runtime.alert_channel import Channel, Notice
 from daemon.spec import AlertEvent, Schedule
 from daemon.store.alert_states import AlertState
-from daemon.store.runs import Trigger
+from daemon.store.run_row import Trigger
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Kind
 from daemon.sync.counts import Counts

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import ConfigError, LeaseLostError, StateError
+from daemon.runtime.both_sides import Endpoints
 from daemon.runtime.service_work import ServiceWork
 from daemon.runtime.stop_request import StopRequest
 from daemon.runtime.work import Fire
-from daemon.runtime.worker import Endpoints, Finished, Worker
+from daemon.runtime.worker import Finished, Worker
 from daemon.spec import load
 from daemon.store.database import Database
 from daemon.store.job_states import JobStates
 from daemon.store.leases import Leases
 from daemon.store.owner import Owner
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.store.stops import Stops
 from daemon.sync.certificate import Certificate
 from daemon.sync.counts import Counts

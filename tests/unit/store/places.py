@@ -17,7 +17,8 @@ from daemon.store.leases import Leases, job_lease
 from daemon.store.links import SqlLinks
 from daemon.store.owner import Owner
 from daemon.store.rejects import Rejects
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.store.tables import runs
 from daemon.sync.certificate import Certificate
 from daemon.sync.change import Reject

@@ -7,7 +7,8 @@ import pytest
 
 from daemon.store.alert_states import AlertState, AlertStates
 from daemon.store.database import Database
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.sync.certificate import Certificate
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending, Result

@@ -7,7 +7,8 @@ import pytest
 from daemon.store.approvals import Approval, Approvals
 from daemon.store.database import Database
 from daemon.store.marks import compare
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.sync.change import Kind
 from daemon.sync.pin import Difference, Digest
 from tests.unit.store.places import NOON, HandClock

@@ -14,7 +14,7 @@ from daemon.store import schema
 from daemon.store.backup import back_up
 from daemon.store.database import Database, open_database
 from daemon.store.health import Finding, Verdict, check
-from daemon.store.runs import Trigger
+from daemon.store.run_row import Trigger
 from daemon.store.statements import execute
 from tests.unit.store.places import ON_SQLITE, SqlWorld
 

@@ -6,7 +6,7 @@ import pytest
 
 from daemon.store.database import Database
 from daemon.store.job_states import JobState, JobStates
-from daemon.store.runs import Trigger
+from daemon.store.run_row import Trigger
 from daemon.store.stops import Stops
 from tests.unit.store.places import NOON, HandClock, SqlWorld
 

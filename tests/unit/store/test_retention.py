@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from daemon.store.database import Database
 from daemon.store.retention import LATEST, Pruned, prune
-from daemon.store.runs import Trigger
+from daemon.store.run_row import Trigger
 from daemon.store.tables import runs as table
 from daemon.sync.change import Fate
 from daemon.sync.outcome import Ending

@@ -11,7 +11,8 @@ from daemon.store.database import Database
 from daemon.store.leases import Leases, job_lease
 from daemon.store.owner import Owner
 from daemon.store.run_id import least_run_id, new_run_id
-from daemon.store.runs import RunStore, Trigger
+from daemon.store.run_row import Trigger
+from daemon.store.runs import RunStore
 from daemon.store.stops import Stops
 from daemon.sync.certificate import Certificate, End
 from daemon.sync.change import Fate, Kind

@@ -20,6 +20,8 @@ ROOT = HERE.parents[1]
 INSTALLED = ROOT / ".servers"
 VENV = INSTALLED / "venv"
 OIDC = INSTALLED / "oidc"
+POUCHDB = INSTALLED / "pouchdb"
+OCTOKIT = INSTALLED / "octokit"
 FIU = INSTALLED / "fiu"
 FAKETIME = INSTALLED / "faketime"
 PRELOADED = {
@@ -44,7 +46,12 @@ REQUIREMENTS = HERE / "requirements.txt"
 NODE_REQUIREMENTS = HERE / "requirements-node.txt"
 OLDEST_NODE = 20
 """What oidc-provider runs on; it recommends 22, which is what the wheel holds."""
-NODE_PACKAGE = (HERE / "oidc_provider" / "package.json", HERE / "oidc_provider" / "package-lock.json")
+NODE_SERVERS = {
+    OIDC: (HERE / "oidc_provider", "oidc-provider"),
+    POUCHDB: (HERE / "pouchdb", "pouchdb-server"),
+    OCTOKIT: (HERE / "octokit_fixtures", "what GitHub once answered"),
+}
+"""Where the lock of each is, and what it is called. Each has packages of its own, so that none changes another's."""
 INSTALL_S = 900
 """The longest any one installer may take; a stuck download must end."""
 
@@ -52,6 +59,11 @@ INSTALL_S = 900
 def main() -> int:
     """Install what is missing; 0 unless an installer of what must work everywhere failed."""
     INSTALLED.mkdir(exist_ok=True)
+    links = [place for place in (INSTALLED, *INSTALLED.iterdir()) if place.is_symlink()]
+    if links:
+        # Each part is emptied before it is made anew; what is behind a link is another checkout's.
+        say(f"{links[0]} is a link, so nothing is installed: take it away, or run `make servers` where it leads to")
+        return 0
     install_python_servers()
     for folder, (packages, tests) in PRELOADED.items():
         install_preloaded(folder, packages, tests)
@@ -60,9 +72,10 @@ def main() -> int:
         install_node()
     node = find_node()
     if node is None:
-        say(f"there is no Node.js {OLDEST_NODE} or later with npm: tests of oidc-provider will skip")
-    else:
-        install_node_servers(node)
+        say(f"there is no Node.js {OLDEST_NODE} or later with npm: what needs it will skip")
+        return 0
+    for folder, (package, what) in NODE_SERVERS.items():
+        install_node_server(node, folder, package, what)
     return 0
 
 
@@ -145,18 +158,19 @@ def install_venv(folder: Path, requirements: Path, what: str) -> None:
     stamp(folder, digest)
 
 
-def install_node_servers(node: "Node") -> None:
-    """oidc-provider, exactly as locked."""
-    digest = digest_of(NODE_PACKAGE)
-    if is_stamped(OIDC, digest):
+def install_node_server(node: "Node", folder: Path, package: Path, what: str) -> None:
+    """A server from npm, exactly as locked. No script of a package is run."""
+    files = (package / "package.json", package / "package-lock.json")
+    digest = digest_of(files)
+    if is_stamped(folder, digest):
         return
-    say("installing oidc-provider")
-    shutil.rmtree(OIDC, ignore_errors=True)
-    OIDC.mkdir()
-    for file in NODE_PACKAGE:
-        shutil.copy(file, OIDC)
-    run([*node.npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=OIDC)
-    stamp(OIDC, digest)
+    say(f"installing {what}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for file in files:
+        shutil.copy(file, folder)
+    run([*node.npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=folder)
+    stamp(folder, digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,11 +208,13 @@ class Pager:
 
     def _begin(self, uri: str, params: Mapping[str, Any] | None) -> None:
         own = {self._param} if self._paging.type in {PageType.PAGE, PageType.OFFSET, PageType.CURSOR} else set()
+        # Where a feed begins and where it goes on may be one parameter (`since`): the first page is asked as given.
+        ours = own if self._paging.type.is_counted else set()
         size: dict[str, Any] = {}
         if self._paging.size is not None and self._paging.size_param:
             size = {self._paging.size_param: self._paging.size}
         self._uri = without_params(uri, own | size.keys())
-        self._params = {name: value for name, value in (params or {}).items() if name not in own} | size
+        self._params = {name: value for name, value in (params or {}).items() if name not in ours} | size
 
     def _reason(self, facts: PageFacts) -> EndReason | None:
         """Return the declared reason to end here, None to go on."""

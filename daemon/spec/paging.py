@@ -1,5 +1,6 @@
 """`paginate` beside `params`: one query value, one place that says it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,7 +8,9 @@ from .problems import Path_
 
 _Finding = tuple[Path_, str, str | None]
 _OWN = {"page": "param", "offset": "param", "cursor": "param"}
-"""The types whose `param` is paginate's own from the first page on."""
+"""The types whose `param` is paginate's own."""
+_BEGINS = re.compile(r"\{\{.*\bcursor\.")
+"""What a read begins with that goes on where the last one ended."""
 
 
 def paging_problems(tree: Mapping[str, Any]) -> Iterator[_Finding]:
@@ -32,9 +35,14 @@ def _twice(path: Path_, request: Mapping[str, Any], paginate: Any, *, within: st
     if paginate.get("size") is not None:
         asked[paginate.get("size_param")] = "size_param"
     for param, setting in asked.items():
-        if isinstance(param, str) and param in params:
+        if isinstance(param, str) and param in params and not _begins(paginate, params[param]):
             cure = f"say it in one place: take it out of {within}, or out of paginate (its {setting})"
             yield (*path, within, param), f"paginate gives '{param}' too, and its value would win", cure
+
+
+def _begins(paginate: Mapping[str, Any], value: Any) -> bool:
+    # The token of a feed (`since`) is where the first page begins, and the next page's token follows it.
+    return paginate.get("type") == "cursor" and isinstance(value, str) and _BEGINS.search(value) is not None
 
 
 def _block(value: Any, name: str) -> Mapping[str, Any]:

@@ -123,6 +123,13 @@ def test_cursors_go_along_with_the_parameters_until_there_is_none() -> None:
     assert ended(one.after(facts(2, "B", next=None))) == End(EndReason.NO_NEXT, 2, 4, None)
 
 
+def test_a_feed_begins_and_goes_on_by_one_parameter() -> None:
+    one = pager("cursor", param="since")
+    assert one.first("feed", {"since": 7, "a": 1}).params == {"since": 7, "a": 1}
+    assert asked(one.after(facts(2, "A", next="9"))).params == {"since": "9", "a": 1}
+    assert pager("cursor", param="since").resume("feed", {"since": 7}, '"11"').params == {"since": "11"}
+
+
 @pytest.mark.parametrize("nothing", [None, "", False])
 def test_no_next_is_null_empty_or_false(nothing: object) -> None:
     one = pager("cursor")

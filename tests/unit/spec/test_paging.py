@@ -60,3 +60,11 @@ def test_so_it_is_in_the_lists_of_the_target(tmp_path: Path) -> None:
 def test_a_name_that_only_one_of_them_has_is_fine(tmp_path: Path) -> None:
     inside = "read: employees, params: {page: 1, size: 5}, paginate: {type: link}"
     assert problems(tmp_path, (SOURCE, f"source: {{connection: hr, {inside}}}")) == []
+
+
+def test_a_feed_begins_and_goes_on_by_one_name(tmp_path: Path) -> None:
+    feed = 'params: {since: "{{ cursor.start }}"}, paginate: {type: cursor, param: since, next: n}'
+    since = "incremental: {type: token, next: last_seq}"
+    assert problems(tmp_path, (SOURCE, f"source: {{connection: hr, read: employees, {feed}, {since}}}")) == []
+    counted = feed.replace("type: cursor", "type: page").replace(", next: n", "")
+    assert problems(tmp_path, (SOURCE, f"source: {{connection: hr, read: employees, {counted}, {since}}}")) != []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.servers.oidc import Oidc
     from tests.servers.pocketbase import PocketBase
     from tests.servers.postgres import Postgres
+    from tests.servers.pouchdb import PouchDB
     from tests.unit.endpoints.databases import Place
 
 pytest_plugins = ["tests.watch"]
@@ -112,6 +113,14 @@ def pocketbase(tmp_path_factory: pytest.TempPathFactory) -> Iterator["PocketBase
     from tests.servers.pocketbase import PocketBase
 
     yield from started(lambda: PocketBase(tmp_path_factory.mktemp("pocketbase")))
+
+
+@pytest.fixture(scope="session")
+def pouchdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator["PouchDB"]:
+    """A running PouchDB server; see tests/servers/pouchdb.py."""
+    from tests.servers.pouchdb import PouchDB
+
+    yield from started(lambda: PouchDB(tmp_path_factory.mktemp("pouchdb")))
 
 
 @pytest.fixture(scope="session")

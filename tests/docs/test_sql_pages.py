@@ -35,12 +35,17 @@ class Page:
     capture: pytest.CaptureFixture[str]
 
     def blocks(self) -> list[tuple[str, str]]:
-        """The SQL and the transcripts, in their order."""
+        """The SQL, the transcripts, and the jobs that come after the first ones, in their order."""
         found = BLOCK.findall((DOCS / self.name).read_text(encoding="utf-8"))
-        return [(language, text) for language, text in found if language != "yaml"]
+        first = next(number for number, (language, _) in enumerate(found) if language == "yaml")
+        return [block for number, block in enumerate(found) if number != first]
 
     def follow(self, language: str, text: str) -> None:
         """Do what a block says, and compare what comes of it."""
+        if language == "yaml":
+            Path("jobs.d").mkdir(exist_ok=True)
+            Path("jobs.d", "more.yaml").write_text(text, encoding="utf-8")
+            return
         if language == "sql":
             # Statement by statement, as psql does.
             self.postgres.sql(*(one for one in re.split(r";\n", text) if one.strip()), database=self.database)

@@ -24,8 +24,10 @@ class Helpdesk(LoopbackServer):
         self.asked: list[str] = []
         """Path and query of each request, in order."""
         self._lock = threading.Lock()
-        self._tickets: dict[int, dict[str, Any]] = {}
+        self._tickets: dict[tuple[str, int], dict[str, Any]] = {}
         self._projects: dict[str, dict[str, Any]] = {}
+        self.closed_to_us: set[str] = set()
+        """Projects that are in the list, and whose tickets are answered with 404."""
 
     def project(self, name: str) -> None:
         """Open a project."""
@@ -36,23 +38,23 @@ class Helpdesk(LoopbackServer):
         """Let a project vanish with its tickets, without a word."""
         with self._lock:
             del self._projects[name]
-            self._tickets = {one["id"]: one for one in self._tickets.values() if one["project"] != name}
+            self._tickets = {key: one for key, one in self._tickets.items() if key[0] != name}
 
     def put(self, number: int, at: str, *, project: str = "", **fields: Any) -> None:
         """Make or change a ticket; `at` is the moment that it bears."""
         with self._lock:
             fresh = {"id": number, "project": project, "subject": f"Ticket {number}", "status": "open"}
-            self._tickets[number] = {**fresh, **self._tickets.get(number, {}), **fields, "updated_at": at}
-            self._tickets[number].setdefault("deleted_at", None)
+            known = self._tickets.get((project, number), {"deleted_at": None})
+            self._tickets[project, number] = {**fresh, **known, **fields, "updated_at": at}
 
-    def delete(self, number: int, at: str) -> None:
+    def delete(self, number: int, at: str, *, project: str = "") -> None:
         """Delete a ticket; a tombstone stays."""
-        self.put(number, at, deleted_at=at)
+        self.put(number, at, project=project, deleted_at=at)
 
-    def purge(self, number: int) -> None:
+    def purge(self, number: int, *, project: str = "") -> None:
         """Delete a ticket without a trace."""
         with self._lock:
-            del self._tickets[number]
+            del self._tickets[project, number]
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[dict[str, Any], str | None] | None:
         """Return the body and the query of the next page; None: there is no such thing."""
@@ -60,7 +62,7 @@ class Helpdesk(LoopbackServer):
             if path == "/projects":
                 return {"projects": list(self._projects.values())}, None
             head, _, name = path.removesuffix("/tickets").rpartition("/")
-            if head == "/projects" and name not in self._projects:
+            if head == "/projects" and (name not in self._projects or name in self.closed_to_us):
                 return None
             found = [one for one in self._tickets.values() if not head or one["project"] == name]
             return _page(found, query)

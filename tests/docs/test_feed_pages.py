@@ -29,7 +29,7 @@ def helpdesk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Helpdesk]:
         yield server
 
 
-def told(result: Result) -> tuple[Ending, Reach, tuple[int, int, int]]:
+def told(result: Result) -> tuple[Ending, Reach | None, tuple[int, int, int]]:
     return result.ending, result.reach, wrote(result.counts)
 
 

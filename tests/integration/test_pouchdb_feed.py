@@ -8,24 +8,27 @@ from queue import Queue
 from typing import Any
 
 import pytest
-from daemon.sync.cursor import Reach
 
+from daemon.sync.cursor import Reach
 from daemon.sync.outcome import Ending, Result
 from tests.e2e.harness import LIMIT_S, Folder, ended
 from tests.fakes.misbehaving import Collection, MisbehavingServer, Moment, Seen
-from tests.integration.harness import Desk, wrote
-from tests.servers.pouchdb import PouchDB
+from tests.integration.harness import Desk, wrote, yaml_of
+from tests.servers.pouchdb import PASSWORD, PouchDB
 from tests.servers.rewriting_proxy import after, passing
 
 pytestmark = pytest.mark.servers
 
 PAGE = 20
+TOKEN = "canary-t0ken-of-the-users"
+SECRETS = {"COUCH_PASSWORD": PASSWORD, "DESK_TOKEN": TOKEN}
 
 
 @pytest.fixture
 def users(monkeypatch: pytest.MonkeyPatch) -> Iterator[MisbehavingServer]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with MisbehavingServer(seed=5) as server:
+        server.token(TOKEN)
         yield server
 
 
@@ -42,37 +45,12 @@ def feed(request: pytest.FixtureRequest, pouchdb: PouchDB) -> str:
     return name
 
 
-def spec(pouchdb: PouchDB, feed: str, users: MisbehavingServer, **job: Any) -> dict[str, Any]:
-    return {
-        "connections": {"couch": {"host": pouchdb.url}, "desk": {"host": users.url}},
-        "jobs": {
-            "people": {
-                "mode": "mirror",
-                "source": {
-                    "connection": "couch",
-                    "read": f"{feed}/_changes",
-                    "params": {"since": "{{ cursor.start }}", "include_docs": "true", "limit": PAGE},
-                    "records": "results",
-                    "paginate": {"type": "cursor", "param": "since", "next": "results[-1].seq"},
-                    "incremental": {"type": "token", "next": "last_seq"},
-                    "tombstone": "record.deleted",
-                },
-                "key": "record.id",
-                "map": {"no": "record.id", "name": "record.doc.name"},
-                "target": {
-                    "connection": "desk",
-                    "match": "no",
-                    "list": {"uri": "users", "records": "users", "paginate": {"type": "page", "param": "page"}},
-                    "lookup": {"uri": "users", "params": {"no": "{{ key }}"}, "records": "users"},
-                    "create": "users",
-                    "update": {"uri": "users/{{ target.id }}", "body": "changed"},
-                    "delete": "users/{{ target.id }}",
-                },
-                "guards": {"deletes": "50%", "updates": "100%"},
-                **job,
-            }
-        },
-    }
+def spec(pouchdb: PouchDB, feed: str, users: MisbehavingServer) -> str:
+    """Return the page's job, but for addresses and names, and with pages so small that there are several."""
+    hosts = {"https://couch.example.com": pouchdb.url, "https://desk.example.com/v1": users.url}
+    names = {"people/_changes": f"{feed}/_changes", "limit: 500": f"limit: {PAGE}"}
+    guards = "    guards: {deletes: 50%, updates: 100%}\n"
+    return yaml_of("how-to/couchdb.md", {**hosts, **names}) + guards
 
 
 def person(number: int, name: str = "Zoë") -> dict[str, Any]:
@@ -84,7 +62,7 @@ def in_step(pouchdb: PouchDB, feed: str, held: Collection) -> bool:
     return sorted((one["no"], one["name"]) for one in held.records()) == wanted
 
 
-def told(result: Result) -> tuple[Ending, Reach, tuple[int, int, int]]:
+def told(result: Result) -> tuple[Ending, Reach | None, tuple[int, int, int]]:
     return result.ending, result.reach, wrote(result.counts)
 
 
@@ -92,8 +70,8 @@ def told(result: Result) -> tuple[Ending, Reach, tuple[int, int, int]]:
 def test_inserts_updates_and_tombstones_follow_the_feed(
     pouchdb: PouchDB, feed: str, users: MisbehavingServer, held: Collection, tmp_path: Path
 ) -> None:
-    pouchdb.write(feed, *(person(number) for number in range(50)))
-    desk = Desk(tmp_path, spec(pouchdb, feed, users))
+    pouchdb.write(feed, *(person(number) for number in range(50)), {"_id": "_design/views", "name": "no person"})
+    desk = Desk(tmp_path, spec(pouchdb, feed, users), secrets=SECRETS)
 
     assert told(desk.run().result) == (Ending.DONE, Reach.WHOLE, (50, 0, 0))
     pouchdb.proxy.forget()
@@ -115,7 +93,7 @@ def test_a_killed_run_is_made_up_for_and_nothing_is_lost_or_doubled(
     pouchdb: PouchDB, feed: str, users: MisbehavingServer, held: Collection, tmp_path: Path, struck: str
 ) -> None:
     pouchdb.write(feed, *(person(number) for number in range(30)))
-    desk = Desk(tmp_path, spec(pouchdb, feed, users))
+    desk = Desk(tmp_path, spec(pouchdb, feed, users), secrets=SECRETS)
     desk.run()
     pouchdb.write(feed, *(person(number, "New") for number in range(5, 40)))
     pouchdb.delete(feed, ["p000", "p001"])
@@ -128,7 +106,7 @@ def test_a_killed_run_is_made_up_for_and_nothing_is_lost_or_doubled(
         pouchdb.proxy.next(f"/{feed}/_changes", passing, after(strike))
     else:
         users.watch(_at_the_third_write(users, strike))
-    with Folder(tmp_path).started("run", "people") as process:
+    with Folder(tmp_path, None, **SECRETS).started("run", "people") as process:
         under_way.put(process)
         code, _, _ = ended(process)
 

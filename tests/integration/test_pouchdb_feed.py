@@ -66,7 +66,6 @@ def told(result: Result) -> tuple[Ending, Reach | None, tuple[int, int, int]]:
     return result.ending, result.reach, wrote(result.counts)
 
 
-@pytest.mark.fact(10)
 def test_inserts_updates_and_tombstones_follow_the_feed(
     pouchdb: PouchDB, feed: str, users: MisbehavingServer, held: Collection, tmp_path: Path
 ) -> None:

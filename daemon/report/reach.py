@@ -1,6 +1,7 @@
 """What a run has read, where that is not everything, and what is wrong with its cursor or its parts."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from daemon.sync.cursor import Reach
 from daemon.sync.outcome import Ending, Result
@@ -9,19 +10,23 @@ from . import shown
 
 
 def lines(result: Result) -> Iterator[str]:
-    """Yield what was read, for an incremental job, and what an operator should know of its cursor."""
-    since = f" since {shown.value(result.since)}" if result.since is not None else ""
-    if result.reach is Reach.SINCE:
-        yield f"read: what changed{since}"
-    elif result.reach is Reach.BACKFILL:
-        yield f"read: a stretch of the past{since}; the cursor stays where it was"
-    elif result.reach is Reach.WHOLE:
-        yield f"read: everything{since}"
+    """Yield what was read, of an incremental job or one with parts, and what an operator should know of its cursor."""
     certificate = result.certificate
-    if certificate.parts:
-        apart = f", {certificate.parts_apart} of them not whole" if certificate.parts_apart else ""
-        yield f"read: {shown.count(certificate.parts, 'part')}{apart}"
+    parts = shown.count(certificate.parts, "part") if certificate.parts else ""
+    if certificate.parts_apart:
+        parts += f", {certificate.parts_apart} of them not whole"
+    since = f" since {shown.value(result.since)}" if result.since is not None else ""
+    reach = "" if result.reach is None else _REACHES[result.reach].format(since=since)
+    if reach or parts:
+        yield f"read: {', in '.join(filter(None, (reach, parts)))}"
     yield from (f"! cursor: {shown.plain(one)}" for one in result.doubted)
+
+
+_REACHES: Final = {
+    Reach.SINCE: "what changed{since}",
+    Reach.BACKFILL: "a stretch of the past{since}; the cursor stays where it was",
+    Reach.WHOLE: "everything{since}",
+}
 
 
 def next_step(result: Result) -> str:

@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def spec(server: ProjectsServer, *, concurrency: int = 4, **changes: Any) -> dic
             "tracker": {"host": server.url, "quota": {"concurrency": concurrency}, "retry": {"attempts": 1}},
             "desk": {"host": server.url},
         },
-        "jobs": {"tickets": {**JOB, **changes}},
+        "jobs": {"tickets": deepcopy({**JOB, **changes})},
     }
 
 
@@ -106,7 +107,6 @@ def test_a_rule_lets_404_mean_that_the_project_is_gone(server: ProjectsServer, t
 def test_another_jobs_records_may_be_the_parents(server: ProjectsServer, tmp_path: Path) -> None:
     said = spec(server, for_each={"as": "project", "links_of": "projects", "key": "project.document.id"})
     job = said["jobs"]["tickets"]
-    job["source"]["read"] = "projects/{{ project.document.id }}/tickets"
     job["key"] = ["project.document.id", "record.no"]
     job["map"] = {"ref": "project.document.id ~ '/' ~ record.no", "title": "record.title"}
     said["jobs"]["projects"] = {

@@ -17,7 +17,7 @@ from .counts import Counts
 from .cursor import Reach
 from .events import FieldContested, PhaseBegan, Pinned, both
 from .finder import Finder
-from .gone import gone, plan_deletes
+from .gone import Forgetting, gone, plan_deletes
 from .guards import Facts, withheld_kinds
 from .judgement import Judgement
 from .mapping import JobMapping
@@ -184,6 +184,8 @@ class _Run:
         self._apply(reading, [Kind.DELETE], Phase.DELETE, again=list(Kind), after=0)
 
     def _plan_deletes(self, reading: Reading) -> None:
+        forgets = self._options.writes and self._job.source.incremental is not None
+        forget = Forgetting(self._ports, reading.together.ended) if forgets else None
         reading.counts = plan_deletes(
             self._job,
             self._ports,
@@ -191,6 +193,7 @@ class _Run:
             reading.seen,
             reading.counts,
             remarks=self._remarks,
+            forget=forget,
             check_stop=self._check_stop,
         )
 

@@ -7,6 +7,8 @@ from daemon.spec import Job
 
 from .change import Link
 from .counts import Counts
+from .cursor import Cursor
+from .names import Names
 from .permits import is_ours
 from .planner import Planner
 from .ports import Ports
@@ -35,11 +37,13 @@ def plan_deletes(
     *,
     remarks: Remarks,
     check_stop: Callable[[], None],
+    forget: "Forgetting | None" = None,
 ) -> Counts:
     """Plan the deletes of a read that is proven complete, and return the counts after them.
 
     Only what this job created is deleted, and what it adopted where the job says so; the rest is kept. A target record
     that was found under another key of this read is not gone: that key's link takes over whose it is, once stored.
+    `forget` takes cursors back before they are planned.
     """
     for links in gone(ports, seen, check_stop=check_stop):
         ours = [link for link in links if is_ours(link, job)]
@@ -47,6 +51,8 @@ def plan_deletes(
         dying = [link for link in ours if link.target_id not in heirs and link.target_id not in remarks.adopted]
         resting = planner.rests.among({link.key: b"" for link in dying})
         dying = [link for link in dying if link.key not in resting]
+        if forget is not None:
+            forget(dying)
         remarks.key_changes.look(dying, ports.links.documents)
         counts = counts.plus(
             deletes_pending=len(dying),
@@ -79,3 +85,23 @@ def _heirs(ours: Sequence[Link], ports: Ports, seen: Seen) -> Mapping[str, Link]
         for link in links
         if link.id not in ids and (link.id in seen or link.id > seen.highest)
     }
+
+
+class Forgetting:
+    """Takes the cursors of parts back whose records are deleted and that were not read.
+
+    Their parent is gone. If it comes again, what it has did not change meanwhile, and would never come.
+    """
+
+    def __init__(self, ports: Ports, ended: Names) -> None:
+        """Leave those parts alone that came to their end, `ended`."""
+        self._ports = ports
+        self._ended = ended
+        self._forgotten = Names()
+
+    def __call__(self, dying: Sequence[Link]) -> None:
+        """Take back the cursors of the parts that these links are of, each once."""
+        parts = {link.part for link in dying if link.part and link.part not in self._ended}
+        some = [Cursor(part, None, "") for part in sorted(parts) if not self._forgotten.add(part, 1)]
+        if some:
+            self._ports.journal.move(some, whole=False)

@@ -19,12 +19,15 @@ class Names:
         self._count += 1
         if self._count > len(self._marks) * _FULL:
             self._grow()
-        mark = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1
+        mark = _mark(name)
         at = self._find(mark)
         if self._marks[at]:
             return self._places[at]
         self._marks[at], self._places[at] = mark, place
         return 0
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._marks[self._find(_mark(name))])
 
     def _find(self, mark: int) -> int:
         at = mark % len(self._marks)
@@ -42,3 +45,7 @@ class Names:
 
     def _make(self, room: int) -> None:
         self._marks, self._places = array("Q", bytes(8 * room)), array("Q", bytes(8 * room))
+
+
+def _mark(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1

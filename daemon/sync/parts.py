@@ -17,6 +17,7 @@ from daemon.errors import EndpointError, GoneError, MalformedError, RefusedError
 from daemon.spec import Limit
 
 from .certificate import Certificate, End, certify
+from .names import Names
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 """A scope without any name."""
@@ -121,6 +122,8 @@ class Together:
         """`doubts` are what the read was in doubt of before a mark, whatever they come from."""
         self.done = done or PartsDone()
         """The parts that are over."""
+        self.ended = Names()
+        """Those with a name that came to their end since the mark."""
         self._may_move = may_move
         self._doubts = list(doubts)
         self._only: Certificate | None = None
@@ -141,6 +144,7 @@ class Together:
         """
         if certificate.end is not None:
             self.done = self.done.plus(part.name, certificate.end)
+            self.ended.add(part.name, self.done.number)
         elif failure:
             self.done = self.done.named(part.name)
         if not part.name:

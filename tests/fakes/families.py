@@ -1,11 +1,13 @@
 """A source of parents and their children, in memory: what a job with for_each reads."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from daemon.endpoints.memory import MemorySource
 from daemon.errors import EndpointError
 from daemon.spec import Job
+from daemon.sync.canonical import decode
 from daemon.sync.certificate import End
 from daemon.sync.parents import ParentParts
 from daemon.sync.parts import NOTHING
@@ -25,24 +27,34 @@ class Families:
         self.page_size = page_size
         self.asked: list[Any] = []
         """Parents whose children were asked for, in order."""
+        self.starts: list[Any] = []
+        """From where each of them was asked for."""
 
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the pages of one parent's children."""
         parent = scope["project"]["id"]
         self.asked.append(parent)
+        start = scope.get("cursor", NOTHING).get("start")
+        self.starts.append(start)
         if parent in self.failing:
             raise self.failing[parent]
-        yield from self.children[parent].read(resume, scope=scope)
+        for step in self.children[parent].read(resume, scope=scope):
+            yield step if start is None or isinstance(step, End) else since(step, start)
 
     def add(self, parent: Any, children: list[Any]) -> None:
         """Add a parent with its children."""
         self.children[parent] = MemorySource(children, page_size=self.page_size)
         self.parents.records.append({"id": parent})
 
-    def remove(self, parent: Any) -> None:
-        """Take a parent off the list, with its children."""
-        del self.children[parent]
+    def remove(self, parent: Any) -> list[Any]:
+        """Take a parent off the list, and return its children."""
         self.parents.records[:] = [one for one in self.parents.records if one["id"] != parent]
+        return self.children.pop(parent).records
+
+
+def since(page: Page, start: Any) -> Page:
+    """Return a page of a source that gives only what changed, by the field `at`."""
+    return replace(page, records=tuple(raw for raw in page.records if decode(raw)["at"] >= start))
 
 
 FOR_EACH = {"as": "project", "connection": "hr", "read": "projects"}

@@ -277,6 +277,74 @@ def test_links_of_before_the_job_had_parts_are_safe_while_a_part_fails() -> None
     assert result.counts.deleted == 0
 
 
+BY_CURSOR = {
+    "connection": "hr",
+    "read": "projects/{{ project.id }}",
+    "params": {"since": "{{ cursor.start }}"},
+    "incremental": {"field": "at", "type": "number"},
+}
+
+
+def dated(parents: str) -> Families:
+    return Families({parent: [{**person(number), "at": number} for number in range(3)] for parent in parents})
+
+
+def test_each_part_is_read_from_a_cursor_of_its_own() -> None:
+    source = dated("ab")
+    bench = family_bench(source, family_job(source=BY_CURSOR))
+    bench.run()
+
+    source.children["b"].records.append({**person(9), "at": 9})
+    source.add("c", [{**person(0), "at": 0}])
+    source.starts.clear()
+    assert bench.run().counts.created == 2
+    assert source.starts == [2, 2, None]
+    source.starts.clear()
+    bench.run()
+    assert source.starts == [2, 9, 0]
+
+
+@pytest.mark.parametrize("says", ["not in the list", "gone"])
+def test_a_parent_that_comes_back_is_read_as_a_whole_since_its_children_were_deleted(says: str) -> None:
+    source = dated("ab")
+    bench = family_bench(source, family_job(source=BY_CURSOR))
+    bench.run()
+
+    children: list[Any] = []
+    if says == "gone":
+        source.failing["b"] = GoneError("hr: 404, for which on_response says gone", status=404)
+    else:
+        children = source.remove("b")
+    assert bench.run(full=True).counts.deleted == 3
+    assert set(bench.state.cursors) == {"a"}
+
+    if says == "gone":
+        source.failing.clear()
+    else:
+        source.add("b", children)
+    assert bench.run().counts.created == 3
+
+
+def test_a_cursor_stays_where_children_are_deleted_and_their_part_was_read() -> None:
+    source = dated("ab")
+    bench = family_bench(source, family_job(source=BY_CURSOR))
+    bench.run()
+
+    del source.children["b"].records[0]
+    assert bench.run(full=True).counts.deleted == 1
+    assert set(bench.state.cursors) == {"a", "b"}
+
+
+def test_a_plan_forgets_no_cursor() -> None:
+    source = dated("ab")
+    bench = family_bench(source, family_job(source=BY_CURSOR))
+    bench.run()
+
+    source.remove("b")
+    assert bench.run(full=True, writes=False).counts.deletes_pending == 3
+    assert set(bench.state.cursors) == {"a", "b"}
+
+
 class Threads:
     """A pool of real threads that counts how many tasks are under way at most."""
 

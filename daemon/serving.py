@@ -7,7 +7,7 @@ from typing import Final, Self
 from . import logs
 from .alerting import alert_plan, make_alerter
 from .app import App, validate
-from .errors import ConfigError, Exit, LeaseLostError, StateError
+from .errors import ConfigError, Exit, LeaseLostError, LockedError, StateError
 from .runtime.alarm import NoAlarm
 from .runtime.alerter import Alerter
 from .runtime.capacity import capacity_of
@@ -23,6 +23,7 @@ from .runtime.wellbeing import Wellbeing
 from .runtime.work import Program
 from .runtime.worker import Finished
 from .store.heartbeat import Heartbeat
+from .store.leases import Lease, Leases
 from .store.retention import Pruned
 
 _LOST: Final = "another crudsd serve took over this state database, or it could not be written for too long"
@@ -34,7 +35,7 @@ def serve(app: App) -> Exit:
     Raises LockedError when another service uses this state database, LeaseLostError when one took it over.
     """
     state, log = app.state, logs.get_logger()
-    lease = state.leases.acquire(SERVICE_LEASE)
+    lease = _service_lease(state.leases)
     lost = threading.Event()
 
     def end() -> None:
@@ -67,6 +68,16 @@ def serve(app: App) -> Exit:
         # Not a clean end: the unit's Restart= finds out whether the other one is still there.
         raise LeaseLostError(_LOST)
     return ended
+
+
+def _service_lease(leases: Leases) -> Lease:
+    try:
+        return leases.acquire(SERVICE_LEASE)
+    except LockedError as error:
+        cure = (
+            "one crudsd serve works on a state database; stop that one, or give this one a state of its own (--state)"
+        )
+        raise LockedError(f"{error}: {cure}", owner=error.owner) from None
 
 
 class ServedProgram:

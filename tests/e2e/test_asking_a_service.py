@@ -66,7 +66,7 @@ def test_a_run_is_triggered_cancelled_and_finished_by_the_next(scene: Scene) -> 
     nothing = scene.folder.crudsd("cancel", JOB)
     assert (nothing.returncode, "no run of" in nothing.stderr) == (Exit.USAGE, True)
 
-    scene.helpdesk.late_s = 0.1
+    scene.helpdesk.late_s = 0.5  # a minute of work at least, however slow `crudsd cancel` is to start
     with scene.folder.started("serve") as process:
         caught(process, scene.is_serving, what="a service", within_s=WITHIN_S)
         assert scene.folder.crudsd("trigger", JOB).returncode == Exit.DONE
@@ -108,7 +108,7 @@ def test_a_job_that_is_paused_rests_until_it_is_resumed_and_then_makes_up_for_it
 
 def test_a_run_that_takes_longer_than_its_timeout_ends_and_the_job_is_paused(scene: Scene) -> None:
     scene.schedule("{every: 1s, pause_after: 1}", "timeout: 500ms")
-    scene.helpdesk.late_s = 0.1
+    scene.helpdesk.late_s = 0.5  # a minute of work at least, however slow `crudsd cancel` is to start
 
     with scene.folder.started("serve") as process:
         paused = "select reason from job_states where paused_at is not null"

@@ -96,6 +96,7 @@ def test_a_service_keeps_both_systems_in_step_and_drains_when_it_is_told_to_end(
 
     assert second.returncode == Exit.LOCKED
     assert f"{socket.gethostname()}, process {process.pid}" in second.stderr
+    assert "stop that one" in second.stderr
     assert code == Exit.DONE, err
     assert "service.stopped" in err
     assert scene.runs("phase <> 'over'") == 0

@@ -2,9 +2,11 @@
 
     python -m bench.parts [PARTS]
 
-Parents and children stand in memory, the state in a file. Each parent has one child, and each part a cursor.
+Parents and children stand in memory, the state in a file. Each parent has one child, and each part a cursor. It prints
+the rows of docs/benchmarks-parts.md.
 """
 
+import os
 import resource
 import sys
 import tempfile
@@ -24,10 +26,11 @@ from daemon.store.journal import SqlJournal
 from daemon.store.links import SqlLinks
 from daemon.sync import engine
 from daemon.sync.certificate import End
+from daemon.sync.change import Change
 from daemon.sync.options import Options
 from daemon.sync.parents import ParentParts
 from daemon.sync.parts import NOTHING
-from daemon.sync.ports import Page, Ports
+from daemon.sync.ports import Page, Ports, Written
 
 PAGE = 1_000
 
@@ -79,18 +82,28 @@ class Children:
         yield End("the only page", 1, 1, None)
 
 
+class Taker(MemoryTarget):
+    """Takes every create without looking for another one of its key, which would cost the more the more it holds."""
+
+    def create(self, change: Change) -> Written:
+        """Give an id."""
+        return Written(f"id-{change.key}")
+
+
 def main() -> None:
     """Run once over everything, then once over what changed, and say what each took."""
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    target = MemoryTarget(match="ref", lists=False, looks_up=False)
+    target = Taker(match="ref", lists=False, looks_up=False)
     with tempfile.TemporaryDirectory() as folder, open_database(Path(folder) / "state.db") as database:
         schema.upgrade(database)
         for name in ("first", "second"):
-            began = time.perf_counter()
-            print(
-                f"{name}: {run(name, number, database, target)}, {time.perf_counter() - began:.1f} s, "
-                f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB"
-            )
+            began, cpu = time.perf_counter(), time.process_time()
+            said = run(name, number, database, target)
+            wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            load = os.getloadavg()[0]
+            figures = f"{wall:.1f} | {cpu:.1f} | {cpu / number * 1e6:,.0f} | {peak} | {load:.1f}"
+            print(f"| {name} | {said} | {figures} |", flush=True)
 
 
 def run(name: str, number: int, database: Database, target: MemoryTarget) -> str:
@@ -110,7 +123,8 @@ def run(name: str, number: int, database: Database, target: MemoryTarget) -> str
         )
         result = engine.run(JOB, ports, Options(run=name, writes=True, now=utc_clock()))
     counts = result.counts
-    return f"{counts.created} created, {counts.unchanged} unchanged of {result.certificate.parts} parts {result.error}"
+    assert result.certificate.parts == number, result
+    return f"{number:,} | {counts.created:,} | {counts.unchanged:,}"
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class Reading:
 
     def scope_of(self, part: Part) -> Mapping[str, Any]:
         """Return what the templates will know in a part that is to be read."""
-        return scope_of(part, self._spans.of(part), self._rules)
+        return scope_of(part, self._spans.ahead(part), self._rules)
 
     def page(self, page: Page) -> None:
         """Plan one page."""

@@ -38,6 +38,8 @@ class Spans:
         self.mark = mark if mark is None or mark.is_whole or not self.is_reconcile else None
         """The mark that may be taken up: not that of a read that was no whole one, where this is to be one."""
         self._is_taken_up = self.mark is not None and self.mark.is_whole
+        self._ahead: dict[str, Span] = {}
+        """Of parts that are not begun yet."""
         self.now = moment_position(options.now) if options.now is not None else None
         """Our clock, in seconds since 1970."""
 
@@ -49,6 +51,15 @@ class Spans:
 
     def of(self, part: Part, *, whole: bool = False) -> Span:
         """Return what to read of a part; `whole` says that its cursor was refused."""
+        known = self._ahead.pop(part.name, None)
+        return known if known is not None and not whole else self._of(part, whole=whole)
+
+    def ahead(self, part: Part) -> Span:
+        """Return what will be read of a part whose turn comes later."""
+        span = self._ahead[part.name] = self._of(part, whole=False)
+        return span
+
+    def _of(self, part: Part, *, whole: bool) -> Span:
         rules = self._rules
         if rules is None:
             return Span(part.name, Reach.WHOLE)

@@ -304,6 +304,21 @@ def test_each_part_is_read_from_a_cursor_of_its_own() -> None:
     assert source.starts == [2, 9, 0]
 
 
+def test_the_cursor_of_a_part_that_is_read_ahead_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = family_bench(dated("abcd"), family_job(source=BY_CURSOR), ahead=3)
+    looked: list[str] = []
+    cursor = harness.MemoryLinks.cursor
+
+    def counted(self: harness.MemoryLinks, part: str) -> Any:
+        looked.append(part)
+        return cursor(self, part)
+
+    monkeypatch.setattr(harness.MemoryLinks, "cursor", counted)
+    bench.run()
+
+    assert looked == ["a", "b", "c", "d"]
+
+
 @pytest.mark.parametrize("says", ["not in the list", "gone"])
 def test_a_parent_that_comes_back_is_read_as_a_whole_since_its_children_were_deleted(says: str) -> None:
     source = dated("ab")

@@ -13,7 +13,7 @@ PAGE = 2
 
 
 class ProjectsServer(LoopbackServer):
-    """`/projects` and `/projects/ID/tickets`, by next links; `/desk` is a list that takes records."""
+    """`/projects` and `/projects/ID/tickets`, by next links; `/desk`, or `/tickets`, is a list that takes records."""
 
     def __init__(self, projects: Mapping[str, list[dict[str, Any]]]) -> None:
         super().__init__(_Handler)
@@ -34,7 +34,7 @@ class _Handler(LoopbackHandler):
     def get(self) -> None:  # the framework\'s name
         path, _, query = self.path.partition("?")
         parts = [unquote(part) for part in path.strip("/").split("/")]
-        if parts[0] == "desk":
+        if parts[0] in {"desk", "tickets"}:
             found = [
                 one
                 for one in self.server.desk.values()

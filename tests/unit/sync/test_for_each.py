@@ -13,6 +13,7 @@ from daemon.sync.guards import Allowance
 from daemon.sync.names import Names
 from daemon.sync.outcome import Ending
 from tests.fakes.families import FOR_EACH, Families, family_bench, family_job
+from tests.fakes.memory_state import MemoryLinks
 from tests.unit.sync import harness
 from tests.unit.sync.harness import person
 
@@ -307,13 +308,13 @@ def test_each_part_is_read_from_a_cursor_of_its_own() -> None:
 def test_the_cursor_of_a_part_that_is_read_ahead_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = family_bench(dated("abcd"), family_job(source=BY_CURSOR), ahead=3)
     looked: list[str] = []
-    cursor = harness.MemoryLinks.cursor
+    cursor = MemoryLinks.cursor
 
-    def counted(self: harness.MemoryLinks, part: str) -> Any:
+    def counted(self: MemoryLinks, part: str) -> Any:
         looked.append(part)
         return cursor(self, part)
 
-    monkeypatch.setattr(harness.MemoryLinks, "cursor", counted)
+    monkeypatch.setattr(MemoryLinks, "cursor", counted)
     bench.run()
 
     assert looked == ["a", "b", "c", "d"]

@@ -21,8 +21,8 @@ def take_in(
     if together.add(part, certificate, failure=failure) or not part.name:
         return
     if together.done.apart == 1:
-        _keep(Part(), links, seen)
-    _keep(part, links, seen)
+        keep(Part(), links, seen)
+    keep(part, links, seen)
 
 
 def sweep(
@@ -51,7 +51,8 @@ def sweep(
     return failure
 
 
-def _keep(part: Part, links: Links, seen: Seen) -> None:
+def keep(part: Part, links: Links, seen: Seen) -> None:
+    """Count what is remembered of a part as met."""
     for link_id in links.in_part(part.name, within=part.is_outer):
         seen.add(link_id)
 

@@ -148,7 +148,7 @@ class _Run:
 
     def _finish(self, walk: Walk, reading: Reading) -> None:
         """Settle what is left of the read, and delete; then set the cursors behind it."""
-        by_absence = self._job.mode is Mode.MIRROR and reading.is_whole
+        by_absence = self._job.mode is Mode.MIRROR and reading.shows_absence
         deletes = by_absence and walk.certificate.issued
         whole = self._options.pin is not None
         if deletes and whole:

@@ -6,7 +6,7 @@ from typing import Any
 from daemon.spec import CursorType, Job, Mode
 from daemon.values import Json
 
-from .apart import take_in
+from .apart import keep, take_in
 from .certificate import Certificate, End, certify
 from .counts import Counts
 from .cursor import Cursor, Progress, Reach
@@ -47,9 +47,7 @@ class Reading:
         remembered = ports.links.count()
         if job.mode is Mode.MIRROR and remembered.links:
             remarks.expect_deletes()
-        self._job = job
-        self._mapping = mapping
-        self._ports = ports
+        self._job, self._mapping, self._ports = job, mapping, ports
         self._remarks = remarks
         self._finder = finder
         self.counts = mark.counts if mark else Counts()
@@ -86,6 +84,8 @@ class Reading:
         """Whether all parts so far were read as a whole."""
         self._was_whole = self.is_whole
         """The same, of the parts before this one."""
+        self._alike: list[Part] = []
+        """Parts of which the source says that they are as they were at the last read."""
         self.ready: dict[str, Cursor] = {}
         """Cursors of parts that are over, to be set once all of them is settled."""
         self._spans = spans
@@ -145,6 +145,7 @@ class Reading:
         take_in(part, certificate, self.together, self._ports.links, self.seen, failure=failure)
         if end is not None and end.unchanged:
             self.is_whole = self._was_whole = False  # nothing came, and nothing is absent for it
+            self._alike.append(part)
         self.resume, self._is_over = None, True
         self._is_between = bool(part.name and (end is not None or failure))
         if failure:
@@ -209,6 +210,16 @@ class Reading:
         return Reach.WHOLE if self.is_whole else Reach.SINCE
 
     @property
+    def shows_absence(self) -> bool:
+        """Whether what did not come is gone: each part was read as a whole, or is as it was, and one was read."""
+        return self.is_whole or (self.waits_for_the_end and len(self._alike) < self.together.done.number)
+
+    @property
+    def waits_for_the_end(self) -> bool:
+        """Whether no cursor may be set on the way: with an ETag, nothing of its part comes that is still to delete."""
+        return self._rules is not None and self._rules.type is CursorType.ETAG
+
+    @property
     def since(self) -> Json:
         """Where the read began, for a source in one part; None for its beginning."""
         return self.track.span.start if self.track is not None and not self.track.span.part else None
@@ -217,7 +228,7 @@ class Reading:
     def holds_back(self) -> bool:
         """Whether something of this read was withheld that only the same read shows again."""
         counts = self.counts
-        if self._rules is not None and self._rules.type is CursorType.ETAG:
+        if self.waits_for_the_end:
             # Once the ETag is kept nothing comes until the list changes, so nothing may be left to do.
             return bool(counts.withheld or counts.pending or counts.any_rejected or counts.deletes_withheld)
         return bool(counts.withheld or counts.pending or (self.planner.tombstones and counts.deletes_withheld))
@@ -228,8 +239,10 @@ class Reading:
 
     def prove(self, first: Certificate, *, check_stop: Callable[[], None]) -> Certificate:
         """Read again where one reading is no proof of what is gone; return the certificate after that."""
-        if not self.is_whole:
+        if not self.shows_absence:
             return first  # nothing is concluded from what is absent
+        for part in self._alike:
+            keep(part, self._ports.links, self.seen)
         return prove(first, self._job, self._mapping, self._ports, self.seen, check_stop=check_stop)
 
     def save(self) -> None:

@@ -35,8 +35,9 @@ class Spans:
         self._revision = revision
         self.is_reconcile = self._rules is not None and (options.full or self._is_due(job))
         """Whether everything is to be read although there may be cursors."""
-        self.mark = mark if mark is None or mark.is_whole or not self.is_reconcile else None
-        """The mark that may be taken up: not that of a read that was no whole one, where this is to be one."""
+        concludes = self.is_reconcile or (self._rules is not None and self._rules.type is CursorType.ETAG)
+        self.mark = mark if mark is None or mark.is_whole or not concludes else None
+        """The mark that may be taken up: not that of a read that was no whole one, where this may delete by absence."""
         self._is_taken_up = self.mark is not None and self.mark.is_whole
         self._ahead: dict[str, Span] = {}
         """Of parts that are not begun yet."""

@@ -183,6 +183,8 @@ class Walk:
         counts, options = reading.counts, self._options
         if not options.writes or reading.track is None or reading.holds_back or counts.deletes_pending:
             return
+        if reading.waits_for_the_end and not is_over:
+            return
         whole = is_over and reading.is_whole and self.certificate.end is not None and options.backfill is None
         moves = reading.moves()
         if moves or whole:

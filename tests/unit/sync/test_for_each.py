@@ -1,6 +1,6 @@
 """A source that is read for each of its parents: what is concluded of children whose parent is gone, or fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -8,10 +8,14 @@ from typing import Any, TypeVar
 import pytest
 
 from daemon.errors import EndpointError, GoneError, MalformedError, RefusedError, UnavailableError
+from daemon.spec import Incremental
+from daemon.sync.certificate import End
 from daemon.sync.events import Event, PartFailed
 from daemon.sync.guards import Allowance
 from daemon.sync.names import Names
 from daemon.sync.outcome import Ending
+from daemon.sync.parts import NOTHING
+from daemon.sync.ports import Page
 from tests.fakes.families import FOR_EACH, Families, family_bench, family_job
 from tests.fakes.memory_state import MemoryLinks
 from tests.unit.sync import harness
@@ -442,3 +446,53 @@ def test_names_are_told_apart_and_found_again() -> None:
     seen = Names()
     assert [seen.add(f"n{number}", number) for number in range(1, 5001)] == [0] * 5000
     assert [seen.add(f"n{number}", 9999) for number in (1, 77, 5000)] == [1, 77, 5000]
+
+
+class Tagged(Families):
+    """Children in a list with an ETag for each parent, which is not given again while it is still the one."""
+
+    def read(self, resume: str | None = None, *, scope: Any = NOTHING) -> Iterator[Page | End]:
+        if "cursor" not in scope or scope["project"]["id"] in self.failing:
+            yield from super().read(resume, scope=scope)
+            return
+        tag = repr(self.children[scope["project"]["id"]].records)
+        if scope["cursor"]["etag"] == tag:
+            yield End("nothing having changed", 0, 0, None, unchanged=True)
+            return
+        for step in super().read(resume, scope=scope):
+            yield replace(step, cursor=tag) if isinstance(step, Page) else step
+
+
+def tagged_bench(parents: str = "abc") -> tuple[Tagged, harness.Bench]:
+    source = Tagged({parent: [person(number) for number in range(3)] for parent in parents})
+    said = family_job()
+    rules = Incremental.model_validate({"type": "etag"})
+    said = said.model_copy(update={"source": said.source.model_copy(update={"incremental": rules})})
+    return source, family_bench(source, said)
+
+
+def test_what_is_gone_from_one_part_is_deleted_though_the_others_are_as_they_were() -> None:
+    source, bench = tagged_bench()
+    bench.run()
+
+    del source.children["a"].records[0]
+    result = bench.run()
+
+    assert (result.ending, result.counts.seen, result.counts.deleted) == (Ending.DONE, 2, 1)
+    assert names(bench) == {"a-E1", "a-E2", *(f"{one}-E{number}" for one in "bc" for number in range(3))}
+    assert (bench.run().counts.seen, bench.run().counts.deleted) == (0, 0)
+
+
+def test_the_etag_of_a_part_is_kept_once_its_deletes_are_carried_out() -> None:
+    source, bench = tagged_bench()
+    bench.run()
+
+    del source.children["a"].records[0]
+    source.children["b"].records.append(person(9))
+    source.failing["c"] = UnavailableError("hr is down")
+    assert bench.run(slice_changes=1).ending is Ending.UNAVAILABLE
+    source.failing.clear()
+    result = bench.run(slice_changes=1)
+
+    assert (result.ending, result.counts.deleted) == (Ending.DONE, 1)
+    assert "a-E0" not in names(bench)

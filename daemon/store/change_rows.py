@@ -104,15 +104,17 @@ def move(
         )
 
 
-def spoil_planned(connection: Connection, run: str, reject: Reject, key: str, at: str) -> None:
-    """Make the planned change of a key failed. Raises StateError when it has none."""
-    failed = execute(
+def spoil_planned(connection: Connection, run: str, reject: Reject | None, key: str, at: str) -> None:
+    """Make the planned change of a key failed; dropped where there is no reject. StateError when it has none."""
+    fate = Fate.FAILED if reject is not None else Fate.DROPPED
+    reason, status = (reject.reason, reject.status) if reject is not None else ("", None)
+    taken_back = execute(
         connection,
-        "UPDATE changes SET fate = 'failed', reason = ?, status = ?, updated_at = ? "
+        "UPDATE changes SET fate = ?, reason = ?, status = ?, updated_at = ? "
         "WHERE run = ? AND key = ? AND fate = 'planned'",
-        (reject.reason, reject.status, at, run, key),
+        (fate.value, reason, status, at, run, key),
     ).rowcount
-    if failed != 1:
+    if taken_back != 1:
         raise StateError("the journal: the key has no planned change to take back (this is a bug: please report it)")
 
 

@@ -113,12 +113,12 @@ class SqlJournal:
             row = execute(connection, sql, (self._run, key)).first()
         return "" if row is None else str(row[0])
 
-    def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
-        """Make the planned change of `key` failed, with this reject as its reason."""
+    def spoil(self, key: str, reject: Reject | None, counts: Counts) -> None:
+        """Make the planned change of `key` failed, with this reject as its reason; without one, dropped."""
         with self._database.write() as connection:
             self._hold(connection)
             spoil_planned(connection, self._run, reject, key, self._at())
-            keep_rejects(connection, self._job, self._run, [reject], self._clock())
+            keep_rejects(connection, self._job, self._run, [reject] if reject is not None else [], self._clock())
             store_counts(connection, self._run, counts)
 
     def planned(self, kinds: Iterable[Kind]) -> Iterator[Change]:

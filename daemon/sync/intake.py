@@ -19,6 +19,7 @@ from .mapping import JobMapping, UnmappableError
 from .parts import Part
 from .ports import Page, Ports
 from .seen import Seen
+from .tombs import Tombs
 from .track import Track
 
 DUPLICATE = "another record of this read has the same key; neither is written"
@@ -59,6 +60,7 @@ class Intake:
         self._seen = seen
         self._blocked = blocked
         self._doubled: set[str] = set()
+        self._tombs = Tombs(ports.journal)
         self._before: Mapping[str, bytes] = {}
         """The raw fingerprints of the page before, by key."""
         self.track: Track | None = None
@@ -142,6 +144,7 @@ class Intake:
         first was like: unchanged, or on the page before. Rows move on while somebody puts others before them. All of
         them are seen from now on.
         """
+        keyed = self._tombs.sift(keyed, links, harvest, part=self.part.name if self.mapping.may_move else None)
         times = Counter(one.key for one in keyed)
         known = self._ports.journal.known(list(times))
         fresh = []
@@ -151,6 +154,7 @@ class Intake:
             # A blocked key is known to this run from its recovery, not from a record.
             has_row = one.key in known and one.key not in self._blocked
             met = has_row or (link is not None and self._met(link))
+            met = met and not self._tombs.rises(one, known.get(one.key), harvest)
             was_so = link is not None and met and not has_row and link.raw == one.raw and link.part == self.part.name
             if times[one.key] == 1 and (was_so or before.get(one.key) == one.raw):
                 self.drift = (TWICE,)

@@ -68,8 +68,8 @@ class Journal(Marks, Protocol):
     def part_of(self, key: str) -> str:
         """Return the part in which this run met the record of its latest change of this key; empty where none did."""
 
-    def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
-        """Make the planned change of `key` failed, with this reject as its reason."""
+    def spoil(self, key: str, reject: Reject | None, counts: Counts) -> None:
+        """Make the planned change of `key` failed, with this reject as its reason; without one, dropped."""
 
     def planned(self, kinds: Iterable[Kind]) -> Iterator[Change]:
         """Yield the planned changes of these kinds in order of seq, each once, whatever is committed meanwhile."""

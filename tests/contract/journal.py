@@ -196,6 +196,12 @@ class JournalContract:
         assert [change.seq for change in journal.planned(WRITES)] == [2]
         assert world.rejects()["k1"][0].reason == "two records have the same key"
 
+    def test_a_change_may_be_taken_back_without_a_reject(self, world: World, journal: Journal) -> None:
+        plan(journal, a_change(1, Kind.DELETE), a_change(2))
+        journal.spoil("k1", None, Counts())
+        assert journal.tally() == {(Kind.DELETE, Fate.DROPPED): 1, (Kind.CREATE, Fate.PLANNED): 1}
+        assert not world.rejects()
+
     def test_only_a_planned_change_can_be_spoiled(self, world: World, journal: Journal) -> None:
         send(journal, a_change(1))
         with pytest.raises(StateError):

@@ -196,13 +196,14 @@ class MemoryJournal:
     def part_of(self, key: str) -> str:
         return next((one.part for one in reversed(self._mine.values()) if one.key == key), "")
 
-    def spoil(self, key: str, reject: Reject, counts: Counts) -> None:
+    def spoil(self, key: str, reject: Reject | None, counts: Counts) -> None:
         planned = [one for one in self._mine.values() if one.key == key and one.fate is Fate.PLANNED]
         if len(planned) != 1:
             raise StateError(f"{key} has no planned change")
-        self._move(planned[0], Fate.FAILED, reject.reason)
+        self._move(planned[0], Fate.FAILED if reject else Fate.DROPPED, reject.reason if reject else "")
         self._statuses[planned[0].seq] = None
-        self._reject(reject)
+        if reject:
+            self._reject(reject)
         self.counts = counts
 
     def planned(self, kinds: Iterable[Kind]) -> Iterator[Change]:

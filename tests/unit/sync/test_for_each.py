@@ -116,6 +116,25 @@ def test_a_record_that_moves_while_the_parts_are_read_is_met_by_another_reading(
     assert (result.counts.deleted, result.certificate.readings) == (0, 2)
 
 
+def test_the_tombstone_that_a_record_leaves_where_it_was_does_not_delete_it_where_it_is() -> None:
+    source = families("ab", 1)
+    source.children["b"].records[:] = [person(5)]
+    said = family_job(key="record.no", map={"no": "record.no", "name": "record.name"})
+    said = said.model_copy(update={"source": said.source.model_copy(update={"tombstone": "record.deleted"})})
+    bench = family_bench(source, said)
+    bench.run()
+
+    source.children["a"].records[:] = [person(0, deleted=True)]
+    source.children["b"].records.append(person(0, name="Moved"))
+    moved = bench.run()
+    assert (moved.ending, moved.counts.updated, moved.counts.deleted) == (Ending.DONE, 1, 0)
+    assert bench.state.links["E0"].part == "b"
+
+    assert (bench.run().counts.deleted, names(bench)) == (0, {"E0", "E5"})  # the tombstone still comes
+    source.children["b"].records[-1] = person(0, deleted=True)
+    assert (bench.run().counts.deleted, names(bench)) == (1, {"E5"})
+
+
 def test_one_key_in_two_parts_is_written_in_none_and_both_are_named() -> None:
     source = families("ab", 1)
     bench = family_bench(source, family_job(key="record.no", map={"no": "record.no"}))

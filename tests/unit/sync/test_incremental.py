@@ -373,6 +373,41 @@ def test_tombstones_are_guarded_as_deletes_and_come_again_until_they_are_allowed
     assert allowed.counts.deleted == 10
 
 
+@pytest.mark.parametrize("page_size", [1, 7])
+def test_a_record_that_was_made_anew_after_its_tombstone_stands(page_size: int) -> None:
+    bench = Tracked(mode="mirror", said={"tombstone": "record.deleted"})
+    bench.server.page_size = page_size
+    for number in range(3):
+        bench.server.put(number)
+    bench.run()
+
+    bench.server.tick(minutes=5)
+    bench.server.put(1, at="2026-03-01T12:01:00Z", deleted=True)
+    bench.server.records.append(person(1, at="2026-03-01T12:01:30Z", deleted=True))
+    bench.server.records.append(person(1, at="2026-03-01T12:02:00Z", name="Made anew"))
+    bench.server.records.sort(key=lambda record: str(record["at"]))
+    result = bench.run()
+
+    assert (result.ending, result.counts.updated, result.counts.deleted) == (Ending.DONE, 1, 0)
+    assert (result.counts.skipped, bench.documents()["E1"]["name"]) == (2, "Made anew")
+    full = bench.run(full=True)
+    assert (full.ending, full.counts.deleted, full.counts.rejected) == (Ending.DONE, 0, 0)
+
+
+def test_a_record_that_was_deleted_twice_is_deleted_once() -> None:
+    bench = Tracked(said={"tombstone": "record.deleted"})
+    bench.server.page_size = 1
+    for number in (1, 3):
+        bench.server.put(number)
+    bench.run()
+
+    bench.server.tick(minutes=5)
+    bench.server.records = [person(1, at=f"2026-03-01T12:0{minute}:00Z", deleted=True) for minute in (1, 2)]
+    result = bench.run()
+
+    assert (result.ending, result.counts.deleted, result.counts.skipped) == (Ending.DONE, 1, 2)
+
+
 def test_a_tombstone_leaves_a_record_that_was_there_before_us() -> None:
     bench = Tracked(said={"tombstone": "record.deleted"})
     bench.target.records["x1"] = {"no": "E1", "id": "x1", "name": "Name 1", "email": "p1@example.test"}

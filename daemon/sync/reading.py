@@ -245,9 +245,14 @@ class Reading:
             keep(part, self._ports.links, self.seen)
         return prove(first, self._job, self._mapping, self._ports, self.seen, check_stop=check_stop)
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether it stands where the source cannot be gone on with."""
+        return self.resume is None and not self._is_between
+
     def save(self) -> None:
         """Save a mark after the last page, where the source can go on from there. Nothing before it may be pending."""
-        if self.resume is None and not self._is_between:
+        if self.is_inside:
             return  # only a number leads there, and under it other records stand by then
         mark = Mark(
             revision=self._mapping.revision,

@@ -55,6 +55,8 @@ class Walk:
         self._settle = settle
         self._may_mark = may_mark
         self._check_stop = check_stop
+        self._owes_mark = False
+        """Whether a slice has ended inside this part, where none could be left."""
         self.reading: Reading | None = None
         """What the read came to so far; None before it began."""
         self.certificate = Certificate(end=None)
@@ -104,7 +106,9 @@ class Walk:
             else:
                 reading.end(None, failure=failure_of(error))
         if part.name:
-            self._slice(reading, is_long=reading.pages >= self._options.slice_pages)
+            is_long = self._owes_mark or reading.pages >= self._options.slice_pages
+            self._owes_mark = False
+            self._slice(reading, is_long=is_long)
 
     def _to_its_end(self, reading: Reading, part: Part, pages: Iterator[Page | End]) -> None:
         end: End | None = None
@@ -158,6 +162,7 @@ class Walk:
             self._settle(reading)
             self.move(reading)
             self._mark(reading)
+            self._owes_mark = reading.is_inside
         if self._options.stopping():
             self._mark(reading)
         self._check_stop()

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from tests.servers.loopback import LoopbackHandler, LoopbackServer
 
@@ -13,7 +13,7 @@ PAGE = 2
 
 
 class ProjectsServer(LoopbackServer):
-    """`/projects` and `/projects/ID/tickets`, by next links; `/desk`, or `/tickets`, is a list that takes records."""
+    """`/projects` and `/projects/ID/tickets`, by next links and `since`; `/desk` (or `/tickets`) takes records."""
 
     def __init__(self, projects: Mapping[str, list[dict[str, Any]]]) -> None:
         super().__init__(_Handler)
@@ -21,7 +21,10 @@ class ProjectsServer(LoopbackServer):
         self.statuses: dict[str, int] = {}
         """What the tickets of a project are answered with, where it is no list."""
         self.desk: dict[str, dict[str, Any]] = {}
+        self.writes: list[tuple[str, str]] = []
+        """What was done to the desk: POST, PATCH or DELETE, and the record's id."""
         self.lock = threading.Lock()
+        self.made = 0
         self.under_way = self.most = 0
         self.gate: threading.Barrier | None = None
         """Where reads of tickets wait for each other, if they are to prove that they go on at the same time."""
@@ -44,9 +47,10 @@ class _Handler(LoopbackHandler):
         elif len(parts) == 1:
             self._answer(200, {"projects": [{"id": name, "title": name.upper()} for name in self.server.projects]})
         else:
-            self._tickets(parts[1], int(query.partition("=")[2] or 0))
+            asked = {name: int(values[0]) for name, values in parse_qs(query).items()}
+            self._tickets(parts[1], asked.get("at", 0), asked.get("since"))
 
-    def _tickets(self, project: str, at: int) -> None:
+    def _tickets(self, project: str, at: int, since: int | None) -> None:
         server = self.server
         with server.lock:
             server.asked.append(f"{project}:{at}")
@@ -55,24 +59,33 @@ class _Handler(LoopbackHandler):
         if project in server.statuses or project not in server.projects:
             self._answer(server.statuses.get(project, 404), {"error": "no"})
             return
-        tickets = server.projects[project]
-        next_ = f"/projects/{project}/tickets?at={at + PAGE}" if at + PAGE < len(tickets) else None
+        tickets = [one for one in server.projects[project] if since is None or one["changed"] >= since]
+        more = f"at={at + PAGE}" if since is None else f"since={since}&at={at + PAGE}"
+        next_ = f"/projects/{project}/tickets?{more}" if at + PAGE < len(tickets) else None
         self._answer(200, {"tickets": tickets[at : at + PAGE], "next": next_})
 
     def post(self) -> None:  # the framework\'s name
         body = json.loads(b"".join(self.pieces_of_body()))
         with self.server.lock:
-            record = {**body, "id": f"d{len(self.server.desk) + 1}"}
+            self.server.made += 1
+            record = {**body, "id": f"d{self.server.made}"}
             self.server.desk[record["id"]] = record
+            self.server.writes.append(("POST", record["id"]))
         self._answer(201, record)
 
     def patch(self) -> None:  # the framework\'s name
         body = json.loads(b"".join(self.pieces_of_body()))
-        self.server.desk[self.path.rpartition("/")[2]].update(body)
+        name = self.path.rpartition("/")[2]
+        with self.server.lock:
+            self.server.desk[name].update(body)
+            self.server.writes.append(("PATCH", name))
         self._answer(200, {})
 
     def delete(self) -> None:  # the framework\'s name
-        self.server.desk.pop(self.path.rpartition("/")[2], None)
+        name = self.path.rpartition("/")[2]
+        with self.server.lock:
+            self.server.desk.pop(name, None)
+            self.server.writes.append(("DELETE", name))
         self._answer(204, None)
 
     def _answer(self, status: int, body: Any) -> None:

@@ -41,7 +41,7 @@ CASES = [*(Case(way) for way in Way), *(Case(way, resumes=True) for way in Way),
 
 NOT_CALLED = {
     "Target.get": "for updates by PUT, and for versions",
-    "Links.in_part": "for parts that cannot be read: see tests/property/test_for_each.py",
+    "Links.in_part": "for parts that cannot be read: see test_parts.py",
     "Journal.part_of": "for two records of one key",
     "Links.young": "for targets that are behind",
     "Journal.failed": "for links that went stale",

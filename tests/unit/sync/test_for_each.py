@@ -160,6 +160,20 @@ def test_an_outage_ends_the_run_and_the_next_one_reads_no_part_twice() -> None:
     assert (result.ending, result.counts.created) == (Ending.DONE, 12)
 
 
+def test_a_slice_that_is_full_inside_a_part_leaves_a_mark_behind_that_part() -> None:
+    source = families(page_size=1)  # of page numbers, so that nothing can be marked between two pages
+    source.failing["c"] = UnavailableError("hr is down")
+    bench = family_bench(source)
+
+    assert bench.run(slice_changes=2).ending is Ending.UNAVAILABLE
+    source.failing.clear()
+    source.asked.clear()
+    result = bench.run(slice_changes=2)
+
+    assert source.asked == ["c", "d"]
+    assert (result.ending, result.counts.created) == (Ending.DONE, 12)
+
+
 def test_a_part_that_failed_before_the_mark_still_deletes_nothing_after_it() -> None:
     source = families()
     bench = family_bench(source)

@@ -57,14 +57,13 @@ class Reckoner:
             naive = datetime.fromisoformat(f"{match['date']}T{match['time'] or '00:00'}:{min(second, 59):02}")
         except ValueError as error:
             raise UnfitValueError(f"is no moment: {error}") from error
-        naive += timedelta(seconds=max(second - 59, 0))
-        if match["zone"]:
-            return naive.replace(tzinfo=_offset(match["zone"]))
-        if self.zone is not None:
-            return naive.replace(tzinfo=ZoneInfo(self.zone))
-        if match["time"]:
+        if not match["zone"] and self.zone is None and match["time"]:
             raise UnfitValueError("names no offset; say in source.incremental.timezone which zone it is in")
-        return naive.replace(tzinfo=UTC)
+        zone = _offset(match["zone"]) if match["zone"] else ZoneInfo(self.zone) if self.zone is not None else UTC
+        try:
+            return (naive + timedelta(seconds=max(second - 59, 0))).replace(tzinfo=zone).astimezone(UTC)
+        except OverflowError as error:  # 0001-01-01 and 9999-12-31 stand for "never", and need no usable offset
+            raise UnfitValueError("is no usable moment") from error
 
     def text(self, position: Decimal, like: Json) -> Json:
         """Return a moment in the form of another value of the source, cut to its precision.
@@ -80,14 +79,17 @@ class Reckoner:
         zone = _offset(match["zone"]) if match["zone"] else ZoneInfo(self.zone) if self.zone is not None else UTC
         whole = position.to_integral_value(ROUND_FLOOR)
         fraction = position - whole
-        here = (_EPOCH + timedelta(seconds=int(whole))).astimezone(zone)
+        try:
+            here = (_EPOCH + timedelta(seconds=int(whole))).astimezone(zone)
+        except OverflowError:  # before the first year that there is: as early as this one
+            return like
         if not match["zone"] and match["time"] and (before := _before_twice(here)) is not None:
             here, fraction = before, Decimal(0)
         return _written(here, fraction, match)
 
 
 def _written(here: datetime, fraction: Decimal, match: re.Match[str]) -> str:
-    text = f"{here:%Y-%m-%d}"
+    text = here.date().isoformat()
     if not match["time"]:
         return text
     text += f"{match['sep']}{here:%H:%M}"

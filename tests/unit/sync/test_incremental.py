@@ -221,6 +221,16 @@ def test_a_moment_without_an_offset_is_no_cursor_until_its_zone_is_declared() ->
 
 
 @pytest.mark.edge(6)
+def test_a_record_that_says_never_in_its_own_way_ends_no_run() -> None:
+    bench = Tracked(rules={"timezone": "Europe/Berlin", "lookback": "1h"}, zone="Europe/Berlin")
+    bench.server.since = lambda record, start: str(record["at"]) >= start
+    bench.server.put(1, at="0001-01-01T00:00:00")
+    bench.server.put(2, at="2026-03-01T12:00:00")
+    result = bench.run()
+
+    assert (result.ending, result.counts.created, bench.cursor) == (Ending.DONE, 2, "2026-03-01T12:00:00")
+
+
 def test_a_source_out_of_its_declared_order_takes_the_cursor_back_and_keeps_it_for_the_end() -> None:
     bench = Tracked(rules={"order": "ascending"})
     for number in range(30):

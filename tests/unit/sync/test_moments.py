@@ -100,3 +100,25 @@ def test_a_leap_second_is_the_first_of_the_next_minute() -> None:
 )
 def test_a_number_keeps_its_digits_and_its_form(value: object, less: object) -> None:
     assert number_text(number(value) - 1, value) == less
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("0001-01-01T00:00:00", "Europe/Berlin"),
+        ("0001-01-01T00:00:00+02:00", None),
+        ("9999-12-31T23:59:59", "America/New_York"),
+        ("9999-12-31T23:59:60Z", None),
+    ],
+)
+def test_a_moment_that_no_calendar_has_in_utc_is_no_cursor_and_no_crash(text: str, zone: str | None) -> None:
+    with pytest.raises(UnfitValueError):
+        Reckoner(zone).position(text)
+
+
+def test_nothing_is_taken_off_the_first_moment_that_there_is() -> None:
+    reckoner = Reckoner()
+    first, later = "0001-01-01T00:00:00Z", "0001-01-01T00:10:00Z"
+
+    assert reckoner.text(reckoner.position(first) - 300, first) == first
+    assert reckoner.text(reckoner.position(later) - 300, later) == "0001-01-01T00:05:00Z"

@@ -113,8 +113,11 @@ def import_(context: click.Context, job: str, file: Path, yes: bool) -> int:
         desk = app.cursors(job)
         desk.rules()
         _sure(yes, f"the cursors of {job} would be set to those in {file}")
-        number = desk.imported(tree)
-    output.emit([f"Set: {number} of {job}. {_LINKS}"])
+        number, current = desk.imported(tree)
+    old = f" {number - current} of them are of {job} before it was edited: it reads everything there." * (
+        current < number
+    )
+    output.emit([f"Set: {number} of {job}.{old} {_LINKS}"])
     return Exit.DONE
 
 

@@ -78,18 +78,28 @@ class CursorDesk:
         """Return the bounds of a stretch that a person typed. Raises UsageError for what are none."""
         if not self.rules().is_measured:
             raise UsageError(f"{self.name} has words of the API's for cursors, and nothing lies between two of them")
-        return self.value(begins), None if ends is None else self.value(ends)
+        start, end = self.value(begins), None if ends is None else self.value(ends)
+        values = Values(self.rules())
+        if end is not None and values.position(end) < values.position(start):
+            raise UsageError(f"the stretch ends before it begins: --from {begins} --to {ends}")
+        return start, end
 
     def set(self, value: Json, part: str) -> Cursor | None:
         """Set the cursor of a part, and return the one before it. Raises UsageError, LockedError."""
         self._check(value)
+        self._check_part(part)
         before = self.kept.get(self.name, part)
         self._keep([Cursor(part, value, job_revision(self.job), base=value)])
         return before
 
     def reset(self, part: str | None) -> int:
-        """Forget the cursor of a part, or all, and return how many; the next run reads from the start."""
+        """Forget the cursor of a part, or all, and return how many; the next run reads from the start.
+
+        Raises UsageError for a part without one.
+        """
         self.rules()
+        if part is not None and self.kept.get(self.name, part) is None:
+            raise UsageError(f"{self.name} has no cursor of a part {part}; `crudsd state show {self.name}` lists them")
         lease = self.leases.acquire(job_lease(self.name))
         try:
             return self.kept.reset(self.name, part)
@@ -104,26 +114,59 @@ class CursorDesk:
             "job": self.name,
             "type": str(self.rules().type),
             "cursors": [
-                {"part": one.part, "value": one.value, "moved_at": one.moved_at and one.moved_at.isoformat()}
+                {
+                    "part": one.part,
+                    "value": one.value,
+                    "revision": one.revision,
+                    "moved_at": one.moved_at and one.moved_at.isoformat(),
+                }
                 for one in standing.cursors
             ],
         }
 
-    def imported(self, tree: Any) -> int:
-        """Set the cursors of an export, and return how many. Raises UsageError, and sets none, where one is wrong."""
+    def imported(self, tree: Any) -> tuple[int, int]:
+        """Set the cursors of an export; return how many, and how many of them the next run goes on from.
+
+        The others were read under another revision of the job. Raises UsageError, and sets none, where one is wrong.
+        """
         rules = self.rules()
-        if not isinstance(tree, dict) or tree.get("crudsd_state") != VERSION or not isinstance(tree["cursors"], list):
+        if (
+            not isinstance(tree, dict)
+            or tree.get("crudsd_state") != VERSION
+            or not isinstance(tree.get("cursors"), list)
+        ):
             raise UsageError(f"this is no export of cursors (form {VERSION}); `crudsd state export JOB` makes one")
+        if tree.get("job") != self.name:
+            raise UsageError(
+                f"these are cursors of {tree.get('job')}: by them {self.name} would pass over what it never read. "
+                f'If it is the same job under another name, write "job": "{self.name}" into the file'
+            )
         if tree.get("type") != str(rules.type):
             raise UsageError(f"these are cursors of type {tree.get('type')}, and those of {self.name} are {rules.type}")
-        cursors = []
-        for one in tree["cursors"]:
-            if not isinstance(one, dict) or not isinstance(one.get("part"), str):
-                raise UsageError("a cursor in it names no part")
-            self._check(one.get("value"))
-            cursors.append(Cursor(one["part"], one["value"], job_revision(self.job), base=one["value"]))
+        now = job_revision(self.job)
+        cursors = [self._imported(one, now) for one in tree["cursors"]]
         self._keep(cursors)
-        return len(cursors)
+        return len(cursors), sum(one.revision == now for one in cursors)
+
+    def _imported(self, one: Any, revision: str) -> Cursor:
+        if not isinstance(one, dict) or not isinstance(one.get("part"), str):
+            raise UsageError("a cursor in it names no part")
+        self._check_part(one["part"])
+        under = one.get("revision", revision)
+        if not isinstance(under, str):
+            raise UsageError("a cursor in it names no revision of its job")
+        if under == revision:
+            self._check(one.get("value"))
+        return Cursor(one["part"], one.get("value"), under, base=one.get("value"))
+
+    def _check_part(self, part: str) -> None:
+        """Raise UsageError where a source in parts is spoken of as one, or the other way round."""
+        if part and self.job.for_each is None:
+            raise UsageError(f"the source of {self.name} is in one part, so there is no part {part}")
+        if not part and self.job.for_each is not None:
+            raise UsageError(
+                f"{self.name} has a cursor for each part: name one by --part; `crudsd state show {self.name}` tells"
+            )
 
     def _keep(self, cursors: Sequence[Cursor]) -> None:
         lease = self.leases.acquire(job_lease(self.name))

@@ -130,6 +130,71 @@ def test_an_export_comes_back(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert "no export of cursors" in crudsd(capsys, "state", "import", "people", str(file), "--yes", code=2)
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ({"cursors": None}, "no export of cursors"),
+        ({"job": "others"}, "these are cursors of others"),
+        ({"type": "number"}, "of type number"),
+        ({"cursors": [1]}, "names no part"),
+        ({"cursors": [{"part": "", "value": None}]}, "is no moment"),
+        ({"cursors": [{"part": "north", "value": FIRST}]}, "there is no part north"),
+        ({"cursors": [{"part": "", "value": FIRST, "revision": 1}]}, "names no revision"),
+    ],
+    ids=["nothing", "job", "type", "item", "value", "part", "revision"],
+)
+@pytest.mark.usefixtures("config")
+def test_an_export_that_is_not_of_this_job_or_was_spoiled_sets_nothing(
+    edit: dict[str, object], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    crudsd(capsys, "run", "people")
+    file = tmp_path / "cursors.json"
+    file.write_text(json.dumps({**json.loads(crudsd(capsys, "state", "export", "people")), **edit}))
+
+    assert said in crudsd(capsys, "state", "import", "people", str(file), "--yes", code=2)
+    assert cursor(capsys) == LAST
+
+
+def test_an_export_from_before_an_edit_of_the_job_spares_no_full_read(
+    capsys: pytest.CaptureFixture[str], config: Path
+) -> None:
+    crudsd(capsys, "run", "people")
+    file = config.parent / "cursors.json"
+    file.write_text(crudsd(capsys, "state", "export", "people"))
+    config.write_text(config.read_text().replace("name: record.name", "name: record.name | lower"))
+
+    told = crudsd(capsys, "state", "import", "people", str(file), "--yes")
+
+    assert "1 of them are of people before it was edited" in told
+    out = crudsd(capsys, "run", "people", "--allow-updates", "2")
+    assert "2 updated" in out
+
+
+@pytest.mark.usefixtures("config")
+def test_a_cursor_of_a_part_that_there_is_not_is_not_set_or_forgotten_in_silence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    crudsd(capsys, "run", "people")
+
+    assert "is in one part" in crudsd(capsys, "state", "set", "people", FIRST, "--part", "north", "--yes", code=2)
+    assert "no cursor of a part north" in crudsd(capsys, "state", "reset", "people", "--part", "north", "--yes", code=2)
+    assert cursor(capsys) == LAST
+
+
+def test_a_source_in_parts_has_no_cursor_as_a_whole(capsys: pytest.CaptureFixture[str], config: Path) -> None:
+    each = 'for_each: {as: no, in: [1, 2]}\n    source:\n      headers: {X-Of: "{{ no }}"}'
+    config.write_text(config.read_text().replace("source:", each, 1))
+
+    assert "name one by --part" in crudsd(capsys, "state", "set", "people", FIRST, "--yes", code=2)
+    assert "it had none before" in crudsd(capsys, "state", "set", "people", FIRST, "--part", "1", "--yes")
+
+
+@pytest.mark.usefixtures("config")
+def test_a_backfill_that_ends_before_it_begins_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("backfill", "people", "--from", "2025-02-01", "--to", "2025-01-01")
+    assert "ends before it begins" in crudsd(capsys, *words, code=2)
+
+
 @pytest.mark.edge(46)
 @pytest.mark.usefixtures("config")
 def test_a_backfill_asks_for_its_stretch_and_leaves_the_cursor(

@@ -100,4 +100,5 @@ def kept_of(connection: Connection, job: str, keys: Sequence[str], now: datetime
 
 def _kept(retry: str, attempts: int, fingerprint: bytes | None, last_at: str, *, rested: str) -> Kept:
     rests = retry == Retry.RARELY and attempts >= TRIES and fingerprint is not None
-    return Kept(bytes(fingerprint) if rests and fingerprint else None, is_rested=last_at <= rested)
+    mark = bytes(fingerprint) if rests and fingerprint else None
+    return Kept(mark, is_rested=last_at <= rested, attempts=attempts)

@@ -1,6 +1,6 @@
 """A change: one intended write, from plan to fate."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from daemon.values import Document
@@ -212,3 +212,5 @@ class Kept:
     """The mark of the content for which it rests; None for one that is to be tried."""
     is_rested: bool = False
     """Whether it rested so long that it may be tried once more, unchanged as it is."""
+    attempts: int = field(default=0, compare=False)
+    """How many runs tried it in vain."""

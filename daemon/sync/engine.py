@@ -102,22 +102,23 @@ class _Run:
         if not self._judgement.may_begin(unresolved):
             return
         mark = ports.journal.last_mark(self._mapping.revision) if self._options.marks else None
+        behind = ports.journal.behind_mark([change.key for change in unresolved]) if mark else ()
+        if behind and self._job.source.incremental is not None:
+            mark = None  # what is planned anew has to be met, and no later read would show it
         spans = Spans(self._job, ports.links, self._options, revision=self._mapping.revision, mark=mark)
         mark = spans.mark
         if spans.is_reconcile and ports.target.can_list:
             self._job = self._job.model_copy(update={"compare": "target"})
-        behind = ports.journal.behind_mark([change.key for change in unresolved]) if mark else ()
         walk = self._walk = self._prepared(unresolved, spans)
-        self._finish(walk, walk.read(mark, behind))
+        self._finish(walk, walk.read(mark, behind if mark else ()))
 
     def _prepared(self, unresolved: Sequence[Change], spans: Spans) -> Walk:
         """Learn what the target holds, clear up what earlier runs left open, and return the walk that comes after."""
         ports, mark = self._ports, spans.mark
         finder = Finder(self._job, ports, young=self._permits.young, check_stop=self._check_stop)
         finder.list_at_start(unresolved, as_before=mark is not None and mark.listed)
-        revision = self._mapping.revision
         rests = self._limit.rests
-        rests.blocked = recover(unresolved, ports, index=finder.index, permits=self._permits, revision=revision)
+        rests.blocked = recover(unresolved, ports, index=finder.index, permits=self._permits, rests=rests)
         self._rounds = Rounds(
             ports,
             Relinker(self._permits, ports, finder),

@@ -194,11 +194,15 @@ class Reading:
         return track.back(self._mapping.revision)
 
     def moves(self) -> Sequence[Cursor]:
-        """Return the cursors that stand behind everything that was read so far, and forget that they are to be set."""
+        """Return the cursors that stand behind everything that was read so far, and forget that they are to be set.
+
+        None passes a change whose answer was lost: it is planned anew when its record comes again.
+        """
         on_the_way = self.track.on_the_way(self._mapping.revision) if self.track and not self._is_over else None
         found = [*self.ready.values(), *([on_the_way] if on_the_way is not None else [])]
         self.ready.clear()
-        return found
+        waiting = self.planner.rests.waiting
+        return [one for one in found if one.part not in waiting]
 
     @property
     def reach(self) -> Reach | None:

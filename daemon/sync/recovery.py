@@ -13,7 +13,7 @@ from .events import Resolved
 from .journal import Journal
 from .permits import Permits
 from .ports import Links, Ports, Target, TargetIndex
-from .retry import classed
+from .retry import Rests, classed
 from .write import RunStopError, looked_up, resolve
 
 
@@ -28,23 +28,25 @@ def needs_list(unresolved: Sequence[Change], target: Target) -> bool:
 
 
 def recover(
-    unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | None, permits: Permits, revision: str
+    unresolved: Sequence[Change], ports: Ports, *, index: TargetIndex | None, permits: Permits, rests: Rests
 ) -> frozenset[str]:
     """Resolve these changes of earlier runs and return the keys that must not be created again.
 
-    These are the keys whose create nobody could clear up, or not yet. `index` is the target's own list, where it was
-    read whole. Raises the endpoint's error when the target cannot be asked now; what was resolved stays resolved.
+    These are the keys whose create nobody could clear up, or not yet; `rests` is told of them. `index` is the target's
+    own list, where it was read whole. Raises the endpoint's error when the target cannot be asked now; what was
+    resolved stays resolved.
     """
     blocked = set()
     for change in unresolved:
         if change.kind is not Kind.CREATE:
             _doubt_link(change, ports.links, ports.journal)
         try:
-            outcome = classed(_resolve(change, ports.target, index, permits), ports.target, revision)
+            outcome = classed(_resolve(change, ports.target, index, permits), ports.target, rests.revision)
         except RunStopError as stop:
             raise stop.cause from stop
         ports.journal.resolve([outcome])
         ports.observe(Resolved(outcome))
+        rests.note(outcome, is_young=change.key in permits.young)
         if outcome.fate is Fate.UNKNOWN:
             blocked.add(change.key)
     return frozenset(blocked)

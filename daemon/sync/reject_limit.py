@@ -123,6 +123,7 @@ class RejectLimit:
     def settle(self, outcome: Outcome) -> Outcome:
         """Take in what became of a change, and return it with the class of its retry."""
         outcome = classed(outcome, self._target, self.rests.revision)
+        self.rests.note(outcome)
         self._count(outcome)
         return outcome
 

@@ -62,8 +62,28 @@ class Rests:
         """Keys that rested for long and are tried once more by this run."""
         self.blocked: frozenset[str] = frozenset()
         """Keys whose create nobody could clear up; they must not be created again."""
+        self._unsettled: dict[str, str] = {}
+        """Keys of changes that the next run has to meet, with the parts of their records."""
         self.retried = 0
         """How many keys this run tries although an earlier one rejected them."""
+
+    def note(self, outcome: Outcome, *, is_young: bool = False) -> None:
+        """Take in what became of a change: of one whose answer was lost the next runs need the record.
+
+        Of one that stays unknown they need it no longer after a few: no cursor waits for it for ever. `is_young`: it is
+        unknown only because the target may not show it yet.
+        """
+        key = outcome.change.key
+        kept = self._links.kept([key]).get(key) if outcome.fate is Fate.UNKNOWN else None
+        if outcome.fate is not Fate.UNKNOWN or outcome.retry is not Retry.EACH_RUN:
+            self._unsettled.pop(key, None)
+        elif is_young or kept is None or kept.attempts + 1 < TRIES:
+            self._unsettled[key] = outcome.change.part
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The parts whose cursor may not pass what was read of them."""
+        return frozenset(self._unsettled.values())
 
     def among(self, fingerprints: Mapping[str, bytes]) -> list[str]:
         """Return which of these keys rest, given the fingerprint of what would be sent for each."""

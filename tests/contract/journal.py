@@ -640,9 +640,11 @@ class RejectsContract:
         assert world.links().kept([]) == {}
 
     def test_refused_content_is_tried_in_three_runs_and_rests_then(self, world: RejectsWorld) -> None:
-        for run, rests_for in (("run1", None), ("run2", None), ("run3", b"c" * 16), ("run4", b"c" * 16)):
-            self.refuse(world, run)
+        rested = (None, None, b"c" * 16, b"c" * 16)
+        for attempts, rests_for in enumerate(rested, start=1):
+            self.refuse(world, f"run{attempts}")
             assert world.links().kept(["k1"]) == {"k1": Kept(rests_for)}
+            assert world.links().kept(["k1"])["k1"].attempts == attempts
 
     def test_other_content_begins_anew(self, world: RejectsWorld) -> None:
         self.refuse(world, "run1", "run2", "run3")

@@ -120,7 +120,9 @@ class MemoryLinks:
         reject = self._state.rejects[key]
         rests = reject.retry is Retry.RARELY and self._state.attempts[key] >= TRIES
         return Kept(
-            reject.fingerprint if rests else None, is_rested=self._state.tried_at[key] + REST <= self._state.now
+            reject.fingerprint if rests else None,
+            is_rested=self._state.tried_at[key] + REST <= self._state.now,
+            attempts=self._state.attempts[key],
         )
 
     def young(self, settle: timedelta) -> frozenset[str]:

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
-from daemon.endpoints.memory import MemorySource
-from daemon.errors import RefusedError, UnavailableError
+from daemon.endpoints.memory import MemorySource, MemoryTarget
+from daemon.errors import RefusedError, UnavailableError, UnknownError
 from daemon.sync.certificate import End
+from daemon.sync.change import Change
 from daemon.sync.cursor import Cursor, Reach
 from daemon.sync.events import CursorDoubted, Doubt, SpanBegan
 from daemon.sync.guards import Allowance
 from daemon.sync.moments import Reckoner
 from daemon.sync.outcome import Ending
+from daemon.sync.ports import Accepted, Written
 from tests.unit.sync.harness import Bench, job, people, person
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -429,6 +431,93 @@ def test_a_tombstone_leaves_a_record_that_was_there_before_us() -> None:
     result = bench.run()
 
     assert (result.counts.kept, result.counts.deleted) == (1, 0)
+
+
+# ---- what is not settled ---------------------------------------------------------------------------------------------
+
+
+class Losing(MemoryTarget):
+    """A target that loses its answer to the next writes of one kind, and does not carry them out."""
+
+    losing: tuple[str, int] = ("", 0)
+
+    def _lose(self, kind: str) -> None:
+        if self.losing[0] == kind and self.losing[1]:
+            self.losing = (kind, self.losing[1] - 1)
+            raise UnknownError(f"desk: {kind}: the answer did not arrive")
+
+    def create(self, change: Change) -> Written:
+        self._lose("create")
+        return super().create(change)
+
+    def update(self, change: Change) -> Written:
+        self._lose("update")
+        return super().update(change)
+
+    def delete(self, change: Change) -> Accepted | None:
+        self._lose("delete")
+        return super().delete(change)
+
+
+def losing(*, looks_up: bool = True, **rules: Any) -> tuple[Tracked, Losing]:
+    """Return a bench with three records at the target."""
+    bench = Tracked(rules=rules, said={"tombstone": "record.deleted"})
+    bench.target = target = Losing(match="no", looks_up=looks_up)
+    for number in range(3):
+        bench.server.put(number)
+    bench.run()
+    return bench, target
+
+
+@pytest.mark.parametrize("kind", ["create", "update", "delete"])
+def test_a_write_whose_answer_was_lost_is_made_in_the_next_run_though_nothing_changed_since(kind: str) -> None:
+    bench, target = losing(looks_up=False)
+    bench.server.tick(minutes=5)
+    bench.server.put(9 if kind == "create" else 1, name="New", deleted=kind == "delete")
+    bench.server.tick(minutes=1)
+    bench.server.put(2, name="Later")
+    bench.server.tick(minutes=1)
+    target.losing = (kind, 1)
+    lost = bench.run()
+    before = bench.cursor
+    result = bench.run()
+
+    assert (lost.ending, lost.counts.any_rejected, before) == (Ending.REJECTED, True, "2026-03-01T12:00:00Z")
+    assert (result.ending, bench.is_in_step(), bench.cursor) == (Ending.DONE, True, "2026-03-01T12:06:00Z")
+    assert not bench.state.rejects
+
+
+def test_the_cursor_waits_for_an_answer_that_is_always_lost_in_three_runs_and_no_longer() -> None:
+    bench, target = losing()
+    bench.server.tick(minutes=5)
+    bench.server.put(1, name="New")
+    bench.server.tick(minutes=5)
+    target.losing = ("update", 99)
+    cursors = []
+    for _ in range(4):
+        bench.run()
+        cursors.append(bench.cursor)
+
+    assert cursors == ["2026-03-01T12:00:00Z"] * 2 + ["2026-03-01T12:05:00Z"] * 2
+    assert "E1" in bench.state.rejects
+
+
+def test_a_read_is_not_gone_on_with_behind_a_write_whose_answer_was_lost() -> None:
+    bench, target = losing(order="ascending")
+    bench.server.resumes = True
+    bench.server.page_size = 1
+    bench.server.tick(minutes=5)
+    for number in range(3):
+        bench.server.put(number, name="New")
+    bench.server.tick(minutes=5)
+    target.losing = ("update", 1)
+    bench.server.breaks_at, bench.server.error = 3, UnavailableError("hr is down")
+    assert bench.run(slice_changes=1).ending is Ending.UNAVAILABLE
+    assert bench.state.mark is not None
+    bench.server.breaks_at = None
+    bench.run(slice_changes=1)
+
+    assert bench.is_in_step()
 
 
 # ---- whole reads -----------------------------------------------------------------------------------------------------

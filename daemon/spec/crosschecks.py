@@ -22,6 +22,7 @@ from .ignored import ignore_problems
 from .increments import increment_problems
 from .kinds import kind_problems
 from .marks import Marks
+from .matching import match_problems
 from .paging import paging_problems
 from .problems import Path_, Problem
 from .schedule import time_problems
@@ -114,8 +115,8 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
     checks: list[Callable[[Mapping[str, Any]], Iterable[_Finding]]] = [
         _bodies, _expressions, _templates, _nesting, _jmespaths, address_problems, alert_problems, answer_problems,
         auth_problems, batch_problems, connection_answer_problems, for_each_problems, ignore_problems,
-        increment_problems, kind_problems, paging_problems, replace_problems, sql_problems, state_problems,
-        time_problems,
+        increment_problems, kind_problems, match_problems, paging_problems, replace_problems, sql_problems,
+        state_problems, time_problems,
     ]  # fmt: skip
     if complete:
         checks += [_connections, _after, linked_problems, recipient_problems]

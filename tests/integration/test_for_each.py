@@ -26,11 +26,17 @@ JOB: dict[str, Any] = {
         "paginate": {"type": "next_url", "next": "next"},
     },
     "key": ["project.id", "record.no"],
-    "map": {"ref": "project.id ~ '/' ~ record.no", "title": "record.title", "of": "project.title"},
+    "map": {
+        "project": "project.id",
+        "no": "record.no",
+        "ref": "project.id ~ '/' ~ record.no",
+        "title": "record.title",
+        "of": "project.title",
+    },
     "target": {
         "connection": "desk",
         "id": "id",
-        "match": "ref",
+        "match": "[project, no]",
         "list": {"uri": "desk", "records": "records"},
         "create": "desk",
         "update": {"uri": "desk/{{ target.id }}", "body": "changed"},
@@ -108,13 +114,18 @@ def test_another_jobs_records_may_be_the_parents(server: ProjectsServer, tmp_pat
     said = spec(server, for_each={"as": "project", "links_of": "projects", "key": "project.document.id"})
     job = said["jobs"]["tickets"]
     job["key"] = ["project.document.id", "record.no"]
-    job["map"] = {"ref": "project.document.id ~ '/' ~ record.no", "title": "record.title"}
+    job["map"] = {
+        "project": "project.document.id",
+        "no": "record.no",
+        "ref": "project.document.id ~ '/' ~ record.no",
+        "title": "record.title",
+    }
     said["jobs"]["projects"] = {
         "mode": "mirror",
         "source": {"connection": "tracker", "read": "projects", "records": "projects"},
         "key": "record.id",
         "map": {"ref": "record.id", "id": "record.id"},
-        "target": JOB["target"],
+        "target": {**JOB["target"], "match": "ref"},
     }
     job["source"] = {**JOB["source"], "read": "projects/{{ project.document.id }}/tickets"}
     desk = Desk(tmp_path, said)

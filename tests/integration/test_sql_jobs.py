@@ -199,6 +199,31 @@ def test_a_plan_makes_no_table_and_no_row(api: MisbehavingServer, place: Place, 
     assert wrote(desk.run().result.counts) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("incremental", [False, True])
+def test_a_table_that_is_gone_is_not_made_anew_as_if_its_rows_were_in_it(
+    incremental: bool, api: MisbehavingServer, place: Place, tmp_path: Path
+) -> None:
+    api.collection("people", paging="cursor").put(person(number) for number in range(3))
+    made = {"create_table": True, "match": "external_id", "columns": {"external_id": "text(20)", "name": "text"}}
+    job = to_table(api, place, target=made, map={"external_id": "record.external_id", "name": "record.name"})
+    if incremental:
+        job["jobs"]["people"]["source"]["incremental"] = {"field": "no", "type": "number"}
+        job["jobs"]["people"]["source"]["params"] = {"no_since": "{{ cursor.start }}"}
+    desk = Desk(tmp_path, job)
+    desk.run()
+    place.run("DROP TABLE people")
+
+    for look in (desk.plan, desk.run):
+        with pytest.raises(ConfigError, match="there is no table people, and at the last run there was one") as told:
+            look()
+    job["jobs"]["people"]["compare"] = "target"
+    desk.write(job)
+
+    assert ("--full" in str(told.value)) is incremental
+    assert wrote(desk.run(full=incremental).result.counts) == (3, 0, 0)
+    assert len(place.run("SELECT external_id FROM people")) == 3
+
+
 @ONE
 @pytest.mark.edge(37)
 def test_a_table_that_was_altered_between_runs_stops_the_next_one_before_it_writes(

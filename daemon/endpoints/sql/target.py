@@ -62,14 +62,14 @@ class SqlTarget:
         Raises ConfigError with all that does not fit, and an EndpointError when the database cannot be asked.
         """
         shape = self._shape()
-        if shape is None and self._target.create_table and writes:
+        before = self._memory.facts()
+        if shape is None and (not self._target.create_table or (before and self._job.compare == "links")):
+            raise ConfigError(self._gone() if self._target.create_table else self._absent())
+        if shape is None and writes:
             self._make()
             shape = self._shape()
         if shape is None:
-            if not self._target.create_table:
-                raise ConfigError(self._absent())
             return
-        before = self._memory.facts()
         self._bind(shape)
         for sentence in news(shape, before):
             self._link.warn(sentence)
@@ -108,6 +108,14 @@ class SqlTarget:
         return (
             f"{self._link.name}: there is no table {self._target.table} that this user may see; make it, or say "
             "create_table: true and its columns in the job"
+        )
+
+    def _gone(self) -> str:
+        full = ", and run it with --full" if self._job.source.incremental is not None else ""
+        return (
+            f"{self._link.name}: there is no table {self._target.table}, and at the last run there was one. Made anew "
+            "it would stay empty, since the job takes the rows that it remembers for written; put the table back, or "
+            f"have it filled anew: say `compare: target` in the job{full}"
         )
 
     # ---- reading -------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ _REACHES: Final = {
 
 def next_step(result: Result) -> str:
     """Return what a person may do about parts that could not be read; empty where other things come first."""
-    if not result.certificate.parts_apart or result.counts.any_rejected or result.ending is not Ending.REJECTED:
+    if not result.certificate.parts or result.counts.any_rejected or result.ending is not Ending.REJECTED:
         return ""
     return (
         "Next: look at the parts that the certificate line names; until they can be read, what they held stays as it "

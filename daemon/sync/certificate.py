@@ -67,7 +67,7 @@ class Certificate:
         if self.end is None:
             return f"not complete{at}: " + "; ".join(self.doubts or ("the read did not reach its end",))
         if self.doubts:
-            return f"not complete{at}: " + "; ".join(self.doubts)
+            return f"not complete{at}: " + "; ".join(dict.fromkeys((*self.doubts, *self.apart)))
         total = f" of {self.end.total}" if self.end.total is not None else ""
         pages = "1 page" if self.end.pages == 1 else f"{self.end.pages} pages"
         said = f"{self.end.records}{total} records on {pages}, ended by {self.end.reason}"

@@ -244,7 +244,8 @@ class _Run:
     def _ending(self, counts: Counts) -> Ending:
         if self._judgement.tripped:
             return Ending.HELD
-        if self._walk is not None and self._walk.reading is not None and self._walk.reading.together.done.failed:
+        walk = self._walk
+        if walk is not None and walk.reading is not None and (walk.reading.together.done.failed or walk.misses_parts):
             return Ending.REJECTED
         return Ending.REJECTED if counts.any_rejected else Ending.DONE
 

@@ -60,6 +60,8 @@ class Walk:
         self.reading: Reading | None = None
         """What the read came to so far; None before it began."""
         self.certificate = Certificate(end=None)
+        self.misses_parts = False
+        """Whether the source has parts that could not be told, and were not read."""
 
     def read(self, mark: Mark | None, behind: Sequence[str]) -> Reading:
         """Read the source to its end, from the mark or the beginning, and certify the read."""
@@ -75,6 +77,7 @@ class Walk:
             for step in steps or self._unfold(self._ports.parts.list()):
                 if isinstance(step, End):
                     parts, broke = step, ()
+                    self.misses_parts = bool(step.doubts)
                 else:
                     self._part(reading, *step)
                     reading.together.check(self._limit)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from daemon.errors import EndpointError, GoneError, MalformedError, RefusedError, UnavailableError
+from daemon.report import reach
 from daemon.spec import Incremental
 from daemon.sync.certificate import End
 from daemon.sync.events import Event, PartFailed
@@ -230,6 +231,21 @@ def test_a_parent_without_a_usable_key_leaves_everything_that_is_absent(parent: 
 
     assert (result.counts.deleted, result.counts.deletes_withheld) == (0, 3)
     assert "a parent on page 1 has no usable key" in str(result.certificate)
+
+
+def test_a_run_that_could_not_name_a_parent_does_not_end_as_if_it_had_read_everything() -> None:
+    source = families("ab")
+    source.parents.records.append({"name": "x"})
+    source.failing["b"] = REFUSED
+    bench = family_bench(source)
+
+    failing = bench.run()
+    source.failing.clear()
+    result = bench.run()
+
+    assert (failing.ending, result.ending, result.counts.created) == (Ending.REJECTED, Ending.REJECTED, 3)
+    assert "b: it could not be read" in str(failing.certificate)
+    assert "Next: look at the parts" in reach.next_step(result)
 
 
 def test_two_parents_with_one_key_are_told_and_nothing_of_that_part_is_deleted() -> None:

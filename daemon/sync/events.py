@@ -152,6 +152,8 @@ class Doubt(StrEnum):
     """The source does not keep the order that the job declares."""
     WITHOUT = "without"
     """No record has a usable value in the cursor's field."""
+    UNGIVEN = "ungiven"
+    """No answer has the token, or the ETag, for the next read."""
     STAYS = "stays"
     """The read may have passed a record over, so the next one begins where this one did."""
     REFUSED = "refused"
@@ -165,6 +167,7 @@ _DOUBTED = {
     "at the end of each read only",
     Doubt.WITHOUT: "no record has a usable value in the cursor's field, so the cursor stays where it is; look at "
     "incremental.field, timezone and unit",
+    Doubt.UNGIVEN: "no answer has what the next read begins with, so the cursor stays where it is",
     Doubt.STAYS: "the read may have passed a record over, so the cursor stays and the next run begins where this did",
     Doubt.REFUSED: "the source takes the token no more, so everything is read",
 }

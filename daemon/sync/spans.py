@@ -20,7 +20,7 @@ from .parts import Part
 from .ports import Links
 
 LIKE = "2026-01-31T08:30:00Z"
-"""The form of an upper bound where nothing is known of the source's own."""
+"""The form of an upper bound where nothing is known of the source's own: a unit speaks of numbers, else of nothing."""
 
 
 class Spans:
@@ -86,7 +86,9 @@ class Spans:
         """
         if rules.type is not CursorType.TIMESTAMP or self._options.now is None:
             return None
-        values, like = Values(rules), LIKE if start is None else start
+        values, like = Values(rules), start
+        if like is None:
+            like = LIKE if rules.unit == "s" else 0
         end = moment_position(self._options.now - rules.settle)
         return values.text(end if start is None else max(end, values.position(start)), like)
 

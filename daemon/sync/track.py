@@ -45,6 +45,8 @@ class Track:
         self.older = 0
         """Records from before the lower bound."""
         self.seen = 0
+        self._pages = 0
+        self._has_records = False
         self.without = 0
         """Records in which the field has no usable value."""
 
@@ -60,6 +62,8 @@ class Track:
 
     def page(self, page: Page) -> None:
         """Note when a page was asked for, and its token."""
+        self._pages += 1
+        self._has_records = self._has_records or bool(page.records)
         if page.cursor is not None and (self._taken is None or not self.rules.is_first):
             self._taken = page.cursor
         if self._bound is None and self.rules.type is CursorType.TIMESTAMP:
@@ -94,6 +98,10 @@ class Track:
             yield Doubt.IGNORED, f"{self.older} of {self.seen} records are from before {self.span.start}"
         if self.seen and self.without == self.seen:
             yield Doubt.WITHOUT, f"{self.rules.field} in none of {self.seen} records"
+        is_given = self._taken is not None or self.rules.is_measured
+        # Where a token is known already, an answer without changes may well leave it out.
+        if self._pages and not is_given and (self._has_records or self.span.cursor is None):
+            yield Doubt.UNGIVEN, f"{self.rules.answered} is in none of {self._pages} answers"
 
     def is_late(self, position: Decimal | None) -> bool:
         """Say whether a record changed after the read began, so that the next run reads it again."""

@@ -616,6 +616,26 @@ def test_a_token_that_the_source_forgot_is_told_of_and_everything_is_read(status
     assert (result.counts.unchanged, result.reach, bench.doubts) == (5, Reach.WHOLE, [Doubt.REFUSED])
 
 
+def test_a_source_that_gives_no_token_is_told_of_and_read_as_a_whole_each_time() -> None:
+    bench = Tracked(rules={"type": "token", "field": None, "next": "header:ETag"})
+    bench.server.records = people(range(5))
+    for _ in range(2):
+        result = bench.run()
+
+    assert (result.reach, bench.doubts) == (Reach.WHOLE, [Doubt.UNGIVEN] * 2)
+    assert "header:ETag is in none of 1 answers" in result.doubted[0]
+
+
+@pytest.mark.parametrize(
+    ("unit", "end"), [("s", "2026-03-01T12:00:00Z"), ("ms", 1772366400000), ("ns", 1772366400 * 10**9)]
+)
+def test_an_upper_bound_has_the_form_of_its_unit_before_any_value_was_seen(unit: str, end: Any) -> None:
+    bench = Tracked(rules={"unit": unit})
+    bench.run()
+
+    assert next(event.span.end for event in bench.events if isinstance(event, SpanBegan)) == end
+
+
 class Tagged(MemorySource):
     """A list with an ETag, which is given whole or, where it is still the one of the ETag, not at all."""
 

@@ -19,6 +19,7 @@ from daemon.values import Json
 VERSION = 1
 """Of the exported form. One of a later version is refused."""
 
+_END = re.compile(r"\bcursor(_|\W{1,3})end\b")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -82,6 +83,11 @@ class CursorDesk:
         values = Values(self.rules())
         if end is not None and values.position(end) < values.position(start):
             raise UsageError(f"the stretch ends before it begins: --from {begins} --to {ends}")
+        if end is not None and not _END.search(str(self.job.source.model_dump())):
+            raise UsageError(
+                f"the request of {self.name} asks for no upper bound, so --to would change nothing; leave it out, or "
+                "write cursor.end into the request"
+            )
         return start, end
 
     def set(self, value: Json, part: str) -> Cursor | None:

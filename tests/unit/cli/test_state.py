@@ -195,6 +195,16 @@ def test_a_backfill_that_ends_before_it_begins_is_refused(capsys: pytest.Capture
     assert "ends before it begins" in crudsd(capsys, *words, code=2)
 
 
+def test_a_backfill_to_an_end_is_refused_where_the_request_asks_for_none(
+    capsys: pytest.CaptureFixture[str], config: Path
+) -> None:
+    config.write_text(config.read_text().replace(', at_before: "{{ cursor.end }}"', ""))
+    words = ("backfill", "people", "--from", "2025-01-01", "--to", "2025-02-01")
+
+    assert "asks for no upper bound" in crudsd(capsys, *words, code=2)
+    assert "a stretch of the past" in crudsd(capsys, *words[:4])
+
+
 @pytest.mark.edge(46)
 @pytest.mark.usefixtures("config")
 def test_a_backfill_asks_for_its_stretch_and_leaves_the_cursor(

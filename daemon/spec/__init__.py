@@ -42,7 +42,7 @@ from .mode import Mode
 from .partition import ForEach, LinkedParents, ListedParents, Parents
 from .problems import Problem, SpecError
 from .request import ListRequest, Paginate, Request, Rule, Then
-from .revision import SELECTED_BY, changed_blocks, job_revision, job_selection
+from .revision import SELECTED_BY, changed_blocks, has_moved, job_revision, job_selection
 from .schedule import CatchUp, Overlap, Schedule, cron_fields
 from .schema import json_schema
 from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
@@ -149,6 +149,7 @@ __all__ = [
     "delimiter_of",
     "entered_secret",
     "format_of",
+    "has_moved",
     "is_file_pattern",
     "job_revision",
     "job_selection",

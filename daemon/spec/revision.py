@@ -39,8 +39,21 @@ def job_revision(job: Job) -> str:
 
 
 def job_selection(job: Job) -> str:
-    """Return a digest of each block of `REVISED_BY`, in that order, so that two of them tell which one changed."""
-    return ".".join(_digest(job, (block,))[:_BLOCK_DIGITS] for block in REVISED_BY)
+    """Return a digest of each block of `REVISED_BY`, in that order, so that two of them tell which one changed.
+
+    Behind them, after an @, stands one of the place where the target keeps its records.
+    """
+    blocks = ".".join(_digest(job, (block,))[:_BLOCK_DIGITS] for block in REVISED_BY)
+    return f"{blocks}@{hashlib.sha256(_place(job).encode()).hexdigest()[:_BLOCK_DIGITS]}"
+
+
+def has_moved(before: str | None, now: str) -> bool:
+    """Say whether two selections are of two places: what one knows of the first's records says nothing of the other's.
+
+    False where nothing is known of before.
+    """
+    old, new = (selection.partition("@")[2] for selection in (before or "", now))
+    return bool(old) and old != new
 
 
 def changed_blocks(before: str | None, now: str) -> tuple[str, ...]:
@@ -50,10 +63,20 @@ def changed_blocks(before: str | None, now: str) -> tuple[str, ...]:
     """
     if before is None or before == now:
         return ()
-    old, new = before.split("."), now.split(".")
+    old, new = (selection.partition("@")[0].split(".") for selection in (before, now))
     if len(old) != len(new):
         return REVISED_BY
     return tuple(block for block, one, other in zip(REVISED_BY, old, new, strict=True) if one != other)
+
+
+def _place(job: Job) -> str:
+    """Return where the target's records are: its connection, and the table, file, model or address of creates."""
+    target = job.target
+    for name in ("table", "path", "model"):
+        if (said := getattr(target, name, None)) is not None:
+            return f"{target.connection} {name} {said}"
+    asked = getattr(target, "create", None) or getattr(target, "list", None) or getattr(target, "lookup", None)
+    return f"{target.connection} {getattr(asked, 'uri', asked)}".partition("?")[0]
 
 
 def _digest(job: Job, blocks: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from daemon.errors import EndpointError, StoppedError, UnavailableError
-from daemon.spec import Job, Limit, Mode, changed_blocks
+from daemon.spec import Job, Limit, Mode, changed_blocks, has_moved
 
 from .certificate import Certificate
 from .change import Change, Kind
@@ -107,7 +107,8 @@ class _Run:
             mark = None  # what is planned anew has to be met, and no later read would show it
         spans = Spans(self._job, ports.links, self._options, revision=self._mapping.revision, mark=mark)
         mark = spans.mark
-        if spans.is_reconcile and ports.target.can_list:
+        moved = has_moved(ports.links.last_selection(), self._mapping.selection)
+        if (spans.is_reconcile or moved) and ports.target.can_list:
             self._job = self._job.model_copy(update={"compare": "target"})
         walk = self._walk = self._prepared(unresolved, spans)
         self._finish(walk, walk.read(mark, behind if mark else ()))

@@ -224,6 +224,26 @@ def test_a_table_that_is_gone_is_not_made_anew_as_if_its_rows_were_in_it(
     assert len(place.run("SELECT external_id FROM people")) == 3
 
 
+@pytest.mark.edge(43)
+def test_another_table_in_the_job_file_is_filled_though_every_record_is_remembered(
+    api: MisbehavingServer, place: Place, tmp_path: Path
+) -> None:
+    api.collection("people", paging="cursor").put(person(number) for number in range(3))
+    made = {"create_table": True, "match": "external_id", "columns": {"external_id": "text(20)", "name": "text"}}
+    job = to_table(api, place, target=made, map={"external_id": "record.external_id", "name": "record.name"})
+    job["jobs"]["people"]["guards"] = {"updates": "100%"}
+    desk = Desk(tmp_path, job)
+    desk.run()
+    job["jobs"]["people"]["target"]["table"] = "others"
+    desk.write(job)
+
+    result = desk.run().result
+
+    assert wrote(result.counts) == (3, 0, 0), result
+    assert len(place.run("SELECT external_id FROM others")) == 3
+    assert wrote(desk.run().result.counts) == (0, 0, 0)
+
+
 @ONE
 @pytest.mark.edge(37)
 def test_a_table_that_was_altered_between_runs_stops_the_next_one_before_it_writes(

@@ -8,7 +8,17 @@ from typing import Any
 import pydantic
 import pytest
 
-from daemon.spec import Job, Mode, RequestSource, SpecError, changed_blocks, job_revision, job_selection, load
+from daemon.spec import (
+    Job,
+    Mode,
+    RequestSource,
+    SpecError,
+    changed_blocks,
+    has_moved,
+    job_revision,
+    job_selection,
+    load,
+)
 from tests.unit.spec.files import GOOD, good_but, write
 
 EXAMPLE = Path(__file__).with_name("people_to_helpdesk.yaml")
@@ -244,6 +254,24 @@ def test_two_selections_tell_which_blocks_of_a_job_were_edited(edit: dict[str, A
     before, now = (job_selection(Job.model_validate(one)) for one in (JOB, JOB | edit))
 
     assert changed_blocks(before, now) == blocks
+
+
+@pytest.mark.parametrize(
+    ("target", "moved"),
+    [
+        ({"connection": "hr", "create": "users", "update": "people/{{ target.id }}"}, False),
+        ({"connection": "hr", "create": "users?notify=no", "update": "u"}, False),
+        ({"connection": "hr", "create": "others", "update": "u"}, True),
+        ({"connection": "other", "create": "users", "update": "u"}, True),
+        ({"connection": "hr", "table": "users"}, True),
+    ],
+)
+def test_a_target_has_moved_where_its_records_are_elsewhere(target: dict[str, Any], moved: bool) -> None:
+    before, now = (job_selection(Job.model_validate(one)) for one in (JOB, JOB | {"target": target}))
+
+    assert has_moved(before, now) is moved
+    assert not has_moved(None, now)
+    assert not has_moved("s1", now)
 
 
 def test_a_first_read_was_not_edited_and_one_in_another_form_was_in_everything() -> None:

@@ -11,7 +11,7 @@ from daemon.sync.change import Change, Fate, Kind
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending
 from daemon.sync.ports import Written
-from tests.unit.sync.harness import Bench, job, people, person
+from tests.unit.sync.harness import JOB, Bench, job, people, person
 
 
 def filled(count: int = 40) -> Bench:
@@ -301,6 +301,26 @@ def test_slices_of_any_size_come_to_the_same(slice_changes: int) -> None:
 
     assert result.counts.created == 45
     assert bench.is_in_step()
+
+
+def test_a_target_that_moved_in_the_job_file_is_filled_though_every_record_is_linked() -> None:
+    bench = filled(10)
+    bench.target.records.clear()
+    bench.job = job(target={**JOB["target"], "create": "others"})
+
+    result = bench.run(allowance=Allowance(updates=10))
+
+    assert result.counts.created == 10
+    assert bench.is_in_step()
+    assert bench.run().counts.unchanged == 10
+
+
+def test_a_target_whose_requests_are_edited_is_not_compared_anew() -> None:
+    bench = filled(10)
+    bench.target.records.clear()
+    bench.job = job(target={**JOB["target"], "update": {"uri": "people/{{ target.id }}", "body": "changed"}})
+
+    assert bench.run().counts.unchanged == 10
 
 
 class RefusingTarget(MemoryTarget):

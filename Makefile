@@ -6,8 +6,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RELEASES := bookworm trixie
 SOURCES := cruds daemon migrations tests bench
 
-.PHONY: demo test faults box e2e e2e-bounded check fmt lint types layers cover lock wheel servers bench-client \
-        bench-memory bench-race bench-idle bench-growth soak clean help
+.PHONY: demo test faults box e2e e2e-bounded check fmt lint types layers cover lock wheel servers bench bench-smoke \
+        bench-client bench-memory bench-race bench-idle bench-growth soak clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -74,9 +74,16 @@ lock: ## pin every dependency with its hashes
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --extra postgres -c requirements/run.txt pyproject.toml -o requirements/postgres.txt
 	printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet - -o requirements/build.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --group dev --extra postgres -c requirements/postgres.txt -c requirements/build.txt pyproject.toml -o requirements/dev.txt
+	for peer in dlt singer airbyte; do $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet bench/peers/$$peer.in -o bench/peers/$$peer.txt; done
 
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+bench: $(VENV)/.run ## measure whole jobs beside dlt, Singer, Airbyte and what is written by hand: a quarter of an hour
+	$(BIN)/python -m bench.compare --write
+
+bench-smoke: $(VENV)/.run ## see in half a minute whether whole jobs have become dearer
+	$(BIN)/python -m bench.smoke
 
 bench-client: $(VENV)/.run ## measure the client beside bare urllib3, requests, httpx and niquests
 	$(BIN)/python bench/client.py --write
@@ -97,4 +104,4 @@ soak: $(VENV)/.run ## 200 jobs over bad systems for ten minutes: no fire, record
 	$(BIN)/python -m bench.soak --write
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .servers dist build .coverage*
+	rm -rf $(VENV) .servers .bench dist build .coverage*

@@ -1,4 +1,4 @@
-"""The page of what the service takes over time: each bench keeps its own section of it, between two marks."""
+"""Pages of measurements: each bench keeps its own section of one, between two marks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks-service.md"
+"""Of what the service takes over time."""
 _HEAD = "# What the service takes over time\n\nHow it is measured: [bench/README.md](../bench/README.md).\n"
 
 
@@ -20,13 +21,13 @@ def where(load_before: float) -> str:
     )
 
 
-def write(section: str, lines: list[str]) -> None:
+def write(section: str, lines: list[str], page: Path = PAGE) -> None:
     """Put a section in the place of the one of its name, or at the end of the page."""
     begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
-    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else _HEAD
+    text = page.read_text(encoding="utf-8") if page.exists() else _HEAD
     block = "\n".join([begin, "", *lines, "", end])
     if begin in text:
         text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: block, text, flags=re.DOTALL)
     else:
         text = f"{text.rstrip()}\n\n{block}\n"
-    PAGE.write_text(text, encoding="utf-8")
+    page.write_text(text, encoding="utf-8")

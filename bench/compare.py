@@ -17,7 +17,7 @@ import time
 from bench import cases, contenders, service_page
 from bench.client import processor
 from bench.rounds import api
-from bench.sections import FULL, PAGE, QUICK, SECTIONS, USUAL, Scale
+from bench.sections import ALONE, FULL, PAGE, QUICK, SECTIONS, USUAL, Scale
 
 
 def machine() -> str:
@@ -40,10 +40,9 @@ def measure(names: list[str], scale: Scale, *, write: bool) -> None:
         for name in names:
             before = os.getloadavg()[0]
             lines = SECTIONS[name](shown, scale)
+            times = "one run each" if name in ALONE else f"{scale.rounds} interleaved rounds"
             day, after = time.strftime("%Y-%m-%d", time.gmtime()), os.getloadavg()[0]
-            told = (
-                f"{day}, {scale.rounds} interleaved rounds, load {before:.1f} before it began, {after:.1f} at the end."
-            )
+            told = f"{day}, {times}, load {before:.1f} before it began, {after:.1f} at the end."
             section = [*lines[:2], told, "", *lines[2:]]
             print("\n".join(section), end="\n\n", flush=True)
             if write:

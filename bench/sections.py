@@ -57,7 +57,7 @@ def into_table(api: Api, scale: Scale) -> list[str]:
         base, most = bases[step]
         ours = find(lines, "crudsd")
         said += [
-            f"### {heads[step]}: {scale.records:,} records, API → SQLite table",
+            f"## {heads[step]}: {scale.records:,} records, API → SQLite table",
             "",
             *table(lines, scale.records),
             "",
@@ -76,7 +76,7 @@ def into_api(api: Api, scale: Scale) -> list[str]:
     entered = contenders.into_api() if scale.peers else contenders.into_api()[:2]
     lines = cases.into_api(api, scale.creates, scale.rounds, entered)
     bare = ratio(find(lines, "crudsd"), find(lines, "loop"))
-    head = f"### Creates: {scale.creates:,} records, one request each"
+    head = f"## Creates: {scale.creates:,} records, one request each"
     return [head, "", *table(lines, scale.creates), "", verdict("CPU ÷ loop", bare, 0.5)]
 
 
@@ -86,7 +86,7 @@ def at_a_distance(api: Api, scale: Scale) -> list[str]:
     lines = cases.into_api(api, scale.distant, scale.rounds, entered, delay_s=cases.DELAY_S)
     ideal = CONCURRENCY / cases.DELAY_S
     said = [
-        f"### Creates at {cases.DELAY_S * 1e3:.0f} ms each: {scale.distant:,} records, {CONCURRENCY} at once",
+        f"## Creates at {cases.DELAY_S * 1e3:.0f} ms each: {scale.distant:,} records, {CONCURRENCY} at once",
         "",
         f"The most there can be: {CONCURRENCY} ÷ {cases.DELAY_S * 1e3:.0f} ms = {ideal:,.0f} a second.",
         "",
@@ -131,7 +131,7 @@ def ledger(api: Api, scale: Scale) -> list[str]:
             rows[name].costs.append(cost)
             inner[name].append(told["cpu_s"])
     said = [
-        f"### Deletes found: a ledger of {scale.ledger:,} records, each thousandth gone",
+        f"## Deletes found: a ledger of {scale.ledger:,} records, each thousandth gone",
         "",
         "| | CPU s of the search | CPU s of the process | peak MiB |",
         "|---|---:|---:|---:|",
@@ -158,7 +158,7 @@ def token(api: Api, scale: Scale) -> list[str]:
         for _ in range(scale.rounds):
             _, told = run(Contender("token", command), host, PLACE)
             costs.append(told["token_s"] * 1e6)
-    head = "### A valid OAuth2 token, added to a request of the client"
+    head = "## A valid OAuth2 token, added to a request of the client"
     return [head, "", verdict("CPU a request", statistics.median(costs), 50, "µs")]
 
 
@@ -167,7 +167,7 @@ def by_size(api: Api, scale: Scale) -> list[str]:
     del api
     few, many = scale.memory
     lines = [
-        f"### Memory: {few:,} and {many:,} records, API → API, every record found and linked; then again",
+        f"## Memory: {few:,} and {many:,} records, API → API, every record found and linked; then again",
         "",
         "| | first run MiB | second run MiB |",
         "|---|---:|---:|",
@@ -188,7 +188,7 @@ def service(api: Api, scale: Scale) -> list[str]:
     )
     cost = idle.serve(1_000, scale.idle_s)
     return [
-        "### Start and rest",
+        "## Start and rest",
         "",
         f"`crudsd serve` with 1,000 jobs, none of them due, watched for {scale.idle_s:.0f} s.",
         "",
@@ -210,4 +210,6 @@ SECTIONS: dict[str, Callable[[Api, Scale], list[str]]] = {
     "memory": by_size,
     "service": service,
 }
+ALONE = frozenset({"memory", "service"})
+"""Those in which nobody is compared, and which take long: they are run once."""
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -67,10 +67,10 @@ def say(what: str, line: Line) -> None:
     print(f"  {what}: {name}: {cost.cpu_s:.2f} s CPU, {cost.wall_s:.2f} s, {cost.peak_mib:.0f} MiB", file=sys.stderr)
 
 
-def warm_up(api: Api) -> None:
+def warm_up(api: Api, *, peers: bool) -> None:
     """Do every job once over a few records: bytecode is compiled, files are read from the disk, all can do it."""
-    into_table(api, 1_000, 1, contenders.into_table())
-    into_api(api, 100, 1, contenders.into_api())
+    into_table(api, 1_000, 1, contenders.into_table(peers=peers))
+    into_api(api, 100, 1, contenders.into_api(peers=peers))
 
 
 def rate(line: Line) -> float:

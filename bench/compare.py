@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import sys
 import time
+from dataclasses import replace
 
 from bench import cases, contenders, service_page
 from bench.client import processor
@@ -34,7 +35,7 @@ def measure(names: list[str], scale: Scale, *, write: bool) -> None:
     """Run these sections."""
     with api() as shown:
         print("warming up", file=sys.stderr)
-        cases.warm_up(shown)
+        cases.warm_up(shown, peers=scale.peers)
         if write:
             service_page.write("machine", [machine()], PAGE)
         for name in names:
@@ -56,13 +57,19 @@ def main() -> None:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_const", const=QUICK, dest="scale", help="20,000 records, two rounds")
     size.add_argument("--full", action="store_const", const=FULL, dest="scale", help="1,000,000 records; hours")
+    parser.add_argument("--rounds", type=int, help="instead of as many as belong to the size")
+    parser.add_argument("--alone", action="store_true", help="crudsd and the yardsticks only, without the peers")
     parser.add_argument("--write", action="store_true", help=f"keep the sections in {PAGE.name}")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(unknown)}")
-    contenders.install()
+    scale = replace(options.scale or USUAL, peers=not options.alone)
+    scale = replace(scale, rounds=options.rounds or scale.rounds)
+    contenders.PLACE.mkdir(exist_ok=True)
+    if scale.peers:
+        contenders.install()
     try:
-        measure(options.sections, options.scale or USUAL, write=options.write)
+        measure(options.sections, scale, write=options.write)
     finally:
         shutil.rmtree(contenders.PLACE / "jobs", ignore_errors=True)
 

@@ -77,15 +77,16 @@ def airbyte() -> Contender:
     return Contender("Airbyte CDK, reads only", command, reads_only=True)
 
 
-def into_table() -> list[Contender]:
-    """Return all who fill the table; the first two are the yardsticks."""
-    dlt = peer("dlt, replace", "dlt", "dlt_table")
-    return [yardstick("plain"), yardstick("manifest"), crudsd("table"), dlt, singer("table"), airbyte()]
+def into_table(*, peers: bool) -> list[Contender]:
+    """Return who fills the table; the first two are the yardsticks."""
+    ours = [yardstick("plain"), yardstick("manifest"), crudsd("table")]
+    return [*ours, peer("dlt, replace", "dlt", "dlt_table"), singer("table"), airbyte()] if peers else ours
 
 
-def into_api() -> list[Contender]:
-    """Return all who create at another API; the first is the yardstick."""
-    return [yardstick("loop"), crudsd("api"), peer("dlt, custom destination", "dlt", "dlt_api"), singer("api")]
+def into_api(*, peers: bool) -> list[Contender]:
+    """Return who creates at another API; the first is the yardstick."""
+    ours = [yardstick("loop"), crudsd("api")]
+    return [*ours, peer("dlt, custom destination", "dlt", "dlt_api"), singer("api")] if peers else ours
 
 
 def at_a_distance(concurrency: int) -> list[Contender]:
@@ -95,7 +96,6 @@ def at_a_distance(concurrency: int) -> list[Contender]:
 
 def install() -> None:
     """Make the peers' environments, exactly as locked, where they are not there yet."""
-    PLACE.mkdir(exist_ok=True)
     for name in PEERS:
         install_venv(PLACE / name, HERE / "peers" / f"{name}.txt", f"what is compared: {name}")
 

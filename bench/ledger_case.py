@@ -1,13 +1,14 @@
 """Deletes found in a large ledger: `ledger_case.py fill|crudsd|bitmap RECORDS`, in the folder of the state database.
 
 `fill` makes the ledger. The others are told that a read met all links but each thousandth, find these, and print a
-line of JSON: how many, and the CPU seconds that it took. `crudsd` does it as a run does; `bitmap` is the yardstick: a
-byte for each row, searched for zeros, and only the rows that are gone read from the ledger.
+line of JSON: how many, the CPU seconds that it took, and by how much the process grew. `crudsd` does it as a run does;
+`bitmap` is the yardstick: a byte for each row, searched for zeros, and only the rows that are gone read from the ledger.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 import sys
 import time
@@ -95,10 +96,16 @@ def main(what: str, count: int) -> None:
     if what == "fill":
         fill(count)
         return
+    before_mib = peak_mib()
     found, cpu_s = {"crudsd": crudsd, "bitmap": bitmap}[what](count)
     if found != count // EACH:
         raise SystemExit(f"{what} found {found} of {count // EACH}")
-    print(json.dumps({"rows": found, "cpu_s": cpu_s}))
+    print(json.dumps({"rows": found, "cpu_s": cpu_s, "grew_mib": peak_mib() - before_mib}))
+
+
+def peak_mib() -> float:
+    """Return the most that this process had in memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

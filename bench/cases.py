@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import contenders
-from bench.contenders import PLACE, Contender
+from bench.contenders import JOBS, PLACE, Contender
 from bench.records import Edition, edition
 from bench.rounds import Api, Line, measure, rotated
 
@@ -51,7 +51,7 @@ def into_api(api: Api, count: int, rounds: int, entered: Sequence[Contender], *,
 
 def folder_of(contender: Contender, job: str, host: str, *, fresh: bool) -> Path:
     """Return the folder in which a contender does a job, emptied and prepared when it is to be fresh."""
-    folder = PLACE / "jobs" / f"{job}-{''.join(filter(str.isalnum, contender.name))}"
+    folder = JOBS / f"{job}-{''.join(filter(str.isalnum, contender.name))}"
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from bench import cases, contenders, service_page
 from bench.client import processor
 from bench.rounds import api
-from bench.sections import ALONE, FULL, PAGE, QUICK, SECTIONS, USUAL, Scale
+from bench.sections import ONCE, FULL, PAGE, QUICK, SECTIONS, USUAL, WITH_PEERS, Scale
 
 
 def machine() -> str:
@@ -41,13 +41,16 @@ def measure(names: list[str], scale: Scale, *, write: bool) -> None:
         for name in names:
             before = os.getloadavg()[0]
             lines = SECTIONS[name](shown, scale)
-            times = "one run each" if name in ALONE else f"{scale.rounds} interleaved rounds"
+            rounds = 1 if name in ONCE else scale.rounds
+            times = "one round" if rounds == 1 else f"{rounds} interleaved rounds"
             day, after = time.strftime("%Y-%m-%d", time.gmtime()), os.getloadavg()[0]
             told = f"{day}, {times}, load {before:.1f} before it began, {after:.1f} at the end."
             section = [*lines[:2], told, "", *lines[2:]]
             print("\n".join(section), end="\n\n", flush=True)
             if write:
-                service_page.write(name, section, PAGE)
+                # Beside the table with the peers, not in its place.
+                own = f"{name}-alone" if name in WITH_PEERS and not scale.peers else name
+                service_page.write(own, section, PAGE)
 
 
 def main() -> None:
@@ -65,13 +68,13 @@ def main() -> None:
         parser.error(f"there is no section {', '.join(unknown)}")
     scale = replace(options.scale or USUAL, peers=not options.alone)
     scale = replace(scale, rounds=options.rounds or scale.rounds)
-    contenders.PLACE.mkdir(exist_ok=True)
+    contenders.JOBS.mkdir(parents=True)
     if scale.peers:
         contenders.install()
     try:
         measure(options.sections, scale, write=options.write)
     finally:
-        shutil.rmtree(contenders.PLACE / "jobs", ignore_errors=True)
+        shutil.rmtree(contenders.JOBS, ignore_errors=True)
 
 
 if __name__ == "__main__":

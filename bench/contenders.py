@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sys
@@ -16,7 +17,9 @@ from tests.servers.install import install_venv
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 PLACE = ROOT / ".bench"
-"""Of the peers' environments, the data and the folders in which the jobs run; git does not see it."""
+"""Of the peers' environments, the data and the folders of the jobs; git does not see it."""
+JOBS = PLACE / f"jobs-{os.getpid()}"
+"""Of the folders in which this process lets jobs run; it removes it."""
 PEERS = {"dlt": "dlt", "singer": "singer-sdk", "airbyte": "airbyte-cdk"}
 """The environments, and the package that each is about."""
 CRUDSD = str(Path(sys.executable).with_name("crudsd"))

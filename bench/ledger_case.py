@@ -2,7 +2,7 @@
 
 `fill` makes the ledger. The others are told that a read met all links but each thousandth, find these, and print a
 line of JSON: how many, the CPU seconds that it took, and by how much the process grew. `crudsd` does it as a run does;
-`bitmap` is the yardstick: a byte for each row, searched for zeros, and only the rows that are gone read from the ledger.
+`bitmap` is the yardstick: a byte for each row, searched for zeros; only rows that are gone are read from the ledger.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import cases, contenders, idle, memory
-from bench.contenders import CRUDSD, PLACE, Contender
+from bench.contenders import CRUDSD, JOBS, Contender
 from bench.rounds import Api, Line, ratio, rotated, run, server, table
 
 CONCURRENCY = 32
@@ -118,10 +118,8 @@ def busy(line: Line) -> float:
 def ledger(api: Api, scale: Scale) -> list[str]:
     """Find what is gone in a large ledger."""
     del api
-    folder = PLACE / "jobs" / "ledger"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("state.db*"):
-        old.unlink()
+    folder = JOBS / "ledger"
+    folder.mkdir(parents=True)
     rows = {name: Line(_ledger_case(name, scale.ledger)) for name in ("bitmap", "crudsd")}
     run(_ledger_case("fill", scale.ledger), "", folder)
     search: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
@@ -161,7 +159,7 @@ def token(api: Api, scale: Scale) -> list[str]:
     with server("bench.fixed_server") as host:
         command = (sys.executable, "-m", "bench.client_case", "token", "get", "3000", "{host}")
         for _ in range(scale.rounds):
-            _, told = run(Contender("token", command), host, PLACE)
+            _, told = run(Contender("token", command), host, JOBS)
             costs.append(told["token_s"] * 1e6)
     head = "## A valid OAuth2 token, added to a request of the client"
     return [head, "", verdict("CPU a request", statistics.median(costs), 50, "µs")]
@@ -189,7 +187,7 @@ def service(api: Api, scale: Scale) -> list[str]:
     """Take the start of a command, and the service with a thousand jobs at rest."""
     del api
     help_cpu_s = statistics.median(
-        run(Contender("help", (CRUDSD, "--help")), "", PLACE)[0].cpu_s for _ in range(2 * scale.rounds + 1)
+        run(Contender("help", (CRUDSD, "--help")), "", JOBS)[0].cpu_s for _ in range(2 * scale.rounds + 1)
     )
     cost = idle.serve(1_000, scale.idle_s)
     return [
@@ -215,6 +213,8 @@ SECTIONS: dict[str, Callable[[Api, Scale], list[str]]] = {
     "memory": by_size,
     "service": service,
 }
-ALONE = frozenset({"memory", "service"})
+WITH_PEERS = frozenset({"table", "creates"})
+"""Those in which peers take part."""
+ONCE = frozenset({"memory", "service"})
 """Those in which nobody is compared, and which take long: they are run once."""
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -6,6 +6,7 @@ best round counts, and the limits are far above what is measured; they are lower
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from bench import cases, contenders
@@ -25,11 +26,14 @@ def best(lines: list[Line], base: str) -> float:
 
 def main() -> int:
     """Measure; 1 when a limit is passed."""
-    contenders.PLACE.mkdir(exist_ok=True)
+    contenders.JOBS.mkdir(parents=True)
     table, others = contenders.into_table(peers=False), contenders.into_api(peers=False)
-    with api() as shown:
-        found = cases.into_table(shown, RECORDS, ROUNDS, table)
-        found["creates"] = cases.into_api(shown, CREATES, ROUNDS, others)
+    try:
+        with api() as shown:
+            found = cases.into_table(shown, RECORDS, ROUNDS, table)
+            found["creates"] = cases.into_api(shown, CREATES, ROUNDS, others)
+    finally:
+        shutil.rmtree(contenders.JOBS, ignore_errors=True)
     ratios = {what: best(found[what], base) for what, (base, _) in LIMITS.items()}
     for what, (base, most) in LIMITS.items():
         print(f"{what}: {ratios[what]:.1f} × {base}, at most {most:g}{'' if ratios[what] <= most else ': PASSED'}")

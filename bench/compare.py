@@ -18,7 +18,7 @@ from dataclasses import replace
 from bench import cases, contenders, service_page
 from bench.client import processor
 from bench.rounds import api
-from bench.sections import ONCE, FULL, PAGE, QUICK, SECTIONS, USUAL, WITH_PEERS, Scale
+from bench.sections import FULL, ONCE, PAGE, QUICK, SECTIONS, USUAL, WITH_PEERS, Scale
 
 
 def machine() -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from operator import attrgetter
 
 from sqlalchemy import Connection
 
@@ -102,6 +103,18 @@ class SqlLinks:
                 (after, upto, self._job, limit),
             )
             return tuple(link_of(row) for row in rows)
+
+    def by_id(self, ids: Sequence[int]) -> Sequence[Link]:
+        """Return those of this job's links that have these ids, in order of id."""
+        with self._database.read() as connection:
+            rows = look_up(
+                connection,
+                "SELECT id, key, target_id, fingerprint, raw, version, owned, contest, part FROM links "
+                "WHERE job = ? AND id IN (?*)",
+                (self._job,),
+                ids,
+            )
+            return sorted(map(link_of, rows), key=attrgetter("id"))
 
     def in_part(self, part: str, *, within: bool = False) -> Iterator[int]:
         """Yield the ids of the links in this part; `within`: also in those whose names go on with a slash."""

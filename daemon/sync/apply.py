@@ -15,7 +15,7 @@ from daemon.errors import EndpointError
 
 from .batches import Batches
 from .change import Change, Fate, Kind, Outcome
-from .counts import DONE_AS, Counts
+from .counts import DONE_AS, Counts, Tally
 from .events import ChangesSettled
 from .permits import Permits
 from .ports import Ports
@@ -138,6 +138,7 @@ class _UnderWay:
 
 def tally(counts: Counts, outcomes: Iterable[Outcome]) -> Counts:
     """Return the counts after these outcomes: what was pending has its fate."""
+    more = Tally()
     for outcome in outcomes:
         is_delete = outcome.change.kind is Kind.DELETE
         if outcome.fate is Fate.DROPPED:
@@ -148,6 +149,7 @@ def tally(counts: Counts, outcomes: Iterable[Outcome]) -> Counts:
         elif outcome.fate is not Fate.DONE:
             figure = "deletes_rejected" if is_delete else "rejected"
         elif outcome.change.kind is Kind.CREATE and not outcome.owned:
-            counts = counts.plus(adopted=1)  # it came to be between our look and our create
-        counts = counts.plus(**{figure: 1, "deletes_pending" if is_delete else "pending": -1})
-    return counts
+            more.add("adopted")  # it came to be between our look and our create
+        more.add(figure)
+        more.add("deletes_pending" if is_delete else "pending", -1)
+    return more.on(counts)

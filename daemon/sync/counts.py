@@ -65,5 +65,20 @@ class Counts:
         return bool(self.rejected or self.deletes_rejected)
 
 
+class Tally:
+    """Figures that rise record by record, added to the counts at once: copying these for each record is dear."""
+
+    def __init__(self) -> None:
+        self._more: dict[str, int] = {}
+
+    def add(self, name: str, value: int = 1) -> None:
+        """Raise one figure, by a value that may be negative."""
+        self._more[name] = self._more.get(name, 0) + value
+
+    def on(self, counts: Counts) -> Counts:
+        """Return the counts with all this on top."""
+        return counts.plus(**self._more) if self._more else counts
+
+
 DONE_AS = {Kind.CREATE: "created", Kind.UPDATE: "updated", Kind.DELETE: "deleted"}
 """The figure that a change of each kind raises once it is done."""

@@ -16,16 +16,23 @@ from .remarks import Remarks
 from .seen import Seen
 
 BATCH = 1_000
-"""Links looked at in one step of the search for what is gone."""
+"""Links that are gone and are dealt with at once."""
+
+FEW = 300
+"""So many ids are asked for one by one; where more were not met, all links between them are looked through."""
 
 
 def gone(ports: Ports, seen: Seen, *, check_stop: Callable[[], None]) -> Iterator[list[Link]]:
     """Yield the links whose record the read did not meet, in batches, in the order in which they came to be."""
-    after = 0
-    while batch := ports.links.range(after, seen.judged, BATCH):
-        after = batch[-1].id
+    for ids in seen.unmet():
         check_stop()
-        yield [link for link in batch if link.id not in seen]
+        if len(ids) <= FEW:
+            links = list(ports.links.by_id(ids))
+        else:
+            between = ports.links.range(ids[0] - 1, ids[-1], ids[-1] - ids[0] + 1)
+            links = [link for link in between if link.id not in seen]
+        for start in range(0, len(links), BATCH):
+            yield links[start : start + BATCH]
 
 
 def plan_deletes(

@@ -7,7 +7,7 @@ from daemon.errors import RefusedError
 from daemon.values import Document, Record
 
 from .change import Change, Link, Reject
-from .counts import Counts
+from .counts import Counts, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +30,33 @@ class Keyed:
 class Harvest:
     """What one page comes to, until it is journalled."""
 
-    counts: Counts
+    before: Counts
+    """Of the run, before this page."""
     changes: list[Change] = field(default_factory=list)
     links: list[tuple[Link, Document | None]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     rests: list[str] = field(default_factory=list)
     """Keys whose reject of an earlier run stands as it is."""
+    _more: Tally = field(default_factory=Tally)
+
+    @property
+    def counts(self) -> Counts:
+        """Of the run, with what this page came to so far."""
+        return self._more.on(self.before)
 
     def reject(self, key: str, reason: str, *, error: RefusedError | None = None) -> None:
         """Turn a record away, counted; `error` is what the target said, where it was asked."""
         status, excerpt = (error.status, error.excerpt) if error else (None, "")
         self.rejects.append(Reject(key, reason, status=status, excerpt=excerpt))
-        self.counts = self.counts.plus(rejected=1)
+        self._more.add("rejected")
 
     def rest(self, key: str) -> None:
         """Leave a record alone that was rejected before, counted."""
         self.rests.append(key)
-        self.counts = self.counts.plus(rejected=1, resting=1)
+        self._more.add("rejected")
+        self._more.add("resting")
 
     def count(self, **more: int) -> None:
         """Raise the named figures."""
-        self.counts = self.counts.plus(**more)
+        for name, value in more.items():
+            self._more.add(name, value)

@@ -211,6 +211,9 @@ class Links(Protocol):
     def range(self, after: int, upto: int, limit: int) -> Sequence[Link]:
         """Return up to `limit` links with after < id <= upto, in order of id."""
 
+    def by_id(self, ids: Sequence[int]) -> Sequence[Link]:
+        """Return those of this job's links that have these ids, in order of id."""
+
     def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
         """Return the ids of the links of a part; `within`: also of those whose names go on with a slash.
 

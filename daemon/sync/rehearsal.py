@@ -150,6 +150,10 @@ class RehearsedLinks:
         """Return the record's own links only: of the others nobody knows here whether the source gives them."""
         return self._own.range(after, upto, limit)
 
+    def by_id(self, ids: Sequence[int]) -> Sequence[Link]:
+        """Return the record's own links, as `range` does."""
+        return self._own.by_id(ids)
+
     def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
         """Return the record's own link, if it is in this part."""
         return self._own.in_part(part, within=within)

@@ -1,5 +1,10 @@
 """Which remembered records a read has met: one bit a link, so that ten million cost about a megabyte."""
 
+from collections.abc import Iterator
+
+BLOCK = 1_024
+"""Bytes that are searched at once for links that were not met."""
+
 
 class Seen:
     """A set of link ids from 1 to `highest`.
@@ -26,6 +31,27 @@ class Seen:
 
     def __contains__(self, link_id: int) -> bool:
         return link_id <= self.highest and bool(self._bits[link_id >> 3] & 1 << (link_id & 7))
+
+    def unmet(self) -> Iterator[list[int]]:
+        """Yield the ids from 1 to `judged` that were not met, in order: none twice, and some at a time.
+
+        Among them are ids of other jobs' links, and of links that are no more.
+        """
+        met = b"\xff" * BLOCK
+        for start in range(0, self.judged // 8 + 1, BLOCK):
+            block = bytes(self._bits[start : start + BLOCK])
+            if block == met:
+                continue
+            ids = [
+                (start + at) * 8 + bit
+                for at, bits in enumerate(block)
+                if bits != 0xFF
+                for bit in range(8)
+                if not bits >> bit & 1
+            ]
+            some = [one for one in ids if 0 < one <= self.judged]
+            if some:
+                yield some
 
     def bits(self, upto: int) -> bytes:
         """Return the set as bytes, with the links of this run's own making, up to `upto`, in it: it met them all."""

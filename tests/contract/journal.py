@@ -793,6 +793,13 @@ class LinksContract:
         self.remember(world, (a_link("ka", part="A"), None))
         assert len(list(world.links().in_part("A"))) == 2
 
+    def test_links_are_found_by_their_ids_where_they_are_of_this_job(self, world: World) -> None:
+        self.remember(world, *((a_link(f"k{number}"), None) for number in range(5)))
+        ids = [link.id for link in world.links().range(0, 10**9, 10)]
+
+        assert [link.key for link in world.links().by_id([ids[3], ids[1], ids[-1] + 100])] == ["k1", "k3"]
+        assert list(world.links().by_id([])) == []
+
     def test_links_are_numbered_in_order_of_arrival(self, world: World) -> None:
         self.remember(world, (a_link("z"), None), (a_link("a"), None))
         found = world.links().by_key(["a", "z"])

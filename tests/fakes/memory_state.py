@@ -109,6 +109,9 @@ class MemoryLinks:
         links = sorted((link for link in self._state.links.values() if after < link.id <= upto), key=lambda one: one.id)
         return links[:limit]
 
+    def by_id(self, ids: Sequence[int]) -> Sequence[Link]:
+        return sorted((link for link in self._state.links.values() if link.id in ids), key=lambda one: one.id)
+
     def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
         links = list(self._state.links.values())
         return [one.id for one in links if one.part == part or (within and one.part.startswith(f"{part}/"))]

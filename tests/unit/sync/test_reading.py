@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from daemon.endpoints.memory import MemoryTarget
 from daemon.errors import AuthError, EndpointError, MalformedError, RefusedError, UnavailableError, UnknownError
@@ -11,7 +13,7 @@ from daemon.sync.events import PageDone, ReadRestarted, ReadResumed
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending
 from daemon.sync.ports import Written
-from daemon.sync.seen import Seen
+from daemon.sync.seen import BLOCK, Seen
 from tests.unit.sync.harness import Bench, job, people, person
 
 PAGES = 6
@@ -392,3 +394,22 @@ def test_links_of_the_reads_own_making_count_as_met(highest: int, upto: int) -> 
 
     met = {number for number in range(1, end + 21) if number in again}
     assert met == ({1} if highest else set()) | set(range(highest + 1, upto + 1))
+
+
+@given(
+    highest=st.integers(0, 3 * 8 * BLOCK),
+    met=st.lists(st.integers(1, 3 * 8 * BLOCK), max_size=20),
+    spans=st.lists(st.tuples(st.integers(1, 3 * 8 * BLOCK), st.integers(0, 9_000)), max_size=3),
+    judged=st.integers(0, 3 * 8 * BLOCK),
+)
+@settings(max_examples=25, deadline=None)
+def test_what_was_not_met_is_found_in_order_whatever_was(
+    highest: int, met: list[int], spans: list[tuple[int, int]], judged: int
+) -> None:
+    seen = Seen(highest, judged=min(judged, highest))
+    for one in (*met, *(number for first, length in spans for number in range(first, first + length))):
+        seen.add(one)
+
+    found = [one for some in seen.unmet() for one in some]
+
+    assert found == [number for number in range(1, seen.judged + 1) if number not in seen]

@@ -30,7 +30,7 @@ servers: $(VENV)/.dev ## install the real servers that the integration tests tal
 	$(BIN)/python tests/servers/install.py
 
 test: $(VENV)/.dev servers ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 faults: $(VENV)/.dev servers ## kill, stop and starve a run at every step there is, where `make test` tries a spread
 	$(BIN)/python -m pytest -n 2 --dist worksteal --long tests/faults tests/property/test_model.py
@@ -60,7 +60,7 @@ layers: $(VENV)/.dev
 
 cover: $(VENV)/.dev servers
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
+	$(BIN)/coverage run -m pytest -n 3 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

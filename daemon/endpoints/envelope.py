@@ -96,7 +96,7 @@ class Body:
             raise MalformedError(
                 f"{self._what}: {where} is {_kind(raw)}, not a list; the answer has {self._names()}"
             ) from error
-        return Content(tuple(bytes(part) for part in parts), xxhash.xxh3_128_digest(raw))
+        return Content(tuple(map(bytes, parts)), xxhash.xxh3_128_digest(raw))
 
     def record(self, path: Path | None) -> bytes | None:
         """Return the one record at `path` (the body itself if None): an object, or the only item of a list.

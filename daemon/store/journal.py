@@ -97,6 +97,8 @@ class SqlJournal:
     def known(self, keys: Sequence[str]) -> Mapping[str, Fate | None]:
         """Return which of these keys have a change (its fate) or else a reject (None) in this run."""
         found: dict[str, Fate | None] = {}
+        if not keys:
+            return found
         with self._database.read() as connection:
             sql = "SELECT key FROM rejects WHERE job = ? AND run = ? AND key IN (?*)"
             found.update((row[0], None) for row in look_up(connection, sql, (self._job, self._run), keys))

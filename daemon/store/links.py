@@ -17,7 +17,7 @@ from .cursors import load_cursor, load_whole
 from .database import Database
 from .latest import last_read
 from .reject_rows import has_rejects, kept_of
-from .statements import Stored, Values, execute, is_sqlite, look_up, many
+from .statements import Stored, Values, execute, fetched, is_sqlite, look_up, many
 
 WRITTEN = "SELECT key FROM links WHERE job = ? AND written_at > ?"
 LEFT_OPEN = (
@@ -115,6 +115,12 @@ class SqlLinks:
                 ids,
             )
             return sorted(map(link_of, rows), key=attrgetter("id"))
+
+    def raws(self, after: int, limit: int) -> Sequence[tuple[int, bytes, str]]:
+        """Return id, raw fingerprint and part of up to `limit` links with id > after, in order of id."""
+        sql = "SELECT id, raw, part FROM links WHERE job = ? AND id > ? ORDER BY id LIMIT ?"
+        with self._database.read() as connection:
+            return fetched(execute(connection, sql, (self._job, after, limit)))
 
     def in_part(self, part: str, *, within: bool = False) -> Iterator[int]:
         """Yield the ids of the links in this part; `within`: also in those whose names go on with a slash."""

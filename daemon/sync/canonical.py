@@ -6,7 +6,7 @@ name (whatever their offset or trailing zeros). Nothing here changes what is sen
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from itertools import combinations, islice
@@ -83,6 +83,12 @@ def encode(value: Json) -> bytes:
 def raw_fingerprint(raw: bytes, seed: int) -> bytes:
     """Return 16 bytes that tell whether these very bytes were seen under the same job revision (XXH3-128)."""
     return xxhash.xxh3_128_digest(raw, seed=seed)
+
+
+def raw_fingerprints(raws: Iterable[bytes], seed: int) -> list[bytes]:
+    """Return the raw fingerprint of each, in order."""
+    digest = xxhash.xxh3_128_digest
+    return [digest(raw, seed=seed) for raw in raws]
 
 
 def heard_fingerprint(record: Record, seed: int) -> bytes:

@@ -4,7 +4,7 @@ What is turned away here is rejected and, where its key is known, seen: it is ne
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from daemon.values import Record
@@ -21,8 +21,16 @@ from .ports import Page, Ports
 from .seen import Seen
 from .tombs import Tombs
 from .track import Track
+from .trail import Trail
 
 DUPLICATE = "another record of this read has the same key; neither is written"
+
+
+def raw_marks(raws: Sequence[bytes], mapping: JobMapping) -> list[bytes]:
+    """Return the marks by which these records are recognised, as `opened` does."""
+    if mapping.ignores:
+        return [opened(raw, mapping)[0] for raw in raws]
+    return canonical.raw_fingerprints(raws, mapping.seed)
 
 
 def opened(raw: bytes, mapping: JobMapping) -> tuple[bytes, Record | None, str]:
@@ -51,7 +59,10 @@ class Intake:
         *,
         seen: Seen,
         blocked: frozenset[str],
+        trail: Trail | None = None,
     ) -> None:
+        """`trail` recognises records that are as they were; None where each has to be looked at."""
+        self._trail = trail
         self.mapping = self._of_job = mapping
         """With the parents of the part that is read."""
         self.part = Part()
@@ -81,12 +92,50 @@ class Intake:
         self.doubts, self.drift = [], ()
         return certificate
 
+    # ---- recognise ---------------------------------------------------------------------------------------------
+
+    def take_in(self, page: Page, counts: Counts) -> tuple[Harvest, list[Keyed], Mapping[str, Link]]:
+        """Return the records that have to be looked at, with what is remembered of their keys.
+
+        The others are counted as unchanged. Where two records lead to one link, or one leads to a link that was met
+        before, all of the page are looked at: what they contradict is found only there.
+        """
+        ids = self._recognise(page)
+        met = [one for one in ids if one]
+        others = [number for number, one in enumerate(ids) if not one]
+        harvest = Harvest(counts.plus(seen=len(ids), unchanged=len(met)))
+        keyed = self.parse(page, harvest, others)
+        links = self._ports.links.by_key([one.key for one in keyed]) if keyed else {}
+        if met and not (self._are_others(links, met) and self._seen.add_new(met)):
+            harvest = Harvest(counts.plus(seen=len(ids)))
+            keyed = self.parse(page, harvest)
+            links = self._ports.links.by_key([one.key for one in keyed])
+        if self._trail is not None:
+            self._trail.learn([links[one.key].id for one in keyed if one.key in links], of=len(ids))
+        return harvest, keyed, links
+
+    def _recognise(self, page: Page) -> list[int]:
+        """Return for each record the link whose record it surely is, as it was in this part; 0 where none is known."""
+        if self._trail is None or (self.track is not None and self.track.reads_records):
+            return [0] * len(page.records)
+        ids = self._trail.find(raw_marks(page.records, self.mapping), self.part.name)
+        for number in page.faults:
+            ids[number] = 0
+        return ids
+
+    def _are_others(self, links: Mapping[str, Link], met: list[int]) -> bool:
+        return not links or {link.id for link in links.values()}.isdisjoint(met)
+
     # ---- parse -------------------------------------------------------------------------------------------------
 
-    def parse(self, page: Page, harvest: Harvest) -> list[Keyed]:
-        """Return the page's records that take part, each with its key; reject what has none."""
+    def parse(self, page: Page, harvest: Harvest, numbers: Iterable[int] | None = None) -> list[Keyed]:
+        """Return the page's records that take part, each with its key; reject what has none.
+
+        `numbers`: of these records only, from 0.
+        """
         keyed = []
-        for number, raw in enumerate(page.records):
+        for number in range(len(page.records)) if numbers is None else numbers:
+            raw = page.records[number]
             mark, record, trouble = opened(raw, self.mapping)
             trouble = page.faults.get(number, trouble)
             place = f"{page.places[number]}: " if page.places else ""

@@ -58,9 +58,7 @@ class Planner:
 
     def page(self, page: Page, counts: Counts) -> Counts:
         """Plan one page in one journal transaction and return the counts after it."""
-        harvest = Harvest(counts.plus(seen=len(page.records)))
-        keyed = self._intake.parse(page, harvest)
-        links = self._ports.links.by_key([one.key for one in keyed])
+        harvest, keyed, links = self._intake.take_in(page, counts)
         fresh = self._intake.once(keyed, links, harvest)
         self._bury([one for one in fresh if one.is_gone], links, harvest)
         wanted = self._awake(self._map([one for one in fresh if not one.is_gone], links, harvest), harvest)

@@ -214,6 +214,9 @@ class Links(Protocol):
     def by_id(self, ids: Sequence[int]) -> Sequence[Link]:
         """Return those of this job's links that have these ids, in order of id."""
 
+    def raws(self, after: int, limit: int) -> Sequence[tuple[int, bytes, str]]:
+        """Return id, raw fingerprint and part of up to `limit` links with id > after, in order of id."""
+
     def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
         """Return the ids of the links of a part; `within`: also of those whose names go on with a slash.
 

@@ -24,6 +24,7 @@ from .retry import Rests
 from .seen import Seen
 from .spans import Spans, resumed, scope_of
 from .track import Track
+from .trail import Trail
 
 ADOPTED_MARKED = 1_000
 """Adopted records that a mark remembers. A read with more of them is gone on with, and deletes nothing."""
@@ -62,6 +63,7 @@ class Reading:
             ports,
             seen=self.seen,
             blocked=rests.blocked,
+            trail=Trail(ports.links) if job.compare == "links" else None,
         )
         self.planner = Planner(
             job, mapping, ports, run=spans.run, finder=finder, intake=self.intake, rests=rests, remarks=remarks

@@ -154,6 +154,10 @@ class RehearsedLinks:
         """Return the record's own links, as `range` does."""
         return self._own.by_id(ids)
 
+    def raws(self, after: int, limit: int) -> Sequence[tuple[int, bytes, str]]:
+        """Return those of the record's own links, as `range` does."""
+        return self._own.raws(after, limit)
+
     def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
         """Return the record's own link, if it is in this part."""
         return self._own.in_part(part, within=within)

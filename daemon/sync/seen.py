@@ -1,6 +1,6 @@
 """Which remembered records a read has met: one bit a link, so that ten million cost about a megabyte."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 BLOCK = 1_024
 """Bytes that are searched at once for links that were not met."""
@@ -23,6 +23,30 @@ class Seen:
         """Note that this link's record was met. Ids above `highest` belong to this run and are ignored."""
         if link_id <= self.highest:
             self._bits[link_id >> 3] |= 1 << (link_id & 7)
+
+    def add_new(self, ids: Sequence[int]) -> bool:
+        """Note that the records of these links, all different, were met. False, and none is noted, if one was before.
+
+        Links that follow each other are noted at once.
+        """
+        first, last = min(ids, default=0), max(ids, default=0)
+        if last > self.highest:
+            return False
+        if last - first > 2 * len(ids):
+            is_new = not any(one in self for one in ids)
+            for one in ids if is_new else ():
+                self.add(one)
+            return is_new
+        place = slice(first >> 3, (last >> 3) + 1)
+        wanted = (1 << last - first + 1) - 1
+        for gap in set(range(first, last + 1)).difference(ids):
+            wanted ^= 1 << gap - first
+        wanted <<= first & 7
+        bits = int.from_bytes(self._bits[place], "little")
+        if bits & wanted:
+            return False
+        self._bits[place] = (bits | wanted).to_bytes(place.stop - place.start, "little")
+        return True
 
     def add_all(self, other: "Seen") -> None:
         """Note all that another one met, as far as it concerns this one."""

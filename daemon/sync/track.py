@@ -60,6 +60,11 @@ class Track:
         """Whether it is read from a token, which the source may have forgotten."""
         return self.rules.type is CursorType.TOKEN and self.span.reach is Reach.SINCE
 
+    @property
+    def reads_records(self) -> bool:
+        """Whether each record has to be shown to it."""
+        return self._field is not None
+
     def page(self, page: Page) -> None:
         """Note when a page was asked for, and its token."""
         self._pages += 1

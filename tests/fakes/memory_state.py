@@ -112,6 +112,9 @@ class MemoryLinks:
     def by_id(self, ids: Sequence[int]) -> Sequence[Link]:
         return sorted((link for link in self._state.links.values() if link.id in ids), key=lambda one: one.id)
 
+    def raws(self, after: int, limit: int) -> Sequence[tuple[int, bytes, str]]:
+        return [(link.id, link.raw, link.part) for link in self.range(after, self._state.highest, limit)]
+
     def in_part(self, part: str, *, within: bool = False) -> Iterable[int]:
         links = list(self._state.links.values())
         return [one.id for one in links if one.part == part or (within and one.part.startswith(f"{part}/"))]

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 import jmespath
 import msgspec
@@ -75,6 +74,7 @@ class Body:
     def __init__(self, response: cruds.Response, what: str) -> None:
         self._raw = _splittable(response.body)
         self._what = what
+        self._top: Mapping[str, msgspec.Raw] | None = None
         self._content_type = response.content_type
         self._whole: Json = MISSING
         start = self._raw.lstrip()[:1]
@@ -155,19 +155,25 @@ class Body:
         return MalformedError(f"{self._what}: the answer cannot be read: it has too many levels")
 
     def _raw_at(self, steps: tuple[str, ...]) -> bytes | None:
-        raw: Any = self._raw
-        for step in steps:
-            try:
-                raw = _OBJECT.decode(raw).get(step)
-            except msgspec.ValidationError:
-                return None
-            except RecursionError as error:
-                raise self._too_deep() from error
-            except msgspec.DecodeError as error:
-                raise CutError(f"{self._what}: the answer is not whole: {error}") from error
-            if raw is None:
-                return None
-        return bytes(raw)
+        if not steps:
+            return self._raw
+        if self._top is None:
+            self._top = self._fields(self._raw)
+        found = self._top.get(steps[0])
+        for step in steps[1:]:
+            found = None if found is None else self._fields(found).get(step)
+        return None if found is None else bytes(found)
+
+    def _fields(self, raw: bytes | msgspec.Raw) -> Mapping[str, msgspec.Raw]:
+        """Return the fields of an object; none where it is something else."""
+        try:
+            return _OBJECT.decode(raw)
+        except msgspec.ValidationError:
+            return {}
+        except RecursionError as error:
+            raise self._too_deep() from error
+        except msgspec.DecodeError as error:
+            raise CutError(f"{self._what}: the answer is not whole: {error}") from error
 
     def _names(self) -> str:
         whole = self.whole()
@@ -181,8 +187,8 @@ def _splittable(raw: bytes) -> bytes:
 
     The parser refuses the whole page for it. Bytes that are no UTF-8 in its place have that record refused alone.
     """
-    if b"\\ud" not in raw and b"\\uD" not in raw:
-        return raw
+    if b"\\" not in raw or (b"\\ud" not in raw and b"\\uD" not in raw):
+        return raw  # one byte is found many times faster than three
     return _ESCAPES.sub(lambda match: b"\xff" * 6 if match[1] else match[0], raw)
 
 

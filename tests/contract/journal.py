@@ -800,6 +800,15 @@ class LinksContract:
         assert [link.key for link in world.links().by_id([ids[3], ids[1], ids[-1] + 100])] == ["k1", "k3"]
         assert list(world.links().by_id([])) == []
 
+    def test_raw_fingerprints_are_read_in_the_order_in_which_links_came_to_be(self, world: World) -> None:
+        self.remember(world, *((a_link(f"k{number}", part="p" * (number % 2)), None) for number in range(5)))
+        links = world.links().range(0, 10**9, 10)
+        rows = [(link.id, link.raw, link.part) for link in links]
+
+        assert [tuple(row) for row in world.links().raws(0, 10)] == rows
+        assert [tuple(row) for row in world.links().raws(links[1].id, 2)] == rows[2:4]
+        assert list(world.links().raws(links[-1].id, 2)) == []
+
     def test_links_are_numbered_in_order_of_arrival(self, world: World) -> None:
         self.remember(world, (a_link("z"), None), (a_link("a"), None))
         found = world.links().by_key(["a", "z"])

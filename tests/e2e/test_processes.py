@@ -128,7 +128,7 @@ def test_ctrl_c_finishes_what_is_in_hand_and_the_next_run_the_rest(scene: Scene)
 
 
 def test_a_second_ctrl_c_ends_at_once_and_nothing_is_doubled(scene: Scene) -> None:
-    scene.server.fault(Fault.late(5), method="POST", path="^/users", nth=10, times=4)
+    scene.server.fault(Fault.late(20), method="POST", path="^/users", nth=10, times=4)
     with scene.folder.started("run", "people") as process:
         caught(process, lambda: scene.done("create") >= 10, what="10 creates")
         process.send_signal(signal.SIGINT)
@@ -136,7 +136,7 @@ def test_a_second_ctrl_c_ends_at_once_and_nothing_is_doubled(scene: Scene) -> No
         process.stderr.readline()
         assert "once more" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        process.wait(4)
+        process.wait(15)
 
     assert process.returncode == Exit.INTERRUPTED
     scene.server.behave()

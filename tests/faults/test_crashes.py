@@ -41,6 +41,8 @@ CASES = [*(Case(way) for way in Way), *(Case(way, resumes=True) for way in Way),
 
 NOT_CALLED = {
     "Target.get": "for updates by PUT, and for versions",
+    "Links.raws": "for jobs without a cursor field",
+    "Links.range": "for more records that are gone at once",
     "Links.in_part": "for parts that cannot be read: see test_parts.py",
     "Journal.part_of": "for two records of one key",
     "Links.young": "for targets that are behind",

@@ -17,13 +17,16 @@ class Tombs:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._buried: set[str] = set()
-        """Keys of those that met a link, and of which no record was read since."""
+        """Keys of those that met a link on a page before, and of which no record was read since."""
+        self._here: set[str] = set()
+        """The same, of this page: what stands before them on it did not rise."""
 
     def sift(self, keyed: list[Keyed], links: Mapping[str, Link], harvest: Harvest, *, part: str | None) -> list[Keyed]:
         """Return the records without those tombstones that are out of date, which are counted as skipped.
 
         `part` is the one that is read; None where a record cannot stand in another one under the same key.
         """
+        self._buried |= self._here
         latest = {one.key: place for place, one in enumerate(keyed)}
         left = []
         for place, one in enumerate(keyed):
@@ -33,7 +36,7 @@ class Tombs:
                 harvest.count(skipped=1)
             else:
                 left.append(one)
-        self._buried.update(one.key for one in left if one.is_gone and one.key in links)
+        self._here = {one.key for one in left if one.is_gone and one.key in links}
         return left
 
     def _is_elsewhere(self, key: str, links: Mapping[str, Link], part: str | None) -> bool:

@@ -420,6 +420,20 @@ def test_a_record_that_was_deleted_twice_is_deleted_once() -> None:
     assert (result.ending, result.counts.deleted, result.counts.skipped) == (Ending.DONE, 1, 2)
 
 
+def test_a_changed_record_that_comes_again_right_before_its_tombstone_is_taken_back_once() -> None:
+    bench = Bench(job(source={"connection": "hr", "read": "employees", "tombstone": "record.deleted is defined"}))
+    bench.source.records = [person(0)]
+    bench.run()
+
+    bench.source.page_size = 2
+    changed = person(0, name="Changed")
+    bench.source.records = [changed, person(1), changed, {**changed, "deleted": True}]
+    result = bench.run(allowance=Allowance(updates=100))
+
+    assert (result.ending, result.counts.rejected, result.counts.created) == (Ending.REJECTED, 3, 1)
+    assert (result.counts.updated, result.counts.deleted) == (0, 0)
+
+
 def test_a_tombstone_leaves_a_record_that_was_there_before_us() -> None:
     bench = Tracked(said={"tombstone": "record.deleted"})
     bench.target.records["x1"] = {"no": "E1", "id": "x1", "name": "Name 1", "email": "p1@example.test"}

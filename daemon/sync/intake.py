@@ -195,7 +195,7 @@ class Intake:
         """
         keyed = self._tombs.sift(keyed, links, harvest, part=self.part.name if self.mapping.may_move else None)
         times = Counter(one.key for one in keyed)
-        known = self._ports.journal.known(list(times))
+        known = dict(self._ports.journal.known(list(times)))
         fresh = []
         before, self._before = self._before, {one.key: one.raw for one in keyed}
         for one in keyed:
@@ -203,7 +203,7 @@ class Intake:
             # A blocked key is known to this run from its recovery, not from a record.
             has_row = one.key in known and one.key not in self._blocked
             met = has_row or (link is not None and self._met(link))
-            met = met and not self._tombs.rises(one, known.get(one.key), harvest)
+            met = met and not self._rises(one, known, harvest, alone=times[one.key] == 1)
             was_so = link is not None and met and not has_row and link.raw == one.raw and link.part == self.part.name
             if times[one.key] == 1 and (was_so or before.get(one.key) == one.raw):
                 self.drift = (TWICE,)
@@ -225,6 +225,15 @@ class Intake:
                 self._seen.add(link.id)
         self._follow((links[key] for key in times if key in links), harvest)
         return fresh
+
+    def _rises(self, one: Keyed, known: dict[str, Fate | None], harvest: Harvest, *, alone: bool) -> bool:
+        """Say whether a record stands although a tombstone told of its end; what was planned of that is taken back."""
+        if not self._tombs.rises(one, known.get(one.key), harvest):
+            return False
+        known.pop(one.key, None)
+        if not alone:
+            self._doubled.add(one.key)
+        return True
 
     def _doubled_in(self, key: str, link: Link | None) -> str:
         """Return what is said of the second of two records with one key."""

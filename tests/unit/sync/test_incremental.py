@@ -434,6 +434,19 @@ def test_a_changed_record_that_comes_again_right_before_its_tombstone_is_taken_b
     assert (result.counts.updated, result.counts.deleted) == (0, 0)
 
 
+def test_two_records_that_come_together_after_their_tombstone_take_its_delete_back_once() -> None:
+    bench = Bench(job(source={"connection": "hr", "read": "employees", "tombstone": "record.deleted is defined"}))
+    bench.source.records = people(range(3))
+    bench.run()
+
+    bench.source.page_size = 2
+    bench.source.records = [person(2), person(0, deleted=True), person(0), person(0), person(1)]
+    result = bench.run(allowance=Allowance(deletes=100))
+
+    assert (result.ending, result.counts.rejected, result.counts.unchanged) == (Ending.REJECTED, 2, 2)
+    assert (result.counts.deletes_pending, result.counts.deleted, len(bench.documents())) == (0, 0, 3)
+
+
 def test_a_tombstone_leaves_a_record_that_was_there_before_us() -> None:
     bench = Tracked(said={"tombstone": "record.deleted"})
     bench.target.records["x1"] = {"no": "E1", "id": "x1", "name": "Name 1", "email": "p1@example.test"}

@@ -51,14 +51,10 @@ class SqlLinks:
 
     def count(self) -> LinkCount:
         """Count the job's links."""
+        sql = "SELECT count(*), coalesce(max(id), 0) FROM links WHERE job = ?"
         with self._database.read() as connection:
-            links, owned, highest = execute(
-                connection,
-                "SELECT count(*), coalesce(sum(CASE WHEN owned THEN 1 ELSE 0 END), 0), coalesce(max(id), 0) "
-                "FROM links WHERE job = ?",
-                (self._job,),
-            ).one()
-        return LinkCount(links=links, owned=owned, highest=highest)
+            links, highest = execute(connection, sql, (self._job,)).one()
+        return LinkCount(links=links, highest=highest)
 
     def by_key(self, keys: Sequence[str]) -> Mapping[str, Link]:
         """Return the links of those keys that have one."""

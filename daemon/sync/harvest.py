@@ -40,6 +40,11 @@ class Harvest:
     _more: Tally = field(default_factory=Tally)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing but the counts is to be kept."""
+        return not (self.changes or self.links or self.rejects or self.rests)
+
+    @property
     def counts(self) -> Counts:
         """Of the run, with what this page came to so far."""
         return self._more.on(self.before)

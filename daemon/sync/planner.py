@@ -24,6 +24,9 @@ from .ports import Page, Ports
 from .remarks import Remarks
 from .retry import Rests
 
+TOLD = 10
+"""Pages without news of which the journal is told at once."""
+
 
 class Planner:
     """Plans one run, page by page. Not shared between threads."""
@@ -57,7 +60,11 @@ class Planner:
         """Changes planned and not yet given to apply."""
 
     def page(self, page: Page, counts: Counts) -> Counts:
-        """Plan one page in one journal transaction and return the counts after it."""
+        """Plan one page in one journal transaction and return the counts after it.
+
+        Where there is nothing but counts to keep, they wait for the next page that has something, for `TOLD` pages at
+        most: a transaction costs as much as recognising a few hundred records.
+        """
         harvest, keyed, links = self._intake.take_in(page, counts)
         fresh = self._intake.once(keyed, links, harvest)
         self._bury([one for one in fresh if one.is_gone], links, harvest)
@@ -67,9 +74,14 @@ class Planner:
             harvest.reject(key, f"the look-up was refused: {error}", error=error)
         harvest.count(skipped=len(found.skipped))
         self._decide([one for one in wanted if one.key in found.records], links, found, harvest)
-        self._ports.journal.plan(
-            harvest.changes, links=harvest.links, rejects=harvest.rejects, rests=harvest.rests, counts=harvest.counts
-        )
+        if not harvest.is_empty or page.number % TOLD == 0:
+            self._ports.journal.plan(
+                harvest.changes,
+                links=harvest.links,
+                rejects=harvest.rejects,
+                rests=harvest.rests,
+                counts=harvest.counts,
+            )
         self.pending += len(harvest.changes)
         if harvest.rejects:
             self._ports.observe(RecordsRejected(tuple(harvest.rejects)))

@@ -188,7 +188,6 @@ class LinkCount:
     """How much is remembered of a job."""
 
     links: int
-    owned: int
     highest: int
     """The highest link id, 0 when there are none."""
 

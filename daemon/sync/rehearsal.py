@@ -115,7 +115,7 @@ class RehearsedLinks:
     def count(self) -> LinkCount:
         """Count the links; a record that was linked in the rehearsal is among them."""
         real, own = self._links.count(), self._own.count()
-        return LinkCount(max(real.links, own.links), max(real.owned, own.owned), max(real.highest, own.highest))
+        return LinkCount(max(real.links, own.links), max(real.highest, own.highest))
 
     def by_key(self, keys: Sequence[str]) -> Mapping[str, Link]:
         """Return the links of those keys that have one."""

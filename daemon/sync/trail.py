@@ -64,4 +64,4 @@ class Trail:
         rows = self._links.raws(self._at, number)
         self._is_over = len(rows) < number
         self._at = rows[-1][0] if rows else self._at
-        self._near.update((row[1], row) for row in rows)
+        self._near.update({row[1]: row for row in rows})

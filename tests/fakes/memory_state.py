@@ -84,8 +84,7 @@ class MemoryLinks:
         self._state = state
 
     def count(self) -> LinkCount:
-        links = self._state.links.values()
-        return LinkCount(len(links), sum(link.owned for link in links), self._state.highest)
+        return LinkCount(len(self._state.links), self._state.highest)
 
     def by_key(self, keys: Sequence[str]) -> Mapping[str, Link]:
         return {key: self._state.links[key] for key in keys if key in self._state.links}

@@ -5,7 +5,7 @@ changed. A missing records path, null, an object in place of the list, HTML with
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -16,6 +16,8 @@ import xxhash
 import cruds
 from daemon.errors import MalformedError
 from daemon.values import MISSING, Json
+
+from .frame import Frame, Steps
 
 _PLAIN = re.compile(r'(?:[A-Za-z_]\w*|"[^"\\]+")(?:\.(?:[A-Za-z_]\w*|"[^"\\]+"))*')
 _STEP = re.compile(r'[A-Za-z_]\w*|"([^"\\]+)"')
@@ -67,11 +69,20 @@ class Content:
     fingerprint: bytes
     """Of all records together; equal for a page that came again."""
 
+    @staticmethod
+    def of(parts: Iterable[msgspec.Raw]) -> "Content":
+        """Return what these raw values come to."""
+        records = tuple(map(bytes, parts))
+        return Content(records, xxhash.xxh3_128_digest(b"\n".join(records)))
+
 
 class Body:
     """The JSON body of one answer. Finding several things in it parses each part once at most."""
 
-    def __init__(self, response: cruds.Response, what: str) -> None:
+    def __init__(self, response: cruds.Response, what: str, frame: Frame | None = None) -> None:
+        """`frame` splits an answer of the shape that is expected of it; others are looked through step by step."""
+        self._frame = frame
+        self._beside: Mapping[Steps, msgspec.Raw | None] = {}
         self._raw = _splittable(response.body)
         self._what = what
         self._top: Mapping[str, msgspec.Raw] | None = None
@@ -85,9 +96,13 @@ class Body:
 
     def records(self, path: Path | None) -> Content:
         """Return the list at `path` (the body itself if None) as raw records."""
+        split = self._frame.split(self._raw) if self._frame is not None else None
+        if split is not None:
+            self._beside = split.beside
+            return Content.of(split.records)
         raw, where = self._part(path)
         try:
-            parts = _LIST.decode(raw)
+            return Content.of(_LIST.decode(raw))
         except RecursionError as error:
             raise self._too_deep() from error
         except msgspec.DecodeError as error:
@@ -96,7 +111,6 @@ class Body:
             raise MalformedError(
                 f"{self._what}: {where} is {_kind(raw)}, not a list; the answer has {self._names()}"
             ) from error
-        return Content(tuple(map(bytes, parts)), xxhash.xxh3_128_digest(raw))
 
     def record(self, path: Path | None) -> bytes | None:
         """Return the one record at `path` (the body itself if None): an object, or the only item of a list.
@@ -157,12 +171,19 @@ class Body:
     def _raw_at(self, steps: tuple[str, ...]) -> bytes | None:
         if not steps:
             return self._raw
-        if self._top is None:
-            self._top = self._fields(self._raw)
-        found = self._top.get(steps[0])
-        for step in steps[1:]:
+        found, rest = self._beginning(steps)
+        for step in rest:
             found = None if found is None else self._fields(found).get(step)
         return None if found is None else bytes(found)
+
+    def _beginning(self, steps: Steps) -> tuple[msgspec.Raw | None, Steps]:
+        """Return what stands at the beginning of a path, and the rest of the path."""
+        for depth in range(1, len(steps) + 1):
+            if steps[:depth] in self._beside:
+                return self._beside[steps[:depth]], steps[depth:]
+        if self._top is None:
+            self._top = self._fields(self._raw)
+        return self._top.get(steps[0]), steps[1:]
 
     def _fields(self, raw: bytes | msgspec.Raw) -> Mapping[str, msgspec.Raw]:
         """Return the fields of an object; none where it is something else."""

@@ -26,6 +26,7 @@ from daemon.values import Json
 from .call import Call
 from .envelope import Body, Content, CutError, Path
 from .exchange import Exchange
+from .frame import Frame, Steps
 from .request import RequestTemplate
 
 REASONS = {
@@ -83,6 +84,9 @@ class RestList:
         self._template = RequestTemplate(request, method="GET")
         self._facts = _Facts(request.paginate)
         self._what = what
+        records = self._template.records
+        steps = records.steps or () if records is not None else ()
+        self._frame = Frame(steps, [*self._facts.steps, *self._token.steps])
 
     @property
     def names(self) -> frozenset[str]:
@@ -167,7 +171,7 @@ class RestList:
             took_s = time.monotonic() - began
             if etag is not None and response.status == HTTPStatus.NOT_MODIFIED:
                 return None
-            body = Body(response, what)
+            body = Body(response, what, self._frame)
             try:
                 content = body.records(self._template.records)
                 facts = self._facts.of(response, body, content, number)
@@ -223,6 +227,11 @@ class _Facts:
             max_pages=paginate.max_pages,
         )
 
+    @property
+    def steps(self) -> tuple[Steps, ...]:
+        """The paths of names at which it looks into a body."""
+        return (*self._next.steps, *self._total.steps, *self._has_more.steps)
+
     def of(self, response: cruds.Response, body: Body, content: Content, number: int) -> PageFacts:
         more = self._has_more.find(response, body)
         return PageFacts(
@@ -249,6 +258,11 @@ class _Finder:
     def __init__(self, where: str | None) -> None:
         self._header = where.partition(":")[2].strip() if where and where.lower().startswith("header:") else None
         self._path = Path(where) if where and self._header is None else None
+
+    @property
+    def steps(self) -> tuple[Steps, ...]:
+        """The path of names in the body, where it is one."""
+        return (self._path.steps,) if self._path is not None and self._path.steps else ()
 
     def find(self, response: cruds.Response, body: Body) -> Any:
         """Return what stands there; None when nothing does."""

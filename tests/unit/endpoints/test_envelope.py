@@ -1,11 +1,16 @@
 """What an answer holds, and what is no answer."""
 
+import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cruds.response import Response
 from daemon.endpoints.envelope import Body, CutError, Path, encode
+from daemon.endpoints.frame import Frame
 from daemon.errors import MalformedError
 from daemon.values import MISSING
 
@@ -136,3 +141,31 @@ def test_a_number_beyond_any_float_is_written_as_it_was() -> None:
 
 def test_encoding_keeps_texts_readable() -> None:
     assert encode({"ü": "\u2028</script>"}) == '{"ü":"\u2028</script>"}'.encode()
+
+
+NAMES = st.sampled_from("abc")
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(tuple)
+ANSWERS = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.lists(st.integers(), max_size=3)),
+    lambda inner: st.one_of(st.dictionaries(NAMES, inner, max_size=3), st.lists(inner, max_size=3)),
+    max_leaves=12,
+)
+
+
+@given(answer=ANSWERS, records=PATHS, others=st.lists(PATHS, max_size=3), cut=st.integers(-3, 0))
+@example(answer={"a": {"b": [1], "c": 2}}, records=("a", "b"), others=[("a", "c"), ("c", "a")], cut=0)
+@example(answer={"a": [1], "b": {"c": None}}, records=("a",), others=[("b", "c"), ("c",)], cut=0)
+def test_an_answer_that_is_split_in_one_pass_holds_what_is_found_in_it_step_by_step(
+    answer: Any, records: tuple[str, ...], others: list[tuple[str, ...]], cut: int
+) -> None:
+    raw = json.dumps(answer).encode()
+    response = Response(200, {"content-type": "application/json"}, raw[: len(raw) + cut], "http://x/", "GET")
+
+    def found(frame: Frame | None) -> Any:
+        try:
+            body = Body(response, "api: read", frame)
+            return body.records(Path(".".join(records))), [body.find(Path(".".join(other))) for other in others]
+        except MalformedError as error:
+            return type(error), str(error)
+
+    assert found(Frame(records, others)) == found(None)

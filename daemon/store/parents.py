@@ -28,7 +28,7 @@ class LinkSource:
     def read(self, resume: str | None = None, *, scope: Mapping[str, Any] = NOTHING) -> Iterator[Page | End]:
         """Yield the links in order of their arrival, then one End. A link made meanwhile comes in the next read."""
         del resume, scope
-        after, number, records, upto = 0, 0, 0, self._links.count().highest
+        after, number, records, upto = 0, 0, 0, self._links.highest()
         while batch := self._links.range(after, upto, PAGE):
             documents = self._links.documents([link.id for link in batch])
             after, number, records = batch[-1].id, number + 1, records + len(batch)

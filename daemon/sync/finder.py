@@ -61,7 +61,7 @@ class Finder:
         `as_before`: the run whose read this one goes on with has read it, and what is left is matched the same way.
         """
         target = self._ports.target
-        is_first = as_before or self._ports.links.count().links == 0
+        is_first = as_before or self._ports.links.highest() == 0
         if target.can_list and (is_first or self._compares_target or needs_list(unresolved, target)):
             self._read_list()
 

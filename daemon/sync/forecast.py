@@ -183,7 +183,7 @@ def _guarded(job: Job, ports: Ports, found: Search, forecast: Forecast) -> Forec
         creates=0,
         updates=0,
         deletes=1,
-        known=ports.links.count().links,
+        known=ports.links.count(),
         seen=found.records,
         seen_before=ports.links.last_seen(),
         changed=changed_blocks(ports.links.last_selection(), JobMapping(job).selection),

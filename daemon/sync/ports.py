@@ -183,20 +183,14 @@ class Pool(Protocol):
         """Start `work` on another thread, or do it at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkCount:
-    """How much is remembered of a job."""
-
-    links: int
-    highest: int
-    """The highest link id, 0 when there are none."""
-
-
 class Links(Protocol):
     """What is remembered of earlier runs. Reading only; the journal writes."""
 
-    def count(self) -> LinkCount:
+    def count(self) -> int:
         """Count the job's links."""
+
+    def highest(self) -> int:
+        """Return the highest id of the job's links, 0 when there are none."""
 
     def by_key(self, keys: Sequence[str]) -> Mapping[str, Link]:
         """Return the links of those keys that have one."""

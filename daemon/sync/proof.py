@@ -68,7 +68,7 @@ def _reason(certificate: Certificate) -> str:
 
 def _read(job: Job, mapping: JobMapping, ports: Ports, seen: Seen, check_stop: Callable[[], None]) -> Certificate:
     """Read the source for its keys, add them to `seen`, and certify that reading."""
-    met = Seen(ports.links.count().highest)
+    met = Seen(ports.links.highest())
     intake = Intake(mapping, ports, seen=met, blocked=frozenset())
     together, parts = Together(may_move=mapping.may_move), None
     broke: Sequence[str] = ()

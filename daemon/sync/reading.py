@@ -45,19 +45,19 @@ class Reading:
         spans: Spans,
         mark: Mark | None = None,
     ) -> None:
-        remembered = ports.links.count()
-        if job.mode is Mode.MIRROR and remembered.links:
+        remembered, highest = ports.links.count(), ports.links.highest()
+        if job.mode is Mode.MIRROR and remembered:
             remarks.expect_deletes()
         self._job, self._mapping, self._ports = job, mapping, ports
         self._remarks = remarks
         self._finder = finder
         self.counts = mark.counts if mark else Counts()
         """Of the run, so far; they begin where the mark left them."""
-        self.known = mark.known if mark else max(remembered.links, finder.index.count() if finder.index else 0)
+        self.known = mark.known if mark else max(remembered, finder.index.count() if finder.index else 0)
         """Records that are known of the target, for the guards."""
-        self.seen = Seen(remembered.highest)
+        self.seen = Seen(highest)
         if mark is not None:
-            self.seen = Seen(remembered.highest, judged=mark.judged, bits=mark.seen)
+            self.seen = Seen(highest, judged=mark.judged, bits=mark.seen)
         self.intake = Intake(
             mapping,
             ports,
@@ -275,7 +275,7 @@ class Reading:
                 *self._remarks.doubts_after(ADOPTED_MARKED),
             ),
             adopted=tuple(sorted(self._remarks.adopted)[:ADOPTED_MARKED]),
-            seen=self.seen.bits(self._ports.links.count().highest),
+            seen=self.seen.bits(self._ports.links.highest()),
             judged=self.seen.judged,
             part=self.part.name if self.part else "",
             done=self.together.done,

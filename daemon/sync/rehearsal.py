@@ -16,7 +16,7 @@ from .certificate import End, certify
 from .change import Change, Kept, Kind, Link
 from .cursor import Cursor, WholeRead
 from .passing import PassingTarget
-from .ports import Accepted, LinkCount, Links, Target, TargetRecord, Written
+from .ports import Accepted, Links, Target, TargetRecord, Written
 from .seen import Seen
 
 T = TypeVar("T")
@@ -112,10 +112,13 @@ class RehearsedLinks:
         self._met = met
         self._keys = frozenset(keys)
 
-    def count(self) -> LinkCount:
+    def count(self) -> int:
         """Count the links; a record that was linked in the rehearsal is among them."""
-        real, own = self._links.count(), self._own.count()
-        return LinkCount(max(real.links, own.links), max(real.highest, own.highest))
+        return max(self._links.count(), self._own.count())
+
+    def highest(self) -> int:
+        """Return the highest id, that of a record that was linked in the rehearsal among them."""
+        return max(self._links.highest(), self._own.highest())
 
     def by_key(self, keys: Sequence[str]) -> Mapping[str, Link]:
         """Return the links of those keys that have one."""
@@ -133,7 +136,7 @@ class RehearsedLinks:
         Those are numbered as links of this run: the rehearsal meets its own record only, and takes new links for met.
         """
         own, links = self._own.by_target(target_ids), self._links.by_target(target_ids)
-        beyond = self.count().highest
+        beyond = self.highest()
         return {
             target_id: (
                 *own.get(target_id, ()),

@@ -84,7 +84,7 @@ def search(
     further readings included; for that the keys that were met stand in the ports' journal, which must be a scratch one.
     A source that is away is told of in the result; StoppedError is raised.
     """
-    found = Search(met=Seen(ports.links.count().highest))
+    found = Search(met=Seen(ports.links.highest()))
     looking = _Looking(mapping, ports, keys, found, to_the_end=to_the_end, check_stop=check_stop)
     try:
         certificate = looking.over_all(job)

@@ -15,7 +15,7 @@ from daemon.sync.counts import Counts
 from daemon.sync.cursor import Cursor, WholeRead
 from daemon.sync.mark import Mark
 from daemon.sync.outcome import TAKEN_UP, Ending
-from daemon.sync.ports import LinkCount, TargetRecord
+from daemon.sync.ports import TargetRecord
 from daemon.sync.retry import REST, TRIES
 from daemon.values import Document
 
@@ -83,8 +83,11 @@ class MemoryLinks:
     def __init__(self, state: MemoryState) -> None:
         self._state = state
 
-    def count(self) -> LinkCount:
-        return LinkCount(len(self._state.links), self._state.highest)
+    def count(self) -> int:
+        return len(self._state.links)
+
+    def highest(self) -> int:
+        return self._state.highest
 
     def by_key(self, keys: Sequence[str]) -> Mapping[str, Link]:
         return {key: self._state.links[key] for key in keys if key in self._state.links}

@@ -47,6 +47,8 @@ class MemorySource:
         """Its clock; None where it does not tell the time."""
         self.token: Callable[[], Any] | None = None
         """Gives the token for the next read with each page."""
+        self.took_s = 0.0
+        """How long its pages say that they were waited for."""
         self.asked: list[int] = []
         """The numbers of the pages that were asked for, in order: the oracle of tests."""
         self._places: dict[int, tuple[Any, int]] = {}
@@ -75,7 +77,14 @@ class MemorySource:
             count += len(batch)
             is_last = start + len(batch) == len(records)
             leads_on = f"{number}:{count}:{self._place(batch[-1])}" if self.resumes and not is_last else None
-            yield Page(number, tuple(_ENCODER.encode(record) for record in batch), leads_on, at, cursor=token)
+            yield Page(
+                number,
+                tuple(_ENCODER.encode(record) for record in batch),
+                leads_on,
+                at,
+                cursor=token,
+                took_s=self.took_s,
+            )
         if not records and self.since is not None:
             yield Page(1, (), None, at, cursor=token)
         by_number = number > 1 and not self.resumes

@@ -60,6 +60,8 @@ class ListPage:
     """What time it was there when the page was asked for; None where the answer has no Date."""
     cursor: Json
     """The token for the next read; None where there is none."""
+    took_s: float
+    """How long it was waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class RestList:
             leads_on = self._resume(pager, step, here)
             by_number = by_number and leads_on is None
             totals = (totals | {pager.total}) - {None}
-            yield ListPage(pager.pages, page.content, leads_on, page.at, page.cursor)
+            yield ListPage(pager.pages, page.content, leads_on, page.at, page.cursor, page.took_s)
         yield End(
             REASONS[step.reason],
             step.pages,
@@ -175,7 +177,7 @@ class RestList:
             try:
                 content = body.records(self._template.records)
                 facts = self._facts.of(response, body, content, number)
-                return _Answer(content, facts, asked_at(response, took_s), self._token.find(response, body))
+                return _Answer(content, facts, asked_at(response, took_s), self._token.find(response, body), took_s)
             except CutError as error:
                 if attempt == PAGE_ATTEMPTS:
                     raise UnavailableError(f"{error}; asked {attempt} times", status=response.status) from error
@@ -190,6 +192,7 @@ class _Answer:
     facts: PageFacts
     at: datetime | None
     cursor: Json
+    took_s: float
 
 
 def asked_at(response: cruds.Response, took_s: float) -> datetime | None:
@@ -284,4 +287,11 @@ class RestSource:
             if isinstance(step, End):
                 yield step
             else:
-                yield Page(step.number, step.content.records, step.resume, step.at, cursor=step.cursor)
+                yield Page(
+                    step.number,
+                    step.content.records,
+                    step.resume,
+                    step.at,
+                    cursor=step.cursor,
+                    took_s=step.took_s,
+                )

@@ -1,4 +1,4 @@
-"""Reading ahead: the next parts are read by the threads of a pool while this one is taken in.
+"""Reading ahead: the next parts, and the next pages of a source that is waited for, are read by the threads of a pool.
 
 Each part's pages wait in a buffer that is bounded, and come to the run on its own thread, in the order of the parts;
 an error comes in its place. No thread ever waits for the run: a task fills the buffer of its part and is over.
@@ -17,7 +17,9 @@ from .parts import Part
 from .ports import Page, Ports
 
 BUFFERED = 2
-"""Pages of one part that wait to be taken in."""
+"""Pages of one part that wait to be taken in, while as many are read."""
+WAITED_S = 0.01
+"""A page that takes so long is worth another thread: one that comes at once is dearer by it."""
 
 Step: TypeAlias = Page | End
 
@@ -34,10 +36,12 @@ class _Batch:
 class _Channel:
     """The pages of one part, on their way. Begun and taken from on the run's thread."""
 
-    def __init__(self, ports: Ports, scope: Mapping[str, Any], is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self, ports: Ports, scope: Mapping[str, Any], steps: Iterator[Step], is_over: Callable[[], bool]
+    ) -> None:
         self.scope = scope
         self._pool = ports.pool
-        self._steps = ports.source.read(scope=scope)
+        self._steps = steps
         self._is_over = is_over
         self._coming: Future[_Batch] = self._pool.submit(self._fill)
 
@@ -79,6 +83,8 @@ class Ahead:
         self._ports = ports
         self._scope_of = scope_of
         self._channels: dict[str, _Channel] = {}
+        self._read: _Channel | None = None
+        """Of the part that is taken in, where its pages are waited for."""
         self._is_over = False
 
     def over(self, parts: Iterator[Part | End]) -> Iterator[Part | End]:
@@ -106,18 +112,32 @@ class Ahead:
 
     def _begin(self, step: Part | End) -> None:
         if isinstance(step, Part) and step.name and not step.trouble:
-            self._channels[step.name] = _Channel(self._ports, self._scope_of(step), lambda: self._is_over)
+            scope = self._scope_of(step)
+            self._channels[step.name] = self._channel(scope, self._ports.source.read(scope=scope))
+
+    def _channel(self, scope: Mapping[str, Any], steps: Iterator[Step]) -> _Channel:
+        return _Channel(self._ports, scope, steps, lambda: self._is_over)
 
     def read(self, part: Part, scope: Mapping[str, Any]) -> Iterator[Step]:
         """Return the pages of a part: those that are on their way, or those of a read that begins now."""
         channel = self._channels.pop(part.name, None)
-        if channel is None or channel.scope != scope:
-            return self._ports.source.read(scope=scope)
-        return iter(channel)
+        return self._pages(scope) if channel is None or channel.scope != scope else iter(channel)
+
+    def _pages(self, scope: Mapping[str, Any]) -> Iterator[Step]:
+        """Yield the pages of a read, and leave those behind one that was waited for to another thread."""
+        steps = self._ports.source.read(scope=scope)
+        for step in steps:
+            if isinstance(step, Page) and step.took_s >= WAITED_S:
+                self._read = channel = self._channel(scope, steps)
+                yield step
+                yield from channel
+                return
+            yield step
 
     def stop(self) -> None:
         """Let no task read on, and forget what was read. A task that waits for an answer ends with it."""
         self._is_over = True
-        for channel in self._channels.values():
+        for channel in (*self._channels.values(), *([self._read] if self._read is not None else [])):
             channel.stop()
         self._channels.clear()
+        self._read = None

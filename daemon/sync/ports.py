@@ -1,7 +1,8 @@
 """What the core needs from the world, as small promises. Adapters stand in endpoints/ and store/.
 
 One run is one thread: the core calls every port from that thread, except `Target.lookup`, `get`, `write`, `create`,
-`update` and `delete`, which it also calls from the threads of the pool it was given.
+`update` and `delete`, which it also calls from the threads of the pool it was given. A read of the source may go on in
+another of these threads for each step; one at a time asks for it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ class Page:
     """Why some of them, by their number in `records` from 0, are no records; what the source itself found."""
     cursor: Json = None
     """The token for the next read that came with the page; None where there is none."""
+    took_s: float = 0.0
+    """How long the source was waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +260,6 @@ class TargetIndex(Protocol):
         """Remove them all."""
 
 
-def _unprepared(writes: bool) -> None:  # noqa: FBT001 - a port with one argument
-    """Find nothing to say before a run."""
-    del writes
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The world, as one run sees it."""
@@ -273,7 +271,7 @@ class Ports:
     index: TargetIndex
     pool: Pool
     observe: Observe
-    prepare: Callable[[bool], None] = _unprepared
+    prepare: Callable[[bool], object] = bool
     """Makes sure, before a run asks anything else, that both sides still fit the job; told whether the run writes.
     Raises ConfigError for what the operator must change, else as Source.read."""
     parts: Parts = WHOLE

@@ -271,7 +271,7 @@ class Ports:
     index: TargetIndex
     pool: Pool
     observe: Observe
-    prepare: Callable[[bool], object] = bool
+    prepare: Callable[[bool], None] = lambda _writes: None
     """Makes sure, before a run asks anything else, that both sides still fit the job; told whether the run writes.
     Raises ConfigError for what the operator must change, else as Source.read."""
     parts: Parts = WHOLE

@@ -44,7 +44,8 @@ e2e: box ## run crudsd as a service of a real systemd, in throw-away Debians; as
 e2e-bounded: $(VENV)/.dev ## the same on one Debian, where this machine can boot it; else it says why not and is content
 	$(BIN)/python -m tests.systemd.bounded
 
-check: $(VENV)/.dev lint types layers ## what CI runs: format, lint, types, layers, tests with coverage, a real systemd
+check: $(VENV)/.dev lint types layers ## what CI runs: format, lint, types, layers, speed, tests with coverage, a real systemd
+	$(MAKE) bench-smoke
 	$(MAKE) cover
 	$(MAKE) e2e-bounded
 

@@ -8,15 +8,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jmespath
 import msgspec
 import xxhash
 
-import cruds
 from daemon.errors import MalformedError
 from daemon.values import MISSING, Json
+
+if TYPE_CHECKING:  # files are read with it too, and need no client
+    import cruds
 
 _PLAIN = re.compile(r'(?:[A-Za-z_]\w*|"[^"\\]+")(?:\.(?:[A-Za-z_]\w*|"[^"\\]+"))*')
 _STEP = re.compile(r'[A-Za-z_]\w*|"([^"\\]+)"')
@@ -72,7 +74,7 @@ class Content:
 class Body:
     """The JSON body of one answer. Finding several things in it parses each part once at most."""
 
-    def __init__(self, response: cruds.Response, what: str) -> None:
+    def __init__(self, response: "cruds.Response", what: str) -> None:
         self._raw = _splittable(response.body)
         self._what = what
         self._content_type = response.content_type

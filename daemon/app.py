@@ -9,14 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .checks import check_named
 from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
 from .runtime.stop_request import StopRequest
 from .runtime.worker import Finished, Planned, Worker
-from .sealing import vault_lookup
 from .settings import Settings
 from .sides import Sides
-from .spec import Job, Loaded, SpecError, check_secrets, job_revision, load
+from .spec import Job, Loaded, job_revision
 from .store import schema
 from .store.database import open_database
 from .store.run_row import RunRow, Trigger
@@ -25,6 +23,7 @@ from .sync.change import Reject
 from .sync.events import Observe
 from .sync.guards import Allowance
 from .sync.options import Asked
+from .validation import validate
 from .wiring import Connections
 
 if TYPE_CHECKING:
@@ -36,24 +35,6 @@ if TYPE_CHECKING:
     from .runtime.service_desk import ServiceDesk
     from .store.retention import Pruned
     from .sync.explanation import Explanation
-
-
-def validate(settings: Settings) -> Loaded:
-    """Read the configuration and check its secrets. Raises SpecError with every problem; asks no system anything.
-
-    Where it refers to secrets in the vault, the state database is read for them, if there is one.
-    """
-    loaded = load(settings.config)
-    with vault_lookup(settings, loaded) as vault:
-        problems = check_secrets(loaded, settings.environment, settings.credentials, vault=vault)
-        problems += check_named(settings, loaded, vault)
-    if loaded.spec.alerts:
-        from .alerting import check_alerts
-
-        problems += check_alerts(settings, loaded)
-    if problems:
-        raise SpecError(problems)
-    return loaded
 
 
 @contextmanager

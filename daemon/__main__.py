@@ -3,7 +3,7 @@
 import sys
 
 from daemon import cli
-from daemon.cli.process import guard
+from daemon.cli.process import guard, starts
 
 __all__ = ["main"]
 
@@ -11,6 +11,7 @@ __all__ = ["main"]
 def main() -> int:
     """Carry out the command of this process and return its exit code."""
     guard()
+    starts()
     return cli.main()
 
 

@@ -1,16 +1,17 @@
-"""From the alerts of a configuration to what tells them, and to the one who decides when."""
+"""From the alerts of a configuration to what tells them, and to the one who decides when.
+
+What tells one kind of destination is loaded for a configuration that has one.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .clock import Clock, utc_clock
-from .endpoints.alert_http import HeartbeatSender, WebhookSender, trial
 from .endpoints.surroundings import Resolve
 from .errors import ConfigError
 from .logs import Logger
 from .report.alert import sample
 from .runtime.alert_channel import Sender
-from .runtime.alert_command import CommandSender
 from .runtime.alert_lookout import AlertPlan, Lookout
 from .runtime.alerter import Alerter
 from .settings import Settings
@@ -42,12 +43,16 @@ def make_alerter(database: Database, runs: RunStore, job_states: JobStates, cloc
 
 def check_alerts(settings: Settings, loaded: Loaded) -> tuple[Problem, ...]:
     """Return a problem for each destination whose templates would fail on the day they are needed."""
+    checked = {name: alert for name, alert in loaded.spec.alerts.items() if not isinstance(alert, CommandAlert)}
+    if not checked:
+        return ()
+    from .endpoints.alert_http import HeartbeatSender, WebhookSender, trial
 
     def example(event: AlertEvent) -> Mapping[str, Any]:
         return sample(event, job="people", at=utc_clock(), host="host", version="0")
 
     found = []
-    for name, alert in loaded.spec.alerts.items():
+    for name, alert in checked.items():
         sender = _sender(name, alert, settings, _unread)
         trouble = trial(sender, example) if isinstance(sender, WebhookSender | HeartbeatSender) else None
         if trouble is not None:
@@ -62,13 +67,15 @@ def check_alerts(settings: Settings, loaded: Loaded) -> tuple[Problem, ...]:
 
 
 def _sender(name: str, alert: Alert, settings: Settings, secret: Resolve) -> Sender:
-    match alert:
-        case CommandAlert():
-            return CommandSender(name, alert, settings.environment)
-        case HeartbeatAlert():
-            return HeartbeatSender(name, alert, secret, settings.folder)
-        case _:
-            return WebhookSender(name, alert, secret, settings.folder)
+    if isinstance(alert, CommandAlert):
+        from .runtime.alert_command import CommandSender
+
+        return CommandSender(name, alert, settings.environment)
+    from .endpoints.alert_http import HeartbeatSender, WebhookSender
+
+    if isinstance(alert, HeartbeatAlert):
+        return HeartbeatSender(name, alert, secret, settings.folder)
+    return WebhookSender(name, alert, secret, settings.folder)
 
 
 def _unread(ref: SecretRef) -> Secret:

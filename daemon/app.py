@@ -1,55 +1,40 @@
-"""The composition root: what the program can do, put together from its parts."""
+"""The composition root: what the program can do, put together from its parts.
+
+What only some commands need, such as a desk, is loaded by the method that gives it.
+"""
 
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .alerting import check_alerts, senders
-from .checks import check_named
-from .runtime.alert_desk import AlertDesk
-from .runtime.approving import Approved, approve
-from .runtime.auth_desk import AuthDesk
-from .runtime.cursor_desk import CursorDesk
-from .runtime.explainer import Explainer
-from .runtime.housekeeping import prune_now
-from .runtime.reject_desk import RejectDesk
 from .runtime.saved_plan import SavedPlan, check_place, open_plan, save_plan
-from .runtime.service_desk import ServiceDesk
 from .runtime.stop_request import StopRequest
 from .runtime.worker import Finished, Planned, Worker
-from .sealing import vault_lookup
 from .settings import Settings
 from .sides import Sides
-from .spec import Job, Loaded, SpecError, check_secrets, job_revision, load
+from .spec import Job, Loaded, job_revision
 from .store import schema
-from .store.approvals import Approvals
-from .store.cursors import Cursors
 from .store.database import open_database
-from .store.rejects import Rejects
-from .store.retention import Pruned
 from .store.run_row import RunRow, Trigger
 from .store.state import State
 from .sync.change import Reject
 from .sync.events import Observe
-from .sync.explanation import Explanation
 from .sync.guards import Allowance
 from .sync.options import Asked
+from .validation import validate
 from .wiring import Connections
 
-
-def validate(settings: Settings) -> Loaded:
-    """Read the configuration and check its secrets. Raises SpecError with every problem; asks no system anything.
-
-    Where it refers to secrets in the vault, the state database is read for them, if there is one.
-    """
-    loaded = load(settings.config)
-    with vault_lookup(settings, loaded) as vault:
-        problems = check_secrets(loaded, settings.environment, settings.credentials, vault=vault)
-        problems += check_named(settings, loaded, vault) + check_alerts(settings, loaded)
-    if problems:
-        raise SpecError(problems)
-    return loaded
+if TYPE_CHECKING:
+    from .runtime.alert_desk import AlertDesk
+    from .runtime.approving import Approved
+    from .runtime.auth_desk import AuthDesk
+    from .runtime.cursor_desk import CursorDesk
+    from .runtime.reject_desk import RejectDesk
+    from .runtime.service_desk import ServiceDesk
+    from .store.retention import Pruned
+    from .sync.explanation import Explanation
 
 
 @contextmanager
@@ -84,9 +69,8 @@ class App:
         database, leases, clock = state.database, state.leases, state.clock
         self.connections = Connections(settings, loaded, database, leases, clock, stop=stop)
         self.warnings = self.connections.warnings
-        self._sides = sides = Sides(self.spec, self.connections, database)
-        self.worker = Worker(self.spec, database, leases, state.runs, sides.endpoints, clock, stop)
-        self._explainer = Explainer(database, leases, state.runs, sides.endpoints, sides.blot, clock, stop)
+        self._sides = Sides(self.spec, self.connections, database)
+        self.worker = Worker(self.spec, database, leases, state.runs, self._sides.endpoints, clock, stop)
 
     def close(self) -> None:
         """Close every connection to a system."""
@@ -162,17 +146,23 @@ class App:
         asked = Asked(allowance or Allowance(), backfill=self.cursors(job).span(begins, ends))
         return self.run(job, observe=observe, trigger=Trigger.BACKFILL, asked=asked)
 
-    def cursors(self, job: str) -> CursorDesk:
+    def cursors(self, job: str) -> "CursorDesk":
         """Return what people may ask and set of a job's cursors."""
+        from .runtime.cursor_desk import CursorDesk
+        from .store.cursors import Cursors
+
         return CursorDesk(
             job, self.job(job), Cursors(self.state.database, self.state.clock), self.state.leases, self.state.clock
         )
 
-    def approve(self, asked: str) -> Approved:
+    def approve(self, asked: str) -> "Approved":
         """Let the next run carry out what a held run withheld; `asked` is its id, or a job whose latest run is held.
 
         Raises UsageError, with what helps instead, when there is nothing that an approval can release.
         """
+        from .runtime.approving import approve
+        from .store.approvals import Approvals
+
         return approve(asked, self.spec.jobs, self.state.runs, Approvals(self.state.database, self.state.clock))
 
     def check_place(self, path: Path) -> None:
@@ -188,13 +178,19 @@ class App:
         """Read a saved plan that may be carried out now. Raises UsageError, with the reason, when it may not."""
         return open_plan(path, self.spec.jobs)
 
-    def explain(self, job: str, key: str, *, ask_source: bool = True, ask_target: bool = True) -> Explanation:
+    def explain(self, job: str, key: str, *, ask_source: bool = True, ask_target: bool = True) -> "Explanation":
         """Return everything known about one record, its key given as it is shown, and what the next run would do.
 
         Reads both systems, as far as they are to be asked, and writes to none. One that does not answer is told of in
         the explanation. Raises StoppedError when the process is asked to end.
         """
-        return self._explainer.explain(job, self.job(job), key, ask_source=ask_source, ask_target=ask_target)
+        from .runtime.explainer import Explainer
+
+        state, sides = self.state, self._sides
+        explainer = Explainer(
+            state.database, state.leases, state.runs, sides.endpoints, sides.blot, state.clock, self.stop
+        )
+        return explainer.explain(job, self.job(job), key, ask_source=ask_source, ask_target=ask_target)
 
     def recent_runs(self, job: str | None, *, limit: int) -> tuple[RunRow, ...]:
         """Return the latest runs, newest first, of one job or of all."""
@@ -202,25 +198,37 @@ class App:
             self.job(job)
         return self.state.runs.recent(job, limit)
 
-    def prune(self) -> Pruned:
+    def prune(self) -> "Pruned":
         """Forget history that is older than `retention` keeps it."""
+        from .runtime.housekeeping import prune_now
+
         return prune_now(self.state.database, self.spec.retention, self.state.clock, stop=self.stop)
 
-    def rejects(self, job: str) -> RejectDesk:
+    def rejects(self, job: str) -> "RejectDesk":
         """Return what people may ask and say of a job's rejects."""
+        from .runtime.reject_desk import RejectDesk
+        from .store.rejects import Rejects
+
         self.job(job)
         return RejectDesk(job, Rejects(self.state.database))
 
-    def auth(self) -> AuthDesk:
+    def auth(self) -> "AuthDesk":
         """Return what people may ask and say of the connections' sessions: log in, how they stand, log out."""
+        from .runtime.auth_desk import AuthDesk
+
         return AuthDesk(self.spec.http_connections, self.connections, self.stop)
 
-    def desk(self) -> ServiceDesk:
+    def desk(self) -> "ServiceDesk":
         """Return what people may ask of a running service."""
+        from .runtime.service_desk import ServiceDesk
+
         return ServiceDesk(
             self.state.runs, self.state.job_states, self.state.stops, self.state.leases, self.state.clock
         )
 
-    def alerts(self) -> AlertDesk:
+    def alerts(self) -> "AlertDesk":
         """Return what people may ask of alerts: whom they tell of what, and to tell them now."""
+        from .alerting import senders
+        from .runtime.alert_desk import AlertDesk
+
         return AlertDesk(self.spec, senders(self.settings, self.spec, self.connections.secret), self.state.clock)

@@ -1,11 +1,10 @@
-"""What `crudsd validate` looks up beyond the job files, without asking any system: papers, folders, interface files."""
+"""What `crudsd validate` looks up beyond the job files, without asking any system: papers, folders, interface files.
+
+What knows one of these is loaded for a configuration that names one.
+"""
 
 from collections.abc import Iterator
 
-from .endpoints.folders import folder_problem
-from .endpoints.models import file_problems, method_problem
-from .endpoints.packing import packing_problem
-from .endpoints.papers import paper_problems
 from .errors import CrudsdError
 from .settings import Settings
 from .spec import (
@@ -14,10 +13,12 @@ from .spec import (
     FilesConnection,
     FileSource,
     FileTarget,
+    HttpConnection,
     InterfaceConnection,
     Job,
     Loaded,
     LookUp,
+    OAuth2Auth,
     Problem,
     SecretRef,
     resolve,
@@ -33,6 +34,10 @@ def check_named(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Prob
 
 def check_papers(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Problem, ...]:
     """Return a problem for each certificate and private key, as far as it can be had, that cannot be used."""
+    with_papers = {name: one for name, one in loaded.spec.http_connections.items() if _has_papers(one)}
+    if not with_papers:
+        return ()
+    from .endpoints.papers import paper_problems
 
     def reveal(ref: SecretRef) -> str | None:
         try:
@@ -48,17 +53,28 @@ def check_papers(settings: Settings, loaded: Loaded, vault: LookUp) -> tuple[Pro
 
     return tuple(
         loaded.problem(("connections", name, *path), message, cure)
-        for name, connection in loaded.spec.http_connections.items()
+        for name, connection in with_papers.items()
         for path, message, cure in paper_problems(connection, reveal, settings.folder)
     )
 
 
+def _has_papers(connection: HttpConnection) -> bool:
+    tls, auth = connection.tls, connection.auth
+    has_key = isinstance(auth, OAuth2Auth) and auth.private_key is not None
+    return has_key or any((tls.ca_file, tls.cert_file, tls.key_file))
+
+
 def check_folders(loaded: Loaded) -> tuple[Problem, ...]:
     """Return a problem for each folder that is not there, and for what is not installed to reach or read it."""
+    folders = {name: one for name, one in loaded.spec.connections.items() if isinstance(one, FilesConnection)}
+    if not folders:
+        return ()
+    from .endpoints.folders import folder_problem
+    from .endpoints.packing import packing_problem
+
     found = [
         loaded.problem(("connections", name, "url"), message, cure)
-        for name, connection in loaded.spec.connections.items()
-        if isinstance(connection, FilesConnection)
+        for name, connection in folders.items()
         for message, cure in folder_problem(connection)
     ]
     for name, job in loaded.spec.jobs.items():
@@ -74,18 +90,21 @@ def check_interfaces(loaded: Loaded) -> tuple[Problem, ...]:
 
     The package of an interface is not imported for it, since importing runs it.
     """
+    interfaces = {name: one for name, one in loaded.spec.connections.items() if isinstance(one, InterfaceConnection)}
+    if not interfaces:
+        return ()
+    from .endpoints.models import file_problems, method_problem
+
     found = []
-    for name, connection in loaded.spec.connections.items():
-        if isinstance(connection, InterfaceConnection):
-            path = ("connections", name, "file")
-            found += [loaded.problem(path, message) for message in file_problems(connection)]
+    for name, connection in interfaces.items():
+        path = ("connections", name, "file")
+        found += [loaded.problem(path, message) for message in file_problems(connection)]
     for name, job in loaded.spec.jobs.items():
         for side, key, model, method in _calls(job):
-            connection = loaded.spec.connections[(job.source if side == "source" else job.target).connection]
-            if isinstance(connection, InterfaceConnection):
-                message = method_problem(connection, model, method)
-                if message:
-                    found.append(loaded.problem(("jobs", name, side, *key), message))
+            interface = interfaces.get((job.source if side == "source" else job.target).connection)
+            message = None if interface is None else method_problem(interface, model, method)
+            if message:
+                found.append(loaded.problem(("jobs", name, side, *key), message))
     return tuple(found)
 
 

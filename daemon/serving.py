@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from . import logs
 from .alerting import alert_plan, make_alerter
-from .app import App, validate
+from .app import App
 from .errors import ConfigError, Exit, LeaseLostError, LockedError, StateError
 from .runtime.alarm import NoAlarm
 from .runtime.alerter import Alerter
@@ -25,6 +25,7 @@ from .runtime.worker import Finished
 from .store.heartbeat import Heartbeat
 from .store.leases import Lease, Leases
 from .store.retention import Pruned
+from .validation import validate
 
 _LOST: Final = "another crudsd serve took over this state database, or it could not be written for too long"
 

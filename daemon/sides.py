@@ -1,21 +1,15 @@
-"""The two sides of a job: the source and the target that its blocks name, each on its connection."""
+"""The two sides of a job: the source and the target that its blocks name, each on its connection.
+
+What reads or writes one kind of system is loaded for a job that names one.
+"""
 
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .endpoints.call_read import CallSource as CallReader
-from .endpoints.call_write import CallTarget as CallWriter
 from .endpoints.caller import Caller
 from .endpoints.databases import LateDatabases
-from .endpoints.file_read import FileSource as FileReader
-from .endpoints.file_write import FileTarget as FileWriter
-from .endpoints.folder import Folder
-from .endpoints.folders import open_folder
-from .endpoints.models import Model, open_interface
-from .endpoints.rest_read import RestSource
-from .endpoints.rest_write import RestTarget
 from .errors import ConfigError
 from .runtime.both_sides import Endpoints
 from .spec import (
@@ -43,6 +37,10 @@ from .sync.parents import ListSource, ParentParts
 from .sync.parts import WHOLE, Parts
 from .sync.ports import Source, Target
 from .wiring import Connections
+
+if TYPE_CHECKING:
+    from .endpoints.folder import Folder
+    from .endpoints.models import Model
 
 
 class ShownTarget(Target, Protocol):
@@ -110,14 +108,20 @@ class Sides:
     def _source(self, job: Job, caller: Caller) -> Source:
         match job.source:
             case RequestSource() as source:
+                from .endpoints.rest_read import RestSource
+
                 token = source.incremental.answered if source.incremental is not None else None
                 exchange = self._connections.exchange(source.connection).on_behalf_of(caller)
                 return RestSource(exchange, source.request, token=token)
             case QuerySource() as source:
                 return self._databases.get().source(source)
             case FileSource() as source:
+                from .endpoints.file_read import FileSource as FileReader
+
                 return FileReader(self._folder(source.connection), source)
             case CallSource() as source:
+                from .endpoints.call_read import CallSource as CallReader
+
                 model = self._model(source.connection, source.call.partition(".")[0], caller)
                 return CallReader(model, source.listing)
             case other:
@@ -126,15 +130,23 @@ class Sides:
     def _target(self, job: Job, caller: Caller) -> "ShownTarget":
         match job.target:
             case RequestTarget() as target:
+                from .endpoints.rest_write import RestTarget
+
                 return RestTarget(self._connections.exchange(target.connection).on_behalf_of(caller), target)
             case FileTarget() as target:
+                from .endpoints.file_write import FileTarget as FileWriter
+
                 return FileWriter(self._folder(target.connection), target, job.columns)
             case CallTarget() as target:
+                from .endpoints.call_write import CallTarget as CallWriter
+
                 return CallWriter(self._model(target.connection, target.model, caller), target)
             case other:
                 raise ConfigError(f"connection {other.connection}: no such target yet")
 
-    def _folder(self, name: str) -> Folder:
+    def _folder(self, name: str) -> "Folder":
+        from .endpoints.folders import open_folder
+
         with self._building:
             if name not in self._folders:
                 connection = self._spec.connections[name]
@@ -142,7 +154,9 @@ class Sides:
                 self._folders[name] = open_folder(name, connection, self._connections.secret)
             return self._folders[name]
 
-    def _model(self, name: str, model: str, caller: Caller) -> Model:
+    def _model(self, name: str, model: str, caller: Caller) -> "Model":
+        from .endpoints.models import Model, open_interface
+
         exchange = self._connections.exchange(name)
         with self._building:
             if name not in self._interfaces:

@@ -1,20 +1,13 @@
-"""From the configuration to the systems that it names: one exchange a connection, with its secrets and its tokens."""
+"""From the configuration to the systems that it names: each with its secrets, and what they share."""
 
 import threading
 import time
 from functools import partial
-
-from cruds.exception import TokenStateError
-from cruds.oauth2.store import MemoryTokenStore, TokenStore
-from cruds.oauth2.token import login_needed
+from typing import TYPE_CHECKING
 
 from . import logs
 from .clock import Clock
-from .endpoints.connect import connect
-from .endpoints.exchange import Exchange
-from .endpoints.login import AuthSession, auth_session
 from .endpoints.rotation import UNCHANGING, Look, file_stamp
-from .endpoints.standing import AuthStatus, static_status, token_status, unreadable_status, usable
 from .endpoints.surroundings import Surroundings
 from .errors import ConfigError, LoginNeededError
 from .sealing import lookup, open_vault
@@ -30,8 +23,13 @@ from .spec import (
 from .store import kept_tokens
 from .store.database import Database
 from .store.leases import Leases
-from .store.tokens import SqlTokenStore
 from .values import Secret
+
+if TYPE_CHECKING:
+    from .endpoints.exchange import Exchange
+    from .endpoints.login import AuthSession
+    from .endpoints.standing import AuthStatus
+    from .exchanges import Exchanges
 
 _VAULT_S = 5.0
 """How often a secret of the vault is looked up again while it is in use: each time it is opened anew."""
@@ -57,22 +55,19 @@ class Connections:
         self._clock = clock
         self._stop = stop
         self._log = logs.get_logger()
-        self._exchanges: dict[str, Exchange] = {}
-        self._building = threading.Lock()
+        self._made: Exchanges | None = None
+        self._making = threading.Lock()
         self._vault, warnings = open_vault(settings, database, needed=_has_oauth2(loaded))
         self.warnings = (*loaded.warnings, *warnings)
 
     def close(self) -> None:
         """Close every connection to a system over HTTP."""
-        for exchange in self._exchanges.values():
-            exchange.client.close()
+        if self._made is not None:
+            self._made.close()
 
-    def exchange(self, name: str) -> Exchange:
+    def exchange(self, name: str) -> "Exchange":
         """Return the one exchange of a connection, whose quota all jobs share. Raises ConfigError."""
-        with self._building:
-            if name not in self._exchanges:
-                self._exchanges[name] = connect(name, self._spec.http_connections[name], self.around())
-            return self._exchanges[name]
+        return self._exchanges().exchange(name, self.around())
 
     def logged_in(self, job: Job) -> Job:
         """Return the job. Raises LoginNeededError, before anybody is asked, if a person has to log in for it first."""
@@ -103,11 +98,7 @@ class Connections:
             return None
         if self._vault is None:
             return f"there is no key to keep one with; `crudsd key generate {self._settings.key_file}` makes one"
-        client_id = auth.client_id if isinstance(auth.client_id, str) else self.secret(auth.client_id).reveal()
-        try:
-            return login_needed(usable(auth, self._token_store(name, auth, client_id).load(name)), self._clock())
-        except TokenStateError as error:
-            return str(error)
+        return self._exchanges().login_needed(name, auth)
 
     # ---- sessions, as people deal with them ----
 
@@ -119,20 +110,13 @@ class Connections:
                 f"`crudsd key generate {self._settings.key_file}`, then log in"
             )
 
-    def auth_session(self, name: str, *, redirect_uri: str | None = None) -> AuthSession:
+    def auth_session(self, name: str, *, redirect_uri: str | None = None) -> "AuthSession":
         """Return a connection's session at its authorization server. Asks nobody yet. Raises ConfigError."""
-        return auth_session(name, self._spec.http_connections[name], self.around(), redirect_uri=redirect_uri)
+        return self._exchanges().session(name, self.around(), redirect_uri=redirect_uri)
 
-    def auth_status(self, name: str) -> AuthStatus:
+    def auth_status(self, name: str) -> "AuthStatus":
         """Return how a connection's credentials stand, as far as that is known here. Asks no server."""
-        connection = self._spec.http_connections[name]
-        auth = connection.auth
-        if not isinstance(auth, OAuth2Auth):
-            return static_status(name, connection)
-        client_id = auth.client_id if isinstance(auth.client_id, str) else self.secret(auth.client_id).reveal()
-        if self._vault is None and kept_tokens.has_token(self._database, name):
-            return unreadable_status(name, auth, client_id, "there is no key")
-        return token_status(name, auth, client_id, self._token_store(name, auth, client_id), now=self._clock())
+        return self._exchanges().status(name)
 
     def forget_token(self, name: str) -> None:
         """Forget what is kept of a connection's session, whether it can be opened or not. Asks no server."""
@@ -140,11 +124,28 @@ class Connections:
 
     # ---- below ----
 
+    def _exchanges(self) -> "Exchanges":
+        """Return those that are talked to over HTTP."""
+        from .exchanges import Exchanges  # noqa: PLC0415 - who talks to none pays for none
+
+        with self._making:
+            if self._made is None:
+                self._made = Exchanges(
+                    self._spec.http_connections,
+                    self._database,
+                    self._leases,
+                    self._vault,
+                    self._clock,
+                    secret=self.secret,
+                    warn=self._warn,
+                )
+            return self._made
+
     def around(self) -> Surroundings:
         """Return what a connection is made with."""
         return Surroundings(
             resolve=self.secret,
-            token_store=self._token_store,
+            token_store=lambda *of: self._exchanges().token_store(*of),
             folder=self._settings.folder,
             stop=self._stop,
             on_event=lambda name, event: logs.tell_attempt(self._log, name, event),
@@ -178,19 +179,6 @@ class Connections:
     def _tell_secret(self, connection: str, event: str, message: str) -> None:
         log = self._log.info if event == "secret.reread" else self._log.warning
         log(event, connection=connection, message=message)
-
-    def _token_store(self, name: str, auth: OAuth2Auth, client_id: str) -> TokenStore:
-        if self._vault is None:
-            return MemoryTokenStore()
-        return SqlTokenStore(
-            self._database,
-            self._vault,
-            self._leases,
-            clock=self._clock,
-            issuer=auth.server,
-            client_id=client_id,
-            on_drop=None if auth.is_personal else partial(self._warn, name),
-        )
 
 
 def _has_oauth2(loaded: Loaded) -> bool:

@@ -8,17 +8,16 @@ import json
 import os
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from cruds.exception import TokenStateError
 
 from .token import TokenState
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _MAGIC = b"CT1"
 _SALT_BYTES = 16
@@ -46,17 +45,17 @@ class Sealer:
     def seal(self, profile: str, state: TokenState) -> bytes:
         """Return the state as bytes; equal states give different ones."""
         salt = os.urandom(_SALT_BYTES)
-        sealed = AESGCM(self._record_key(salt)).encrypt(
-            _NONCE, msgspec.json.encode(state), self._place(profile, state.version)
-        )
+        sealed = self._cipher(salt).encrypt(_NONCE, msgspec.json.encode(state), self._place(profile, state.version))
         return _MAGIC + salt + sealed
 
     def open(self, profile: str, version: int, sealed: bytes) -> TokenState:
         """Return what was sealed. Raises `TokenStateError` if it is damaged, moved, or of another key."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see _cipher
+
         salt, rest = sealed[len(_MAGIC) : len(_MAGIC) + _SALT_BYTES], sealed[len(_MAGIC) + _SALT_BYTES :]
         try:
             place = self._place(profile, version, sealed[: len(_MAGIC)])
-            text = AESGCM(self._record_key(salt)).decrypt(_NONCE, rest, place)
+            text = self._cipher(salt).decrypt(_NONCE, rest, place)
         except (InvalidTag, ValueError) as error:
             raise TokenStateError(
                 f"the token state of profile {profile!r} does not open: another key, or it was changed"
@@ -67,12 +66,19 @@ class Sealer:
         """Return what a record is bound to, beginning with the mark it carries: another mark is another place."""
         return magic + json.dumps([_PURPOSE, profile, version, *self._bound_to]).encode()
 
-    def _record_key(self, salt: bytes) -> bytes:
-        return HKDF(SHA256(), _KEY_BYTES, salt, _PURPOSE.encode()).derive(self._master())
+    def _cipher(self, salt: bytes) -> AESGCM:
+        """Return what seals and opens one record. Who seals nothing does not load what it is made of."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+        from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
+
+        return AESGCM(HKDF(SHA256(), _KEY_BYTES, salt, _PURPOSE.encode()).derive(self._master()))
 
     def _master(self) -> bytes:
         with self._lock:
             if self._key is None:
+                from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415
+
                 # 32 MiB and about a tenth of a second, once in a process. The salt need not be kept: nothing that
                 # this key seals outlives the process.
                 self._key = Scrypt(salt=os.urandom(_SALT_BYTES), length=_KEY_BYTES, n=2**15, r=8, p=1).derive(

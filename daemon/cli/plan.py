@@ -50,6 +50,7 @@ def command(
     from daemon.sync.change import Fate
     from daemon.sync.outcome import EXITS
 
+    from .process import started
     from .watching import watching
 
     place = settings(context)
@@ -58,6 +59,7 @@ def command(
         with watching() as watch:
             start_logs(context)
             app = stack.enter_context(open_app(place, stop=stop))
+            started()
             output.warn(app.warnings)
             if out is not None:
                 app.check_place(out)

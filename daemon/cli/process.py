@@ -3,6 +3,7 @@
 docs/decisions/0011-nothing-leaks.md has the reasons.
 """
 
+import gc
 import os
 import resource
 import sys
@@ -17,6 +18,9 @@ from daemon.redaction import KNOWN, redact_text
 
 _PR_SET_DUMPABLE = 4  # prctl(2)
 _KEY = "CRUDSD_KEY"
+_USUAL = gc.get_threshold()
+_SELDOM = 500_000
+"""So many new things more than what went are looked at for garbage, while a program is put together."""
 
 
 def guard() -> None:
@@ -35,6 +39,18 @@ def guard() -> None:
     sys.excepthook = _uncaught
     threading.excepthook = lambda hook: _uncaught(hook.exc_type, hook.exc_value, hook.exc_traceback)
     sys.unraisablehook = lambda hook: _uncaught(hook.exc_type, hook.exc_value, hook.exc_traceback)
+
+
+def starts() -> None:
+    """Look for garbage seldom from here on: nearly all that a start makes is there to stay."""
+    gc.set_threshold(_SELDOM, *_USUAL[1:])
+
+
+def started() -> None:
+    """Look for it as usual again, and never again among what is there now. Nothing where `starts` was not called."""
+    if gc.get_threshold()[0] == _SELDOM:
+        gc.freeze()
+        gc.set_threshold(*_USUAL)
 
 
 @contextmanager

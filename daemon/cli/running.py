@@ -27,6 +27,7 @@ def told_run(context: click.Context, do: "Callable[[App, Observe], Finished]", *
     from daemon.runtime.signals import stop_on_signals
     from daemon.sync.outcome import EXITS
 
+    from .process import started
     from .watching import watching
 
     place = settings(context)
@@ -35,6 +36,7 @@ def told_run(context: click.Context, do: "Callable[[App, Observe], Finished]", *
         with watching() as watch:
             start_logs(context)
             app = stack.enter_context(open_app(place, stop=stop))
+            started()
             output.warn(app.warnings)
             finished = do(app, watch)
         rejects = watch.noticed.rejects

@@ -17,10 +17,14 @@ def command(context: click.Context, upgrade: bool) -> int:
     """Run all jobs on their schedules until SIGTERM. Stays in the foreground."""
     from daemon.app import open_app
     from daemon.serving import serve
-    from daemon.upkeep import upgrade_state
+
+    from .process import started
 
     start_logs(context, level="info")
     if upgrade:
+        from daemon.upkeep import upgrade_state
+
         upgrade_state(settings(context), keeps_copy=True)
     with open_app(settings(context)) as app:
+        started()
         return serve(app)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> int:
     """Check the configuration: all files, all problems, no network."""
-    from daemon.app import validate
     from daemon.spec import SpecError
+    from daemon.validation import validate
 
     place = settings(context)
     try:

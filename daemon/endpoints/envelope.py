@@ -8,16 +8,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
 import jmespath
 import msgspec
 import xxhash
 
-import cruds
 from daemon.errors import MalformedError
 from daemon.values import MISSING, Json
 
 from .frame import Frame, Steps
+
+if TYPE_CHECKING:  # files are read with it too, and need no client
+    import cruds
 
 _PLAIN = re.compile(r'(?:[A-Za-z_]\w*|"[^"\\]+")(?:\.(?:[A-Za-z_]\w*|"[^"\\]+"))*')
 _STEP = re.compile(r'[A-Za-z_]\w*|"([^"\\]+)"')
@@ -79,7 +82,7 @@ class Content:
 class Body:
     """The JSON body of one answer. Finding several things in it parses each part once at most."""
 
-    def __init__(self, response: cruds.Response, what: str, frame: Frame | None = None) -> None:
+    def __init__(self, response: "cruds.Response", what: str, frame: Frame | None = None) -> None:
         """`frame` splits an answer of the shape that is expected of it; others are looked through step by step."""
         self._frame = frame
         self._beside: Mapping[Steps, msgspec.Raw | None] = {}

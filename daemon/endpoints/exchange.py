@@ -36,8 +36,10 @@ from .attempts import UNPROCESSED, Attempts
 from .blot import Blotter
 from .call import Call
 from .caller import NOBODY, Caller
+from .judge import Judge
 from .rate_headers import believed
-from .rules import Judge, Rules, Warn, unheard
+from .rules import Rules
+from .surroundings import Warn, unheard
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from daemon.sync.change import Change
 from daemon.values import MISSING, Json
 
 from .envelope import Body, Path
-from .rules import Warn
+from .surroundings import Warn
 
 _SHOWN = 3
 

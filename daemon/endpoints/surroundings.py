@@ -4,18 +4,25 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cruds.events import RequestEvent
-from cruds.oauth2.store import TokenStore
 from daemon.spec import OAuth2Auth, SecretRef, Tls
 from daemon.values import Secret
 
 from .caller import NOBODY, Caller
 from .rotation import UNCHANGING, Look
-from .rules import unheard
+
+if TYPE_CHECKING:  # databases and folders have surroundings too, and need no client
+    from cruds.events import RequestEvent
+    from cruds.oauth2.store import TokenStore
 
 Resolve = Callable[[SecretRef], Secret]
+Warn = Callable[[str], None]
+"""Told what an operator should know, in words."""
+
+
+def unheard(*_: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +30,12 @@ class Surroundings:
     """What every connection of this process shares."""
 
     resolve: Resolve
-    token_store: Callable[[str, OAuth2Auth, str], TokenStore]
+    token_store: "Callable[[str, OAuth2Auth, str], TokenStore]"
     """Makes the store for a connection's tokens: its name, its settings, its client id."""
     folder: Path
     """Where relative paths of the job file begin."""
     stop: threading.Event
-    on_event: Callable[[str, RequestEvent], None]
+    on_event: "Callable[[str, RequestEvent], None]"
     """Told of each attempt, with the connection's name."""
     warn: Callable[[str, str], None] = unheard
     """Told, with the connection's name, what an operator should know."""

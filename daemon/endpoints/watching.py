@@ -6,8 +6,7 @@ from daemon.spec import SecretRef
 
 from .blot import Blotter
 from .rotation import Fixed, Held, WatchedSecret
-from .rules import unheard
-from .surroundings import Surroundings
+from .surroundings import Surroundings, unheard
 
 
 def watched(name: str, around: Surroundings, blot: Blotter | None, value: str | SecretRef, what: str) -> Held:

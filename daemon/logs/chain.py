@@ -7,11 +7,10 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Final, Literal, TextIO
 
-import structlog
-
 from daemon.redaction import redact_text
 from daemon.redaction.redact import redact_named
 
+from .library import structlog
 from .native import PRIORITIES, Journal
 
 Format = Literal["auto", "text", "json", "journald"]

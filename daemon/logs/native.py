@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
-import structlog
+from .library import structlog
 
 SOCKET = "/run/systemd/journal/socket"
 PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}

@@ -45,7 +45,16 @@ from .request import ListRequest, Paginate, Request, Rule, Then
 from .revision import SELECTED_BY, changed_blocks, has_moved, job_revision, job_selection
 from .schedule import CatchUp, Overlap, Schedule, cron_fields
 from .schema import json_schema
-from .secrets import LookUp, SecretError, check_secrets, entered_secret, resolve, secret_file, vault_references
+from .secrets import (
+    LookUp,
+    SecretError,
+    check_secrets,
+    entered_secret,
+    no_vault,
+    resolve,
+    secret_file,
+    vault_references,
+)
 from .source import CallSource, FileSource, QuerySource, RequestSource, Source, SourceBlock
 from .spec import Spec
 from .sql import query_parameters, query_pieces
@@ -155,6 +164,7 @@ __all__ = [
     "job_selection",
     "json_schema",
     "load",
+    "no_vault",
     "query_parameters",
     "query_pieces",
     "read_paths",

@@ -40,7 +40,7 @@ class HttpAlert(Strict):
         description="The address. Many hold a secret: refer to those (example: {credential: slack-url})."
     )
     timeout: Period = Field(default=timedelta(seconds=10), description="For one try. Default: 10s.")
-    tls: Tls = Tls()
+    tls: Tls = Tls.model_construct()
     allow_insecure: Flag = Field(
         default=False, description="Send a secret over plain http to a host that is not this machine."
     )

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from .request import Paginate
 from .types import Flag, Strict, TemplateTree
 
-NO_PAGES = Paginate(type="none")
+NO_PAGES = Paginate.model_construct(type="none")
 
 
 class MethodCall(Strict):

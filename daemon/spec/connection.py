@@ -85,18 +85,18 @@ class HttpConnection(Strict):
     """What is said of every system that we talk to over HTTP."""
 
     host: str = Field(description="Base URL. Without a scheme it is https.", min_length=1)
-    auth: Auth = NoAuth()
+    auth: Auth = NoAuth.model_construct()
     headers: dict[str, str] = Field(default_factory=dict, description="Sent with each request. Not for secrets.")
     allowed_hosts: list[str] = Field(
         default_factory=list,
         description="Other hosts of the same API: next addresses and redirects may lead there, and the credentials go "
         "along (example: https://files.example.com).",
     )
-    quota: Quota = Quota()
-    timeout: Timeout = Timeout()
-    retry: Retry = Retry()
-    breaker: Breaker = Breaker()
-    tls: Tls = Tls()
+    quota: Quota = Quota.model_construct()
+    timeout: Timeout = Timeout.model_construct()
+    retry: Retry = Retry.model_construct()
+    breaker: Breaker = Breaker.model_construct()
+    tls: Tls = Tls.model_construct()
     allow_insecure: Flag = Field(
         default=False, description="Send credentials over plain http to a host that is not this machine."
     )
@@ -147,8 +147,8 @@ class SqlConnection(Strict):
         description="Address of the database: sqlite:///file.db, postgresql://user@host/name, or a reference to one "
         "that holds a password."
     )
-    quota: SqlQuota = SqlQuota()
-    timeout: SqlTimeout = SqlTimeout()
+    quota: SqlQuota = SqlQuota.model_construct()
+    timeout: SqlTimeout = SqlTimeout.model_construct()
 
 
 class FilesConnection(Strict):
@@ -164,7 +164,7 @@ class FilesConnection(Strict):
         description="What the fsspec file system of the address is made with; secrets are references "
         "(example: key: {env: KEY}).",
     )
-    quota: Quota = Quota()
+    quota: Quota = Quota.model_construct()
 
 
 class InterfaceConnection(HttpConnection):

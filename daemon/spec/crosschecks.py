@@ -24,6 +24,7 @@ from .kinds import kind_problems
 from .marks import Marks
 from .matching import match_problems
 from .paging import paging_problems
+from .places import Places
 from .problems import Path_, Problem
 from .schedule import time_problems
 from .sql_rules import sql_problems
@@ -54,19 +55,21 @@ _ANSWERS = (
 )
 _BATCHES: Final = {kind: f"jobs.*.target.{kind}.batch" for kind in ("create", "update", "delete")}
 
-_EXPRESSIONS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
-    ("jobs.*.key", _RECORD),
-    ("jobs.*.key.*", _RECORD),
-    ("jobs.*.where", _RECORD),
-    ("jobs.*.map.*", _RECORD),
-    ("jobs.*.map.*.from", _RECORD),
-    ("jobs.*.source.tombstone", _RECORD),
-    ("jobs.*.source.paginate.stop", _STOP),
-    *((f"jobs.*.{place}.paginate.stop", _STOP) for place in _PARENTS),
-    *((f"jobs.*.target.{name}.paginate.stop", _STOP) for name in _REQUESTS),
-    *((f"jobs.*.{place}.on_response.*.when", _RESPONSE) for place in _ANSWERS),
-    *((f"{place}.on_response.*.when", _RESPONSE) for place in _BATCHES.values()),
-    ("connections.*.on_response.*.when", _RESPONSE),
+_EXPRESSIONS: Final[Places[frozenset[str]]] = Places(
+    [
+        ("jobs.*.key", _RECORD),
+        ("jobs.*.key.*", _RECORD),
+        ("jobs.*.where", _RECORD),
+        ("jobs.*.map.*", _RECORD),
+        ("jobs.*.map.*.from", _RECORD),
+        ("jobs.*.source.tombstone", _RECORD),
+        ("jobs.*.source.paginate.stop", _STOP),
+        *((f"jobs.*.{place}.paginate.stop", _STOP) for place in _PARENTS),
+        *((f"jobs.*.target.{name}.paginate.stop", _STOP) for name in _REQUESTS),
+        *((f"jobs.*.{place}.on_response.*.when", _RESPONSE) for place in _ANSWERS),
+        *((f"{place}.on_response.*.when", _RESPONSE) for place in _BATCHES.values()),
+        ("connections.*.on_response.*.when", _RESPONSE),
+    ]
 )
 """Where bare expressions stand, with the names they may use."""
 
@@ -93,19 +96,33 @@ _TEMPLATES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("alerts.*.path", _ALERT),
 )
 """Where templates stand, with the names they may use."""
+_IN_TEMPLATES: Final = Places((place, (known, place.endswith((".read", *_REQUESTS)))) for place, known in _TEMPLATES)
+"""A request's block has parts of its own in the table; only its short form is a template itself."""
 
-_JMESPATHS: Final = (
-    "jobs.*.target.id",
-    "jobs.*.source.incremental.next",
-    *(f"jobs.*.{answer}.{name}" for answer in _ANSWERS for name in ("records", "id", "version")),
-    *(f"jobs.*.{answer}.paginate.{name}" for answer in _ANSWERS for name in ("next", "total", "has_more")),
-    *(f"{place}.{name}" for place in _BATCHES.values() for name in ("results", "failures")),
-    *(
-        f"{place}.item_{name}"
-        for place in _BATCHES.values()
-        for name in ("key", "status", "error", "body", "id", "version")
-    ),
+_JMESPATHS: Final = Places(
+    (place, None)
+    for place in (
+        "jobs.*.target.id",
+        "jobs.*.source.incremental.next",
+        *(f"jobs.*.{answer}.{name}" for answer in _ANSWERS for name in ("records", "id", "version")),
+        *(f"jobs.*.{answer}.paginate.{name}" for answer in _ANSWERS for name in ("next", "total", "has_more")),
+        *(f"{place}.{name}" for place in _BATCHES.values() for name in ("results", "failures")),
+        *(
+            f"{place}.item_{name}"
+            for place in _BATCHES.values()
+            for name in ("key", "status", "error", "body", "id", "version")
+        ),
+    )
 )
+_BODIES: Final = Places(
+    (
+        ("jobs.*.source.read.body", _READ),
+        *((f"jobs.*.target.{name}.body", known) for name, known in _WRITE.items()),
+    )
+)
+_AFTER: Final = Places([("jobs.*.schedule.after", None)])
+_MAPS: Final = Places([("jobs.*.map", None)])
+_NAMED: Final = Places((f"jobs.*.{side}.connection", None) for side in ("source", "target", *_PARENTS))
 _Finding: TypeAlias = tuple[Path_, str, str | None]
 """Where, what, and the cure."""
 
@@ -125,24 +142,6 @@ def cross_problems(tree: Mapping[str, Any], marks: Marks, *, complete: bool) -> 
             yield marks.problem_at_value(path, message, cure)
 
 
-def _found(tree: Any, pattern: str) -> Iterator[tuple[Path_, Any]]:
-    """Yield what stands at a place; `*` is any key or list item."""
-    places: list[tuple[Path_, Any]] = [((), tree)]
-    for step in pattern.split("."):
-        places = [((*path, key), inner) for path, value in places for key, inner in _inside(value, step)]
-    yield from places
-
-
-def _inside(value: Any, step: str) -> Iterator[tuple[str | int, Any]]:
-    if isinstance(value, dict):
-        if step == "*":
-            yield from value.items()
-        elif step in value:
-            yield step, value[step]
-    elif isinstance(value, list) and step == "*":
-        yield from enumerate(value)
-
-
 def _texts(path: Path_, value: Any) -> Iterator[tuple[Path_, str]]:
     """Yield all texts in a value."""
     if isinstance(value, str):
@@ -154,29 +153,25 @@ def _texts(path: Path_, value: Any) -> Iterator[tuple[Path_, str]]:
 
 def _bodies(tree: Mapping[str, Any]) -> Iterator[_Finding]:
     """Refuse a body by name where there is nothing of that name to send."""
-    for place, known in (("source.read", _READ), *((f"target.{name}", known) for name, known in _WRITE.items())):
-        for path, body in _found(tree, f"jobs.*.{place}.body"):
-            if body in ("document", "changed") and body not in known:
-                yield path, f"there is no {body} here", "write the body out (example: body: {archived: true})"
+    for path, body, known in _BODIES.found(tree):
+        if body in ("document", "changed") and body not in known:
+            yield path, f"there is no {body} here", "write the body out (example: body: {archived: true})"
 
 
 def _expressions(tree: Mapping[str, Any]) -> Iterator[_Finding]:
-    for pattern, known in _EXPRESSIONS:
-        for path, text in _found(tree, pattern):
-            if isinstance(text, str):
-                here = known | parent_names(tree, path[1]) if known is _RECORD else known
-                yield from _unknown_names(path, partial(expression_names, text), here)
+    for path, text, known in _EXPRESSIONS.found(tree):
+        if isinstance(text, str):
+            here = known | parent_names(tree, path[1]) if known is _RECORD else known
+            yield from _unknown_names(path, partial(expression_names, text), here)
 
 
 def _templates(tree: Mapping[str, Any]) -> Iterator[_Finding]:
-    for pattern, known in _TEMPLATES:
-        for place, value in _found(tree, pattern):
-            # A request's block has parts of its own in the table; only its short form is a template itself.
-            if pattern.endswith((".read", *_REQUESTS)) and not isinstance(value, str):
-                continue
-            here = known | parent_names(tree, place[1]) if known is _READ else known
-            for path, text in _texts(place, value):
-                yield from _unknown_names(path, partial(template_names, text), here)
+    for place, value, (known, is_request) in _IN_TEMPLATES.found(tree):
+        if is_request and not isinstance(value, str):
+            continue
+        here = known | parent_names(tree, place[1]) if known is _READ else known
+        for path, text in _texts(place, value):
+            yield from _unknown_names(path, partial(template_names, text), here)
 
 
 def _unknown_names(path: Path_, read: Callable[[], frozenset[str]], known: frozenset[str]) -> Iterator[_Finding]:
@@ -197,7 +192,7 @@ def _meant(name: str, known: frozenset[str]) -> str:
 
 
 def _nesting(tree: Mapping[str, Any]) -> Iterator[_Finding]:
-    for path, fields in _found(tree, "jobs.*.map"):
+    for path, fields, _ in _MAPS.found(tree):
         for name in fields if isinstance(fields, dict) else ():
             outer = next((other for other in fields if name.startswith(f"{other}.")), None)
             if outer is not None:
@@ -205,18 +200,17 @@ def _nesting(tree: Mapping[str, Any]) -> Iterator[_Finding]:
 
 
 def _jmespaths(tree: Mapping[str, Any]) -> Iterator[_Finding]:
-    for pattern in _JMESPATHS:
-        for path, text in _found(tree, pattern):
-            if not isinstance(text, str):
-                continue
-            if text.lower().startswith("header:"):
-                yield from _header(path)
-                continue
-            try:
-                jmespath.compile(text)
-            except JMESPathError as error:
-                reason = str(error).splitlines()[0].removesuffix(", for expression:")
-                yield path, f"not a JMESPath: {reason}", "quote odd names inside it (example: '\"odd-name\".items')"
+    for path, text, _ in _JMESPATHS.found(tree):
+        if not isinstance(text, str):
+            continue
+        if text.lower().startswith("header:"):
+            yield from _header(path)
+            continue
+        try:
+            jmespath.compile(text)
+        except JMESPathError as error:
+            reason = str(error).splitlines()[0].removesuffix(", for expression:")
+            yield path, f"not a JMESPath: {reason}", "quote odd names inside it (example: '\"odd-name\".items')"
 
 
 def _header(path: Path_) -> Iterator[_Finding]:
@@ -229,16 +223,15 @@ def _header(path: Path_) -> Iterator[_Finding]:
 
 
 def _connections(tree: Mapping[str, Any]) -> Iterator[_Finding]:
-    known = {path[-1] for path, _ in _found(tree, "connections.*")}
-    for side in ("source", "target", *_PARENTS):
-        for path, name in _found(tree, f"jobs.*.{side}.connection"):
-            if isinstance(name, str) and name not in known:
-                yield path, f"unknown connection '{name}'", _did_you_mean(name, known, "connections")
+    known = _names_of(tree, "connections")
+    for path, name, _ in _NAMED.found(tree):
+        if isinstance(name, str) and name not in known:
+            yield path, f"unknown connection '{name}'", _did_you_mean(name, known, "connections")
 
 
 def _after(tree: Mapping[str, Any]) -> Iterator[_Finding]:
-    jobs = {path[-1] for path, _ in _found(tree, "jobs.*")}
-    before = {path[1]: (path, name) for path, name in _found(tree, "jobs.*.schedule.after") if isinstance(name, str)}
+    jobs = _names_of(tree, "jobs")
+    before = {path[1]: (path, name) for path, name, _ in _AFTER.found(tree) if isinstance(name, str)}
     told: set[Any] = set()
     for job, (path, name) in before.items():
         if name not in jobs:
@@ -256,6 +249,11 @@ def _ring(start: Any, before: Mapping[Any, Any]) -> list[Any]:
     while chain[-1] in before and before[chain[-1]] not in chain:
         chain.append(before[chain[-1]])
     return [*chain, start] if before.get(chain[-1]) == start else []
+
+
+def _names_of(tree: Mapping[str, Any], section: str) -> frozenset[Any]:
+    value = tree.get(section)
+    return frozenset(value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ())
 
 
 def _did_you_mean(name: str, known: Iterable[Any], what: str) -> str:

@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -76,6 +77,7 @@ class _Grammar(Environment):
 
 
 _GRAMMAR = _Grammar()
+_signature = cache(inspect.signature)
 
 
 def parse_expression(text: str) -> nodes.Expr:
@@ -181,7 +183,7 @@ def _judge_filter(node: nodes.Filter) -> None:
     if work is None:
         return
     try:
-        inspect.signature(work).bind(None, *node.args, **{str(option.key): None for option in node.kwargs})
+        _signature(work).bind(None, *node.args, **{str(option.key): None for option in node.kwargs})
     except TypeError as error:
         reason = str(error).replace("'value'", "a value").replace("default_value", "default")
         raise ValueError(f"filter {node.name!r}: {reason}") from None

@@ -24,7 +24,7 @@ class Parents(Strict):
     )
     where: Expression | None = Field(default=None, description="Only parents for which this is true.")
     limit: Limit = Field(
-        default=Limit(percent=Decimal(50)),
+        default=Limit.model_construct(percent=Decimal(50)),
         description="More parents than this whose children cannot be read end the run. Default: 50%.",
     )
     for_each: "ForEach | None" = Field(
@@ -109,6 +109,3 @@ ForEach: TypeAlias = Annotated[
     Discriminator(_kind),
 ]
 """The parents; `read`, `query`, `path`, `call`, `in` or `links_of` says which kind they are."""
-
-for _block in (Parents, RequestParents, QueryParents, FileParents, CallParents, ListedParents, LinkedParents):
-    _block.model_rebuild()

@@ -167,4 +167,4 @@ _EXAMPLES = {
 class ListRequest(Request):
     """A request whose answer is a list that may go on over many pages."""
 
-    paginate: Paginate = Paginate(type="none")
+    paginate: Paginate = Paginate.model_construct(type="none")

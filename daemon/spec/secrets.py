@@ -33,7 +33,8 @@ LookUp: TypeAlias = Callable[[str], Secret]
 """Returns the secret of this name out of the vault, or raises SecretError."""
 
 
-def _no_vault(name: str) -> Secret:
+def no_vault(name: str) -> Secret:
+    """Find no secret. Stands for the vault where there is none."""
     raise SecretError(f"secret {name} is not in the vault", f"set it: crudsd secret set {name}")
 
 
@@ -43,7 +44,7 @@ def resolve(
     environment: Mapping[str, str],
     credentials: Path | None,
     folder: Path = Path(),
-    vault: LookUp = _no_vault,
+    vault: LookUp = no_vault,
 ) -> Secret:
     """Return the secret that a reference names, as text, without one newline at its end.
 
@@ -71,7 +72,7 @@ def secret_file(ref: SecretRef, *, credentials: Path | None, folder: Path = Path
 
 
 def check_secrets(
-    loaded: Loaded, environment: Mapping[str, str], credentials: Path | None = None, *, vault: LookUp = _no_vault
+    loaded: Loaded, environment: Mapping[str, str], credentials: Path | None = None, *, vault: LookUp = no_vault
 ) -> tuple[Problem, ...]:
     """Return a problem, at the reference's place in the file, for each secret that cannot be had now."""
     found = []

@@ -33,7 +33,7 @@ class RequestSource(SourceBlock):
     records: str | None = Field(
         default=None, description="JMESPath to the records. A missing path is an error, an empty list is not."
     )
-    paginate: Paginate = Paginate(type="none")
+    paginate: Paginate = Paginate.model_construct(type="none")
     on_response: list[Rule] = Field(
         default_factory=list, description="Rules for answers whose status does not say what they mean."
     )
@@ -92,7 +92,7 @@ class FileSource(SourceBlock):
     compression: Compression | None = Field(
         default=None, description="gzip, zstd or none. Default: as the file's name says (*.gz, *.zst)."
     )
-    csv: CsvRead = CsvRead()
+    csv: CsvRead = CsvRead.model_construct()
     may_be_missing: Flag = Field(
         default=False, description="No file is an empty list. Default: it is an error, and the run may come too early."
     )

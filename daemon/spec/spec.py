@@ -24,9 +24,9 @@ class Spec(Tells):
         description="State database: a path, postgresql://user@host/name, or a reference to an address that holds "
         "a password. Default: crudsd.db beside this file.",
     )
-    retention: Retention = Retention()
+    retention: Retention = Retention.model_construct()
     alerts: dict[Name, Alert] = Field(default_factory=dict)
-    service: ServiceRules = ServiceRules()
+    service: ServiceRules = ServiceRules.model_construct()
     connections: dict[Name, Connection] = Field(default_factory=dict)
     jobs: dict[Name, Job] = Field(default_factory=dict)
 

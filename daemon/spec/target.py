@@ -146,7 +146,7 @@ class FileTarget(TargetBlock):
     compression: Compression | None = Field(
         default=None, description="gzip, zstd or none. Default: as the file's name says (*.gz, *.zst)."
     )
-    csv: CsvWrite = CsvWrite()
+    csv: CsvWrite = CsvWrite.model_construct()
 
     @model_validator(mode="after")
     def _names_a_file(self) -> "FileTarget":

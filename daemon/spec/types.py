@@ -39,9 +39,15 @@ _GIVEN: Final[dict[frozenset[str], set[str]]] = {}
 
 
 class Strict(BaseModel):
-    """A block of the job file: frozen, and every key in it must be known."""
+    """A block of the job file: frozen, and every key in it must be known.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, ser_json_timedelta="float")
+    What checks a block is built once, with the block around it. So a default is made by `model_construct`: calling its
+    class would build, at each start, what checks it alone.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, ser_json_timedelta="float", defer_build=True
+    )
 
     def model_post_init(self, _: Any, /) -> None:
         """Share the set of the keys that were given: a third of a job's memory, and never changed."""

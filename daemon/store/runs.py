@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from daemon.clock import Clock
 from daemon.errors import StateError
@@ -24,7 +24,7 @@ from .leases import Lease, Leases, hold, job_lease, wait_for_turn
 from .reject_rows import forget_old, forget_settled
 from .run_id import new_run_id
 from .run_row import RunRow, Trigger, row_of
-from .statements import execute
+from .statements import execute, is_sqlite
 from .tables import IS_OPEN, runs
 
 LEAST_WAIT_S = 30.0
@@ -198,7 +198,10 @@ class RunStore:
         row = {"id": run, "job": job, "trigger": trigger, "revision": revision, "created_at": now}
         row |= {"phase": Phase.QUEUED, "counts": _json(Counts())} | more
         with self._database.write() as connection:
-            insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+            insert: Any = sqlite_insert
+            if not is_sqlite(connection):
+                from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - not for SQLite
+
             # Asked for in words: how many rows an insert made is not told by every driver.
             made = connection.execute(insert(runs).values(row).on_conflict_do_nothing().returning(runs.c.id)).first()
         return None if made is None else run

@@ -8,14 +8,13 @@ authenticated: they cannot be changed, and the record does not open under others
 import json
 import os
 from collections.abc import Mapping
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from typing import TYPE_CHECKING
 
 from .errors import TamperedError, UnknownKeyError
 from .keys import KeyRing
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _MAGIC = b"CT1"
 _SALT_BYTES = 16
@@ -29,17 +28,19 @@ def seal(ring: KeyRing, plaintext: bytes, *, purpose: str, context: Mapping[str,
     salt = os.urandom(_SALT_BYTES)
     name = key_id.encode("ascii")
     header = _MAGIC + bytes([len(name)]) + name + salt
-    cipher = AESGCM(_record_key(key, salt, purpose))
+    cipher = _cipher(key, salt, purpose)
     return header + cipher.encrypt(_NONCE, plaintext, _bound(header, purpose, context))
 
 
 def open_sealed(ring: KeyRing, sealed: bytes, *, purpose: str, context: Mapping[str, str]) -> bytes:
     """Return the plaintext. Raises UnknownKeyError or TamperedError."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see _cipher
+
     header, key_id, salt = _split(sealed)
     key = ring.find(key_id)
     if key is None:
         raise UnknownKeyError(key_id)
-    cipher = AESGCM(_record_key(key, salt, purpose))
+    cipher = _cipher(key, salt, purpose)
     try:
         return cipher.decrypt(_NONCE, sealed[len(header) :], _bound(header, purpose, context))
     except InvalidTag as error:
@@ -64,8 +65,14 @@ def _split(sealed: bytes) -> tuple[bytes, str, bytes]:
     return header, name.decode("ascii"), header[end:]
 
 
-def _record_key(key: bytes, salt: bytes, purpose: str) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=f"crudsd/{purpose}/v1".encode()).derive(key)
+def _cipher(key: bytes, salt: bytes, purpose: str) -> "AESGCM":
+    """Return what seals and opens one record. Whoever has nothing sealed does not load what it is made of."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
+
+    info = f"crudsd/{purpose}/v1".encode()
+    return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=salt, info=info).derive(key))
 
 
 def _bound(header: bytes, purpose: str, context: Mapping[str, str]) -> bytes:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from cruds.oauth2.store import TokenState
-from daemon.app import validate
 from daemon.clock import utc_clock
 from daemon.runtime.secret_desk import SealedSecrets
 from daemon.sealing import check_key, retire_key, rotate_key
@@ -18,6 +17,7 @@ from daemon.store.leases import Leases
 from daemon.store.owner import Owner
 from daemon.store.secrets import SqlSecrets
 from daemon.store.tokens import SqlTokenStore
+from daemon.validation import validate
 from daemon.values import Secret
 from daemon.vault.key_file import add_key, read_key_file, write_key
 from daemon.vault.vault import Vault

@@ -303,7 +303,7 @@ METHODS = [name.strip() for name in FILE.partition("[")[2].partition("]")[0].spl
 
 
 def problems(desk: Desk) -> list[str]:
-    from daemon.app import validate
+    from daemon.validation import validate
 
     with pytest.raises(SpecError) as caught:
         validate(desk.settings)

@@ -164,8 +164,8 @@ def algorithm_of(assertion: str) -> str:
 
 
 def test_a_key_that_cannot_be_used_is_a_problem_of_the_configuration(office: Office, tmp_path: Path) -> None:
-    from daemon.app import validate
     from daemon.spec import SpecError
+    from daemon.validation import validate
 
     (tmp_path / "client.key").write_text("no key at all")
     auth = {"type": "oauth2", "url": "https://login.example.com/t", "client_id": "me"}

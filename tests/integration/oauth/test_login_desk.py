@@ -102,7 +102,7 @@ class Scene:
         """What lies in the state database."""
         with open_app(self.desk.settings) as app:
             auth: Any = app.spec.http_connections[name].auth
-            return app.connections._token_store(name, auth, auth.client_id).load(name)
+            return app.connections.around().token_store(name, auth, auth.client_id).load(name)
 
     def token(self, name: str = "hr") -> str:
         state = self.kept(name)

@@ -40,6 +40,19 @@ def test_a_command_cannot_be_dumped_or_looked_into() -> None:
     assert "core (0, 0)" in done.stdout
 
 
+def test_garbage_is_looked_for_seldom_until_a_program_stands_and_then_not_among_what_it_is_made_of() -> None:
+    done = python(
+        "import gc; from daemon.cli.process import started\n"
+        "usual = (700, 10, 10)\n"
+        "print('seldom', gc.isenabled(), gc.get_threshold()[0] > 100 * usual[0], gc.get_freeze_count())\n"
+        "started(); kept = gc.get_freeze_count(); gc.freeze(); gc.unfreeze(); started()\n"
+        "print('as usual', gc.get_threshold()[0] < 10 * usual[0], kept > 1000, gc.get_freeze_count())\n"
+    )
+
+    assert "seldom True True 0" in done.stdout
+    assert "as usual True True 0" in done.stdout
+
+
 def test_what_nobody_catches_is_told_without_secrets() -> None:
     done = python(
         LEARN + "import threading\n"

@@ -17,6 +17,7 @@ from .certificate import End
 from .change import Change, Kept, Kind, Link
 from .cursor import Cursor, WholeRead
 from .events import Observe
+from .facts import Fact, fact
 from .journal import Journal
 from .parts import NOTHING, WHOLE, Part, Parts
 
@@ -45,8 +46,8 @@ class Page:
     """The token for the next read that came with the page; None where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRecord:
+@fact
+class TargetRecord(Fact, frozen=True):
     """A record as the target holds it."""
 
     id: str
@@ -56,8 +57,8 @@ class TargetRecord:
     version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+@fact
+class Written(Fact, frozen=True):
     """The target's answer to a write."""
 
     id: str | None

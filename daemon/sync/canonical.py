@@ -104,6 +104,8 @@ def key_text(value: Json) -> str:
     A whole number, however written, is its digits (1 and 1.0 are "1"; the text "01" stays "01"); a list is its
     parts joined. Raises ValueError with the reason when a value cannot identify anything.
     """
+    if type(value) is int:
+        return str(value)
     if isinstance(value, str):
         return _text_key(value)
     if isinstance(value, bool) or value is None:
@@ -120,7 +122,7 @@ def key_text(value: Json) -> str:
 
 
 def _text_key(value: str) -> str:
-    text = unicodedata.normalize("NFC", value)
+    text = value if value.isascii() else unicodedata.normalize("NFC", value)
     if not text.strip():
         raise ValueError("the key is empty")
     if "\x00" in text or _SEPARATOR in text:

@@ -10,7 +10,7 @@ from daemon.spec import Mode
 from daemon.values import Document
 
 from .canonical import agrees
-from .change import Kind, Link
+from .change import Link
 from .contest import weigh
 from .facts import Fact, fact
 from .ports import TargetRecord
@@ -171,8 +171,3 @@ def differing(
     if before is None:
         return tuple(sorted(wanted))
     return tuple(sorted(name for name in wanted if name not in before or not agrees(wanted[name], before[name])))
-
-
-def kind_of(verb: Verb) -> Kind:
-    """Return the kind of change that a writing verb makes."""
-    return {Verb.CREATE: Kind.CREATE, Verb.UPDATE: Kind.UPDATE}[verb]

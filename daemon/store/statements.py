@@ -28,6 +28,14 @@ def execute(connection: Connection, sql: str, values: Values = ()) -> CursorResu
     return connection.exec_driver_sql(_dialect(connection, sql), values)
 
 
+def fetch(connection: Connection, sql: str, values: Values = ()) -> Sequence[Stored]:
+    """Return all rows of a query, straight from the driver: SQLAlchemy wraps each one at the price of reading it."""
+    result = execute(connection, sql, values)
+    rows: Sequence[Stored] = result.cursor.fetchall()
+    result.close()
+    return rows
+
+
 def many(connection: Connection, sql: str, rows: Sequence[Values]) -> int:
     """Run one statement for each row and return how many rows of the table it touched in all."""
     if not rows:
@@ -38,7 +46,7 @@ def many(connection: Connection, sql: str, rows: Sequence[Values]) -> int:
 def look_up(connection: Connection, sql: str, fixed: Values, wanted: Iterable[Value]) -> Iterator[Stored]:
     """Yield the rows of a query that holds `IN (?*)`, asked in batches; `fixed` are the values before the list."""
     for batch in batches(wanted, IN_BATCH):
-        yield from execute(connection, sql.replace(_LIST, marks(batch)), (*fixed, *batch))
+        yield from fetch(connection, sql.replace(_LIST, marks(batch)), (*fixed, *batch))
 
 
 def marks(values: Collection[Value]) -> str:

@@ -18,6 +18,7 @@ from daemon.sync.change import Change
 from daemon.sync.ports import TargetRecord
 from daemon.values import MISSING, Document, Json
 
+from .figures import Whole
 from .given import given
 from .shape import Column, Shape, split
 from .takes import Text, same_texts
@@ -51,6 +52,8 @@ class BoundTable:
         wanted = shape.columns if shown is None else dict.fromkeys([*match, *shown, *([version] if version else [])])
         self.shown = tuple(wanted)
         """The columns that are read of a row."""
+        self._needed = tuple(one.name for one in shape.columns.values() if one.needed)
+        self._binds = {one.name: one.takes.bind for one in shape.columns.values() if not one.computed}
 
     @property
     def keys(self) -> list[Any]:
@@ -120,19 +123,28 @@ class BoundTable:
 
     # ---- from documents ------------------------------------------------------------------------------------------
 
-    def new_row(self, change: Change) -> dict[str, Any]:
-        """Return the values of a new row. Raises RefusedError, naming the column."""
+    def new_row(self, change: Change) -> tuple[dict[str, Any], str]:
+        """Return the values of a new row, and its id. Raises RefusedError, naming the column."""
         document = change.document or {}
         row = self.values(document)
-        for column in self.shape.columns.values():
-            if column.needed and column.name not in row:
-                raise self._refused(column.name, "nothing came, and it takes no null and has no default")
+        for name in self._needed:
+            if name not in row:
+                raise self._refused(name, "nothing came, and it takes no null and has no default")
+        if self._is_keyed(change.key, document):
+            return row, change.key
         self._belongs(change.key, document)
-        return row
+        return row, self.id_after(change)
 
     def values(self, document: Document) -> dict[str, Any]:
         """Return the values that these fields set, by column. Raises RefusedError, naming the column."""
-        return {name: self._value(name, value) for name, value in document.items()}
+        binds = self._binds
+        try:
+            return {
+                name: binds[name](value) if value is not None else self._value(name, None)
+                for name, value in document.items()
+            }
+        except (KeyError, ValueError):  # one of them does not fit, and is named
+            return {name: self._value(name, value) for name, value in document.items()}
 
     def id_after(self, change: Change) -> str:
         """Return the id of the change's row once the change is made."""
@@ -140,6 +152,17 @@ class BoundTable:
         before = (change.target_id or "").split(SEPARATOR)
         before = before if len(before) == len(self.match) else [""] * len(self.match)
         return self._identity([set_.get(name, part) for name, part in zip(self.match, before, strict=True)])
+
+    def _is_keyed(self, key: str, document: Document) -> bool:
+        """Say whether the key stands in the one match column just as it is: then the row belongs, and is called so.
+
+        False says nothing.
+        """
+        if len(self.match) != 1 or not key.isascii() or SEPARATOR in key:
+            return False
+        takes, value = self._column(self.match[0]).takes, document.get(self.match[0])
+        is_whole = type(value) is int and isinstance(takes, Whole) and str(value) == key
+        return is_whole or (value == key and type(value) is str and isinstance(takes, Text))
 
     def _belongs(self, key: str, document: Document) -> None:
         """Refuse a row that its own key would not find: made again after a lost answer, it would be another one."""

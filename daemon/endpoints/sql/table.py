@@ -53,7 +53,12 @@ class BoundTable:
         self.shown = tuple(wanted)
         """The columns that are read of a row."""
         self._needed = tuple(one.name for one in shape.columns.values() if one.needed)
-        self._binds = {one.name: one.takes.bind for one in shape.columns.values() if not one.computed}
+        self._binds = {
+            one.name: (getattr(one.takes, "as_is", None), one.takes.bind)
+            for one in shape.columns.values()
+            if not one.computed
+        }
+        """For each column that may be set: values of which type are taken without a look, and how others are taken."""
 
     @property
     def keys(self) -> list[Any]:
@@ -137,14 +142,14 @@ class BoundTable:
 
     def values(self, document: Document) -> dict[str, Any]:
         """Return the values that these fields set, by column. Raises RefusedError, naming the column."""
-        binds = self._binds
+        row: dict[str, Any] = {}
         try:
-            return {
-                name: binds[name](value) if value is not None else self._value(name, None)
-                for name, value in document.items()
-            }
+            for name, value in document.items():
+                as_is, bind = self._binds[name]
+                row[name] = value if type(value) is as_is else self._null(name) if value is None else bind(value)
         except (KeyError, ValueError):  # one of them does not fit, and is named
             return {name: self._value(name, value) for name, value in document.items()}
+        return row
 
     def id_after(self, change: Change) -> str:
         """Return the id of the change's row once the change is made."""
@@ -186,13 +191,16 @@ class BoundTable:
         if column.computed:
             raise self._refused(name, "it is computed by the database and can only be read")
         if value is None:
-            if column.nullable:
-                return None
-            raise self._refused(name, "null came, and it takes none")
+            return self._null(name)
         try:
             return column.takes.bind(value)
         except ValueError as error:
             raise self._refused(name, f"it takes {column.takes.words}, and what came is {error}") from None
+
+    def _null(self, name: str) -> Any:
+        if self._column(name).nullable:
+            return None
+        raise self._refused(name, "null came, and it takes none")
 
     def _column(self, name: str) -> Column:
         return self.shape.columns[name]

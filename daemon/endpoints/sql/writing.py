@@ -5,6 +5,7 @@ went in. Other databases are asked for each row.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
@@ -75,7 +76,8 @@ def _insert_new(connection: Connection, statement: Any, rows: Sequence[Row]) -> 
     """
     names = list(rows[0].values)
     compiled = statement.compile(dialect=connection.dialect, column_keys=names)
-    values = [tuple(row.values[name] for name in compiled.positiontup) for row in rows]
+    place = itemgetter(*compiled.positiontup)
+    values = [place(row.values) if len(names) > 1 else (place(row.values),) for row in rows]
     # By hand: on an error SQLite may have undone the whole transaction, and then there is nothing to go back to.
     connection.exec_driver_sql("SAVEPOINT before_the_rows")
     is_whole = bool(connection.exec_driver_sql(str(compiled), values).rowcount == len(rows))
@@ -195,9 +197,12 @@ def _version(found: Iterable[Any]) -> str | None:
 
 def _alike(rows: Sequence[Row]) -> list[list[Row]]:
     """Return the rows in groups that set the same columns: one statement each."""
-    groups: dict[frozenset[str], list[Row]] = {}
+    in_order: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(frozenset(row.values), []).append(row)
+        in_order.setdefault(tuple(row.values), []).append(row)
+    groups: dict[frozenset[str], list[Row]] = {}
+    for names, some in in_order.items():
+        groups.setdefault(frozenset(names), []).extend(some)
     return list(groups.values())
 
 

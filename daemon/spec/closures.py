@@ -72,6 +72,13 @@ def described(node: nodes.Node) -> str:
     return "a value"
 
 
+def is_plain_path(node: nodes.Node) -> bool:
+    """Say whether it is a name with fields or items behind it: its closure finds them or not, and never fails."""
+    while isinstance(node, nodes.Getattr) or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const)):
+        node = node.node
+    return isinstance(node, nodes.Name)
+
+
 def is_question(node: nodes.Node) -> bool:
     """Say whether the answer may be "there is no answer": then its negation has none either."""
     return isinstance(node, (nodes.Test, nodes.Compare))

@@ -13,7 +13,7 @@ from jinja2 import TemplateError, nodes
 
 from daemon.values import Missing
 
-from .closures import Run, compiled
+from .closures import Run, compiled, is_plain_path
 from .fallback import evaluator
 from .grammar import names, parse_expression
 from .operators import UnfitError
@@ -36,7 +36,7 @@ class ExpressionError(ValueError):
 class Expression:
     """A compiled expression. May be shared by threads: it keeps nothing between calls."""
 
-    __slots__ = ("_run", "compiled", "names", "text")
+    __slots__ = ("_run", "compiled", "names", "quick", "text")
 
     def __init__(self, text: str, node: nodes.Expr) -> None:
         run = compiled(node)
@@ -46,6 +46,8 @@ class Expression:
         self.compiled: Final = run is not None
         """True if it runs as a closure, without Jinja."""
         self._run: Final[Run] = run if run is not None else evaluator(node)
+        self.quick: Final[Run] = run if run is not None and is_plain_path(node) else self
+        """What to call for each of many records: the same, without what a plain path cannot need."""
 
     def __call__(self, scope: Mapping[str, Any]) -> Any | Missing:
         """Return the JSON value for this scope; MISSING where a plain path is absent, None where it is null.

@@ -1,6 +1,7 @@
 """A change as a row of the table `changes`, both ways, and its moves from fate to fate."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from sqlalchemy import Connection
 
@@ -8,15 +9,22 @@ from daemon.errors import StateError
 from daemon.sync.change import MOVES, Change, Fate, Kind, Outcome, Reject
 
 from .columns import document_of, document_text, from_json, to_json
-from .statements import Stored, Values, execute, many, marks
+from .statements import Stored, Values, execute, fetch, many, marks
+from .stretches import check
+
+FIELDS_KEPT = 256
+"""Different lists of fields that are remembered with their texts."""
 
 # Fates are written into the statements where an index of few rows is meant: SQLite uses it only then.
 
 INSERT = (
-    "INSERT INTO changes (run, job, updated_at, seq, kind, key, target_id, version, document, before, fields, "
-    "fingerprint, raw, owned, idempotency_key, fate, reason, contest, part) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO changes (run, job, updated_at, seq, kind, key, document, fields, fingerprint, raw, owned, "
+    "idempotency_key, part, fate) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned')"
 )
+INSERT_KNOWN = INSERT.replace(", fate)", ", fate, target_id, version, before, contest)").replace(
+    "'planned')", "'planned', ?, ?, ?, ?)"
+)
+"""Of changes of records of which something is known. To bind a null costs as much as to bind three texts."""
 PLANNED = (
     "SELECT seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, idempotency_key, "
     "fate, reason, contest, part FROM changes WHERE run = ? AND seq > ? AND fate = 'planned' AND kind IN (?, ?, ?) "
@@ -62,24 +70,46 @@ BY_IDEMPOTENCY_KEY = (
 
 
 def insert_changes(connection: Connection, run: str, job: str, changes: Sequence[Change], at: str) -> None:
-    """Write new changes."""
-    many(connection, INSERT, [(run, job, at, *_values(change)) for change in changes])
+    """Write new changes, all of them planned."""
+    rows: list[Values] = []
+    known: list[Values] = []
+    for one in changes:
+        row = (
+            run,
+            job,
+            at,
+            one.seq,
+            one.kind._value_,
+            one.key,
+            document_text(one.document),
+            _names_text(one.fields),
+            one.fingerprint,
+            one.raw,
+            one.owned,
+            one.idempotency_key,
+            one.part,
+        )
+        if one.target_id is None and one.version is None and one.before is None and one.contest is None:
+            rows.append(row)
+        else:
+            known.append((*row, one.target_id, one.version, document_text(one.before), one.contest))
+    many(connection, INSERT, rows)
+    many(connection, INSERT_KNOWN, known)
 
 
 def planned_after(connection: Connection, run: str, seq: int, kinds: Iterable[Kind], limit: int) -> Sequence[Change]:
     """Return the next planned changes of these kinds, in order of seq."""
-    rows = execute(connection, PLANNED, (run, seq, *marked(kinds, marks=3), limit))
-    return tuple(change_of(row) for row in rows)
+    return [change_of(row) for row in fetch(connection, PLANNED, (run, seq, *marked(kinds, marks=3), limit))]
 
 
 def changes_after(connection: Connection, run: str, seq: int, limit: int) -> Sequence[Change]:
     """Return the next changes of whatever fate, in order of seq."""
-    return tuple(change_of(row) for row in execute(connection, ALL, (run, seq, limit)))
+    return [change_of(row) for row in fetch(connection, ALL, (run, seq, limit))]
 
 
 def unresolved(connection: Connection, job: str, run: str) -> Sequence[Change]:
     """Return the changes of the job's other runs whose fate is sent or unknown, oldest first."""
-    return tuple(change_of(row) for row in execute(connection, UNRESOLVED, (job, run)))
+    return tuple(change_of(row) for row in fetch(connection, UNRESOLVED, (job, run)))
 
 
 def move(
@@ -96,12 +126,7 @@ def move(
     """
     origins = [origin for origin, allowed in MOVES.items() if to in allowed] + [to] * may_stay
     values = list(_moves(to, marked(origins, marks=4), rows))
-    moved = many(connection, statement, values)
-    if moved != len(values):
-        raise StateError(
-            f"the journal: {len(values) - moved} of {len(values)} changes are not where they may become {to.value}; "
-            "nothing was committed (this is a bug: please report it)"
-        )
+    check(many(connection, statement, values), len(values), to)
 
 
 def spoil_planned(connection: Connection, run: str, reject: Reject | None, key: str, at: str) -> None:
@@ -118,12 +143,22 @@ def spoil_planned(connection: Connection, run: str, reject: Reject | None, key: 
         raise StateError("the journal: the key has no planned change to take back (this is a bug: please report it)")
 
 
+def withhold_planned(connection: Connection, run: str, kinds: Iterable[Kind], reason: str, at: str) -> None:
+    """Make the planned changes of these kinds withheld."""
+    execute(
+        connection,
+        "UPDATE changes SET fate = 'withheld', reason = ?, updated_at = ? "
+        "WHERE run = ? AND fate = 'planned' AND kind IN (?, ?, ?)",
+        (reason, at, run, *marked(kinds, marks=3)),
+    )
+
+
 def failed_after(
     connection: Connection, run: str, seq: int, kind: Kind, statuses: Collection[int], limit: int
 ) -> Sequence[Change]:
     """Return the next failed changes of a kind and some statuses, in order of seq."""
     sql = FAILED.replace("(?*)", marks(statuses))
-    return tuple(change_of(row) for row in execute(connection, sql, (run, seq, kind.value, *statuses, limit)))
+    return tuple(change_of(row) for row in fetch(connection, sql, (run, seq, kind.value, *statuses, limit)))
 
 
 def mend(connection: Connection, run: str, changes: Sequence[Change], at: str) -> None:
@@ -174,40 +209,34 @@ def change_of(row: Stored) -> Change:
     fate, reason, contest, part = rest
     return Change(
         seq=seq,
-        kind=Kind(kind),
+        kind=_KINDS[kind],
         key=key,
         target_id=target_id,
         version=version,
         document=document_of(document),
         before=document_of(before),
-        fields=tuple(from_json(fields)),
+        fields=_names(fields),
         fingerprint=fingerprint,
         raw=raw,
         owned=bool(owned),
         idempotency_key=name,
-        fate=Fate(fate),
+        fate=_FATES[fate],
         reason=reason,
         contest=contest,
         part=part,
     )
 
 
-def _values(change: Change) -> Values:
-    return (
-        change.seq,
-        change.kind.value,
-        change.key,
-        change.target_id,
-        change.version,
-        document_text(change.document),
-        document_text(change.before),
-        to_json(change.fields),
-        change.fingerprint,
-        change.raw,
-        change.owned,
-        change.idempotency_key,
-        change.fate.value,
-        change.reason,
-        change.contest,
-        change.part,
-    )
+_KINDS = {kind.value: kind for kind in Kind}
+_FATES = {fate.value: fate for fate in Fate}
+
+
+# Most changes of a run have the fields of the one before.
+@lru_cache(maxsize=FIELDS_KEPT)
+def _names_text(fields: tuple[str, ...]) -> str:
+    return to_json(fields)
+
+
+@lru_cache(maxsize=FIELDS_KEPT)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(from_json(text))

@@ -261,7 +261,7 @@ def _sqlite_engine(path: Path, *, read_only: bool, synchronous: str, busy_timeou
         # isolation_level=None: the driver begins nothing by itself; the hook below does, with the lock we ask for.
         return sqlite3.connect(address, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True)
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_use_lifo=True, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

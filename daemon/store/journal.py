@@ -22,13 +22,13 @@ from .change_rows import (
     changes_after,
     failed_after,
     insert_changes,
-    marked,
     mend,
     move,
     plan_again,
     planned_after,
     spoil_planned,
     unresolved,
+    withhold_planned,
 )
 from .columns import moment_text
 from .cursors import save_cursors, save_whole
@@ -40,6 +40,7 @@ from .reads import forget_mark, has_mark, load_mark, rejected_behind, save_mark,
 from .reject_rows import keep_rejects, let_rest, release, settle_rejects
 from .runs import store_counts
 from .statements import execute, look_up
+from .stretches import Sent, finish, send
 
 WALK_BATCH = 1_000
 """Changes read at a time while they are carried out: two megabytes at 2 kB a document."""
@@ -72,6 +73,7 @@ class SqlJournal:
         self._documents_are_kept = documents_are_kept
         self._is_marked = True
         """Whether the job may have a mark."""
+        self._sent = Sent()
 
     def plan(
         self,
@@ -148,10 +150,16 @@ class SqlJournal:
         with self._database.write() as connection:
             self._hold(connection)
             at = self._at()
-            for fate, some in by_fate([*(Outcome(change, Fate.SENT) for change in sent), *outcomes]):
+            send(connection, self._run, sent, at)
+            plain, others = self._sent.parted(outcomes)
+            links, documents = self._links_are_kept, self._documents_are_kept
+            finish(connection, self._run, plain, at, links=links, documents=documents)
+            settle_rejects(connection, self._job, [one.change.key for one in plain])
+            for fate, some in by_fate(others):
                 move(connection, BY_SEQ, fate, ((one, at, (self._run, one.change.seq)) for one in some))
-            self._remember(connection, outcomes)
+            self._remember(connection, others)
             store_counts(connection, self._run, counts)
+        self._sent.note(sent)
 
     # ---- tried again ---------------------------------------------------------------------------------------------
 
@@ -166,6 +174,7 @@ class SqlJournal:
             self._hold(connection)
             mend(connection, self._run, changes, self._at())
             store_counts(connection, self._run, counts)
+        self._sent.forget(changes)
 
     def again(self, statuses: Mapping[Kind, Collection[int]], *, after: int, attempt: int, counts: Counts) -> Counts:
         """Put all failed changes of these kinds and statuses with seq > `after` back to planned; return the counts."""
@@ -226,12 +235,7 @@ class SqlJournal:
         """Make all planned changes of these kinds withheld."""
         with self._database.write() as connection:
             self._hold(connection)
-            execute(
-                connection,
-                "UPDATE changes SET fate = 'withheld', reason = ?, updated_at = ? "
-                "WHERE run = ? AND fate = 'planned' AND kind IN (?, ?, ?)",
-                (reason, self._at(), self._run, *marked(kinds, marks=3)),
-            )
+            withhold_planned(connection, self._run, kinds, reason, self._at())
             store_counts(connection, self._run, counts)
 
     def tally(self) -> Mapping[tuple[Kind, Fate], int]:

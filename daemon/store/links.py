@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -16,7 +17,7 @@ from .cursors import load_cursor, load_whole
 from .database import Database
 from .latest import last_read
 from .reject_rows import has_rejects, kept_of
-from .statements import Stored, Values, execute, fetched, is_sqlite, look_up, many
+from .statements import Stored, Values, execute, fetch, is_sqlite, look_up, many
 
 WRITTEN = "SELECT key FROM links WHERE job = ? AND written_at > ?"
 LEFT_OPEN = (
@@ -119,7 +120,8 @@ class SqlLinks:
         """Return id, raw fingerprint and part of up to `limit` links with id > after, in order of id."""
         sql = "SELECT id, raw, part FROM links WHERE job = ? AND id > ? ORDER BY id LIMIT ?"
         with self._database.read() as connection:
-            return fetched(execute(connection, sql, (self._job, after, limit)))
+            rows: Sequence[Any] = fetch(connection, sql, (self._job, after, limit))
+        return rows
 
     def in_part(self, part: str, *, within: bool = False) -> Iterator[int]:
         """Yield the ids of the links in this part; `within`: also in those whose names go on with a slash."""

@@ -8,6 +8,8 @@ from daemon.sync.change import Fate, Link, Outcome
 
 def by_fate(outcomes: Sequence[Outcome]) -> Iterator[tuple[Fate, Sequence[Outcome]]]:
     """Yield the outcomes in groups, in the order of the fates, in which sent comes before what follows from it."""
+    if not outcomes:
+        return
     for fate in Fate:
         if some := [one for one in outcomes if one.fate is fate]:
             yield fate, some

@@ -49,7 +49,9 @@ def let_rest(connection: Connection, job: str, run: str, keys: Sequence[str], no
 
 
 def settle_rejects(connection: Connection, job: str, keys: Sequence[str]) -> None:
-    """Remove the rejects of keys that succeeded."""
+    """Remove the rejects of keys that succeeded: most jobs have none, and that is asked once, not for each key."""
+    if not keys or not has_rejects(connection, job):
+        return
     many(connection, "DELETE FROM rejects WHERE job = ? AND key = ?", [(job, key) for key in keys])
 
 

@@ -28,9 +28,10 @@ def execute(connection: Connection, sql: str, values: Values = ()) -> CursorResu
     return connection.exec_driver_sql(_dialect(connection, sql), values)
 
 
-def fetched(result: CursorResult[*tuple[Any, ...]]) -> Sequence[Any]:
-    """Return all rows as the driver gives them: SQLAlchemy's own take three times as long."""
-    rows = result.cursor.fetchall()
+def fetch(connection: Connection, sql: str, values: Values = ()) -> Sequence[Stored]:
+    """Return all rows of a query, straight from the driver: SQLAlchemy wraps each one at the price of reading it."""
+    result = execute(connection, sql, values)
+    rows: Sequence[Stored] = result.cursor.fetchall()
     result.close()
     return rows
 
@@ -45,7 +46,7 @@ def many(connection: Connection, sql: str, rows: Sequence[Values]) -> int:
 def look_up(connection: Connection, sql: str, fixed: Values, wanted: Iterable[Value]) -> Iterator[Stored]:
     """Yield the rows of a query that holds `IN (?*)`, asked in batches; `fixed` are the values before the list."""
     for batch in batches(wanted, IN_BATCH):
-        yield from fetched(execute(connection, sql.replace(_LIST, marks(batch)), (*fixed, *batch)))
+        yield from fetch(connection, sql.replace(_LIST, marks(batch)), (*fixed, *batch))
 
 
 def marks(values: Collection[Value]) -> str:

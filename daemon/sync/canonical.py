@@ -6,10 +6,11 @@ name (whatever their offset or trailing zeros). Nothing here changes what is sen
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from itertools import combinations, islice
+from typing import Any
 
 import msgspec
 import xxhash
@@ -19,6 +20,8 @@ from daemon.values import Document, Json, Record
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)")
+_SHORTEST = len("2026-01-31T00:00Z")
+_USUAL = len("2026-01-31T00:00:00Z")
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """The usual context rounds to 28 digits, and what differs in the 29th would be the same number."""
 DEEPEST = 150
@@ -107,6 +110,8 @@ def key_text(value: Json) -> str:
     A whole number, however written, is its digits (1 and 1.0 are "1"; the text "01" stays "01"); a list is its
     parts joined. Raises ValueError with the reason when a value cannot identify anything.
     """
+    if type(value) is int:
+        return str(value)
     if isinstance(value, str):
         return _text_key(value)
     if isinstance(value, bool) or value is None:
@@ -123,7 +128,7 @@ def key_text(value: Json) -> str:
 
 
 def _text_key(value: str) -> str:
-    text = unicodedata.normalize("NFC", value)
+    text = value if value.isascii() else unicodedata.normalize("NFC", value)
     if not text.strip():
         raise ValueError("the key is empty")
     if "\x00" in text or _SEPARATOR in text:
@@ -154,15 +159,41 @@ def keys_shown_as(text: str, parts: int) -> tuple[str, ...]:
 
 def comparable(value: Json) -> Json:
     """Return a value that is equal, and encodes equally, for all ways of writing the same thing."""
-    if isinstance(value, str):
-        return _moment(value) if _MOMENT.fullmatch(value) else unicodedata.normalize("NFC", value)
-    if isinstance(value, (Decimal, float)):
-        return _number(Decimal(str(value)) if isinstance(value, float) else value)
-    if isinstance(value, Mapping):
-        return {unicodedata.normalize("NFC", name): comparable(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [comparable(part) for part in value]
-    return value
+    alike = _ALIKE.get(type(value), _any)
+    return value if alike is None else alike(value)
+
+
+def _text(text: str) -> str:
+    # Most texts are no moment, and show it in two places; and of moments most are written as they are compared.
+    if len(text) < _SHORTEST or text[4] != "-":
+        return text if text.isascii() else unicodedata.normalize("NFC", text)
+    if len(text) == _USUAL and text[10] == "T" and text[19] == "Z" and text[0] != "0" and text.isascii():
+        return text
+    return _moment(text) if _MOMENT.fullmatch(text) else unicodedata.normalize("NFC", text)
+
+
+def _tree(value: Mapping[str, Json]) -> dict[str, Json]:
+    way = _ALIKE.get
+    return {
+        name if name.isascii() else unicodedata.normalize("NFC", name): part
+        if (alike := way(type(part), _any)) is None
+        else alike(part)
+        for name, part in value.items()
+    }
+
+
+def _list(value: Sequence[Json]) -> list[Json]:
+    return [comparable(part) for part in value]
+
+
+def _float(value: float) -> Json:
+    return _number(Decimal(str(value)))
+
+
+def _any(value: Json) -> Json:
+    """Return what `comparable` does for a value of a type that is not itself one of JSON's."""
+    alike = next((alike for kind, alike in _FAMILIES if isinstance(value, kind)), None)
+    return value if alike is None else alike(value)
 
 
 def agrees(wanted: Json, found: Json) -> bool:
@@ -199,3 +230,21 @@ def _moment(text: str) -> str:
         return text
     fraction = fraction.rstrip("0")
     return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if fraction else "") + "Z"
+
+
+_FAMILIES: Sequence[tuple[type[Any], Callable[[Any], Json]]] = (
+    (str, _text),
+    (Decimal, _number),
+    (float, _float),
+    (Mapping, _tree),
+    (list, _list),
+    (tuple, _list),
+)
+_ALIKE: Mapping[type[Any], Callable[[Any], Json] | None] = {
+    **{kind: alike for kind, alike in _FAMILIES if kind is not Mapping},
+    dict: _tree,
+    int: None,
+    bool: None,
+    type(None): None,
+}
+"""By the very type of a value, what makes it comparable; None for what is so already."""

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from daemon.values import Document
 
+from .facts import Fact, fact
+
 
 class Kind(StrEnum):
     """What a change does to the target. The stored word is the value."""
@@ -72,8 +74,8 @@ GONE = frozenset({404, 410})
 failed for it has one of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+@fact
+class Change(Fact, frozen=True):
     """One intended write, addressed by key."""
 
     seq: int
@@ -135,8 +137,8 @@ class Change:
         return {name: sent[name] for name in self.fields if name in sent}
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@fact
+class Outcome(Fact, frozen=True):
     """What became of one change that was sent."""
 
     change: Change
@@ -167,8 +169,8 @@ class Outcome:
         return self.fate is self.change.fate is Fate.UNKNOWN and not self.sent_again
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+@fact
+class Link(Fact, frozen=True):
     """A remembered pair: the key of a source record and the id of its target record."""
 
     id: int
@@ -188,8 +190,8 @@ class Link:
     """The part of the source in which its record was met last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+@fact
+class Reject(Fact, frozen=True):
     """A record or change that could not be carried out, with its reason."""
 
     key: str

@@ -3,15 +3,16 @@
 Deciding is pure; doing is apply's. Every branch says what happened in the world.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from daemon.spec import Mode
 from daemon.values import Document
 
 from .canonical import agrees
-from .change import Kind, Link
+from .change import Link
 from .contest import weigh
+from .facts import Fact, fact
 from .ports import TargetRecord
 from .trees import FieldPath, pruned
 
@@ -29,8 +30,8 @@ class Verb(StrEnum):
     REJECT = "reject"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+@fact
+class Wanted(Fact, frozen=True):
     """A record that takes part, mapped."""
 
     key: str
@@ -40,8 +41,8 @@ class Wanted:
     """The raw fingerprint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+@fact
+class Known(Fact, frozen=True):
     """What we know of the target's record for a key."""
 
     link: Link | None
@@ -56,8 +57,8 @@ class Known:
     """Whether the target's list alone says that the linked record is gone; a list may lag behind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+@fact
+class Decision(Fact, frozen=True):
     """What to do about one record."""
 
     verb: Verb
@@ -170,8 +171,3 @@ def differing(
     if before is None:
         return tuple(sorted(wanted))
     return tuple(sorted(name for name in wanted if name not in before or not agrees(wanted[name], before[name])))
-
-
-def kind_of(verb: Verb) -> Kind:
-    """Return the kind of change that a writing verb makes."""
-    return {Verb.CREATE: Kind.CREATE, Verb.UPDATE: Kind.UPDATE}[verb]

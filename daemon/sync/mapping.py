@@ -26,6 +26,16 @@ class _Rule:
     required: bool
     clears: bool
 
+    @property
+    def name(self) -> str:
+        """The field, as the job file writes it."""
+        return ".".join(self.path)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the value, where there is one, is the field."""
+        return len(self.path) == 1 and not self.required and not self.clears
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -46,6 +56,7 @@ class JobMapping:
     def __init__(self, job: Job) -> None:
         keys = job.key if isinstance(job.key, list) else [job.key]
         self._keys = tuple(compile_expression(text) for text in keys)
+        self._only_key = self._keys[0].quick if len(self._keys) == 1 else None
         self._ignored = tuple(tuple(path.split(".")) for path in job.ignore)
         self._where = compile_expression(job.where) if job.where is not None else None
         self._tombstone = compile_expression(job.source.tombstone) if job.source.tombstone is not None else None
@@ -55,13 +66,15 @@ class JobMapping:
             else tuple(
                 _Rule(
                     path=tuple(name.split(".")),
-                    evaluate=compile_expression(field.from_),
+                    evaluate=compile_expression(field.from_).quick,
                     required=field.required,
                     clears=field.when_null == "clear",
                 )
                 for name, field in job.map.items()
             )
         )
+        self._steps = [(rule.name, rule.evaluate, None if rule.is_plain else rule) for rule in self._rules or ()]
+        """The rules as each record goes through them; what is None needs no look at its value."""
         self.set_once = frozenset(tuple(name.split(".")) for name, field in (job.map or {}).items() if field.set_once)
         self.key_fields = _key_fields(job, keys)
         """The document's fields that derive from the key, the target's match field among them."""
@@ -109,6 +122,8 @@ class JobMapping:
         """Return the record's canonical key. Raises UnmappableError when it has none."""
         scope = self._scope_of(record)
         try:
+            if self._only_key is not None and (value := self._only_key(scope)) is not MISSING:
+                return key_text(value)
             parts = [expression(scope) for expression in self._keys]
             if MISSING in parts:
                 raise UnmappableError(f"the key {self._keys[parts.index(MISSING)].text} is missing")
@@ -144,9 +159,15 @@ class JobMapping:
             return record
         scope = self._scope_of(record)
         document: dict[str, Json] = {}
-        for rule in self._rules:
-            value = _made(rule, scope)
-            if value is not MISSING:
+        for name, evaluate, rule in self._steps:
+            try:
+                value = evaluate(scope)
+            except ExpressionError as error:
+                raise UnmappableError(f"{name}: {error}") from error
+            if rule is None:
+                if value is not None and value is not MISSING:
+                    document[name] = value
+            elif (value := _checked(rule, value)) is not MISSING:
                 _put(document, rule.path, value)
         return document
 
@@ -160,7 +181,7 @@ class JobMapping:
         scope, document = self._scope_of(record), dict[str, Json]()
         fields = []
         for rule in self._rules:
-            name = ".".join(rule.path)
+            name = rule.name
             try:
                 value = _made(rule, scope)
                 if value is not MISSING:
@@ -173,14 +194,18 @@ class JobMapping:
 
 def _made(rule: _Rule, scope: Mapping[str, Json]) -> Json | Missing:
     """Return a field's value, MISSING where it is left out. Raises UnmappableError when it cannot be made."""
-    name = ".".join(rule.path)
     try:
         value = rule.evaluate(scope)
     except ExpressionError as error:
-        raise UnmappableError(f"{name}: {error}") from error
+        raise UnmappableError(f"{rule.name}: {error}") from error
+    return _checked(rule, value)
+
+
+def _checked(rule: _Rule, value: Json | Missing) -> Json | Missing:
+    """Return a value as its field takes it, MISSING where that is left out. Raises UnmappableError where one lacks."""
     if rule.required and (value is MISSING or value is None or value == ""):
         state = "missing" if value is MISSING else "null" if value is None else "empty"
-        raise UnmappableError(f"{name} is required and is {state}")
+        raise UnmappableError(f"{rule.name} is required and is {state}")
     return MISSING if value is None and not rule.clears else value
 
 

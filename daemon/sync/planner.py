@@ -6,14 +6,13 @@ is the same still, rests between map and find. Each record leaves with exactly o
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from daemon.spec import Job
 
 from . import canonical
 from .change import Change, Kind, Link
 from .counts import Counts
-from .diff import Decision, Known, Verb, Wanted, decide, kind_of
+from .diff import Decision, Known, Verb, Wanted, decide
 from .events import RecordsRejected
 from .finder import Finder, Found
 from .harvest import Harvest, Keyed
@@ -94,8 +93,22 @@ class Planner:
 
     def deletion(self, link: Link) -> Change:
         """Return the delete of a record that is gone from the source."""
-        change = self._change(Kind.DELETE, link.key, target_id=link.target_id, version=link.version, owned=link.owned)
-        return replace(change, fingerprint=link.fingerprint, part=link.part)
+        self._seq += 1
+        return Change(
+            seq=self._seq,
+            kind=Kind.DELETE,
+            key=link.key,
+            target_id=link.target_id,
+            version=link.version,
+            document=None,
+            before=None,
+            fields=(),
+            fingerprint=link.fingerprint,
+            raw=b"",
+            owned=link.owned,
+            idempotency_key=f"{self._run}-{self._seq}",
+            part=link.part,
+        )
 
     # ---- bury ----------------------------------------------------------------------------------------------------
 
@@ -132,16 +145,17 @@ class Planner:
 
     def _map(self, keyed: list[Keyed], links: Mapping[str, Link], harvest: Harvest) -> list[Wanted]:
         wanted = []
+        make, blocked, compares_links = self._intake.mapping.document, self.rests.blocked, self._job.compare == "links"
         for one in keyed:
             link = links.get(one.key)
-            if link is not None and link.raw == one.raw and self._job.compare == "links":
+            if link is not None and link.raw == one.raw and compares_links:
                 harvest.count(unchanged=1)
                 continue
-            if one.key in self.rests.blocked:
+            if one.key in blocked:
                 harvest.count(rejected=1)  # its reject was kept, and told of, when the run found that it is unknown
                 continue
             try:
-                document = self._intake.mapping.document(one.record)
+                document = make(one.record)
             except UnmappableError as error:
                 harvest.reject(one.key, f"{one.place}{error}")
                 continue
@@ -166,6 +180,7 @@ class Planner:
     ) -> None:
         differing = [links[one.key].id for one in wanted if one.key in links and not found.records[one.key]]
         remembered = self._ports.links.documents(differing) if differing else {}
+        planned, mode, set_once = len(harvest.changes), self._job.mode, self._mapping.set_once
         for one in wanted:
             link, records = links.get(one.key), found.records[one.key]
             known = Known(
@@ -175,68 +190,48 @@ class Planner:
                 looked=records is not None,
                 missed=one.key in found.missed,
             )
-            decision = decide(self._job.mode, one, known, set_once=self._mapping.set_once)
-            self._take(one, decision, harvest)
+            self._take(one, decide(mode, one, known, set_once=set_once), harvest)
+        harvest.count(pending=len(harvest.changes) - planned)
 
     def _take(self, wanted: Wanted, decision: Decision, harvest: Harvest) -> None:
-        """Turn a decision into a change, a link or a reject, and count it."""
-        harvest.count(adopted=int(decision.adopted))
-        if decision.adopted and decision.target_id is not None:
-            self._remarks.adopt(decision.target_id)
+        """Turn a decision into a change, a link or a reject, and count it; changes are counted together."""
+        if decision.adopted:
+            harvest.count(adopted=1)
+            if decision.target_id is not None:
+                self._remarks.adopt(decision.target_id)
         if decision.contested:
             self._remarks.contests.note(wanted.key, decision.contested, wanted.document, decision.before or {})
-        if decision.verb is Verb.REJECT:
-            harvest.reject(wanted.key, decision.reason)
-        elif decision.verb is Verb.SKIP:
-            harvest.count(skipped=1)
+        if decision.verb is Verb.CREATE:
+            self.creates += 1
+            self._remarks.key_changes.created(wanted.key, wanted.document)
+            harvest.changes.append(self._write(Kind.CREATE, wanted, decision))
+        elif decision.verb is Verb.UPDATE:
+            self.updates += 1
+            harvest.changes.append(self._write(Kind.UPDATE, wanted, decision))
         elif decision.verb is Verb.LINK:
             harvest.count(unchanged=1)
             harvest.links.append((_link(wanted, decision, self._intake.part.name), wanted.document))
+        elif decision.verb is Verb.REJECT:
+            harvest.reject(wanted.key, decision.reason)
         else:
-            kind = kind_of(decision.verb)
-            harvest.count(pending=1)
-            self.creates += kind is Kind.CREATE
-            self.updates += kind is Kind.UPDATE
-            if kind is Kind.CREATE:
-                self._remarks.key_changes.created(wanted.key, wanted.document)
-            harvest.changes.append(
-                self._change(
-                    kind,
-                    wanted.key,
-                    target_id=decision.target_id,
-                    version=decision.version,
-                    owned=decision.owned,
-                    wanted=wanted,
-                    decision=decision,
-                )
-            )
+            harvest.count(skipped=1)
 
-    def _change(
-        self,
-        kind: Kind,
-        key: str,
-        *,
-        target_id: str | None,
-        version: str | None,
-        owned: bool,
-        wanted: Wanted | None = None,
-        decision: Decision | None = None,
-    ) -> Change:
+    def _write(self, kind: Kind, wanted: Wanted, decision: Decision) -> Change:
         self._seq += 1
         return Change(
             seq=self._seq,
             kind=kind,
-            key=key,
-            target_id=target_id,
-            version=version,
-            document=wanted.document if wanted else None,
-            before=decision.before if decision else None,
-            fields=decision.fields if decision else (),
-            fingerprint=wanted.fingerprint if wanted else b"",
-            raw=wanted.raw if wanted else b"",
-            owned=owned,
+            key=wanted.key,
+            target_id=decision.target_id,
+            version=decision.version,
+            document=wanted.document,
+            before=decision.before,
+            fields=decision.fields,
+            fingerprint=wanted.fingerprint,
+            raw=wanted.raw,
+            owned=decision.owned,
             idempotency_key=f"{self._run}-{self._seq}",
-            contest=decision.contest if decision else None,
+            contest=decision.contest,
             part=self._intake.part.name,
         )
 

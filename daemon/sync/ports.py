@@ -18,6 +18,7 @@ from .certificate import End
 from .change import Change, Kept, Kind, Link
 from .cursor import Cursor, WholeRead
 from .events import Observe
+from .facts import Fact, fact
 from .journal import Journal
 from .parts import NOTHING, WHOLE, Part, Parts
 
@@ -48,8 +49,8 @@ class Page:
     """How long the source was waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRecord:
+@fact
+class TargetRecord(Fact, frozen=True):
     """A record as the target holds it."""
 
     id: str
@@ -59,8 +60,8 @@ class TargetRecord:
     version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+@fact
+class Written(Fact, frozen=True):
     """The target's answer to a write."""
 
     id: str | None

@@ -227,6 +227,70 @@ class JournalContract:
         assert replace(link, id=0) == Link(0, "k1", "t9", change.fingerprint, change.raw, "v1", owned=True)
         assert world.links().documents([link.id]) == {link.id: change.document}
 
+    def test_creates_that_are_done_together_leave_each_its_own_link_and_document(
+        self, world: World, journal: Journal
+    ) -> None:
+        changes = [a_change(seq, part=f"p{seq}", contest=f"c{seq}" if seq == 2 else None) for seq in range(1, 9)]
+        send(journal, *changes)
+        settle(journal, *(Outcome(changes[at], Fate.DONE, target_id=changes[at].key) for at in (6, 2, 0, 1, 4)))
+        settle(journal, *(Outcome(changes[at], Fate.DONE, target_id=f"t{at}") for at in (7, 3)))
+        links = world.links().by_key([change.key for change in changes])
+        assert {key: (link.target_id, link.fingerprint, link.raw, link.part) for key, link in links.items()} == {
+            change.key: (
+                f"t{change.seq - 1}" if change.seq in (8, 4) else change.key,
+                change.fingerprint,
+                change.raw,
+                change.part,
+            )
+            for change in changes
+            if change.seq != 6
+        }
+        assert [links[key].contest for key in ("k1", "k2")] == [None, "c2"]
+        assert world.links().documents([link.id for link in links.values()]) == {
+            links[change.key].id: change.document for change in changes if change.seq != 6
+        }
+        assert journal.tally() == {(Kind.CREATE, Fate.DONE): 7, (Kind.CREATE, Fate.SENT): 1}
+
+    def test_a_done_create_takes_the_place_of_the_link_of_its_key(self, world: World, journal: Journal) -> None:
+        journal.plan((), links=[(a_link("k1", contest="old"), {"name": "old"})], rejects=(), counts=Counts())
+        before = world.links().by_key(["k1"])["k1"]
+        change = a_change(1)
+        send(journal, change)
+        settle(journal, Outcome(change, Fate.DONE, target_id="k1"))
+        after = world.links().by_key(["k1"])["k1"]
+        assert after == replace(before, target_id="k1", fingerprint=change.fingerprint, raw=change.raw, contest=None)
+        assert world.links().documents([after.id]) == {after.id: change.document}
+
+    def test_a_create_that_came_to_something_else_is_linked_as_its_outcome_says(
+        self, world: World, journal: Journal
+    ) -> None:
+        changes = [a_change(seq) for seq in range(1, 5)]
+        send(journal, *changes)
+        settle(
+            journal,
+            Outcome(replace(changes[0], fingerprint=b"", raw=b""), Fate.DONE, target_id="k1"),
+            Outcome(changes[1], Fate.DONE, target_id="k2", owned=False),
+            Outcome(changes[2], Fate.DONE, target_id="k3", version="v3"),
+            Outcome(changes[3], Fate.DONE, target_id="k4"),
+        )
+        links = world.links().by_key(["k1", "k2", "k3", "k4"])
+        facts = {key: (link.fingerprint, link.owned, link.version) for key, link in links.items()}
+        assert facts == {
+            "k1": (b"", True, None),
+            "k2": (changes[1].fingerprint, False, None),
+            "k3": (changes[2].fingerprint, True, "v3"),
+            "k4": (changes[3].fingerprint, True, None),
+        }
+
+    def test_creates_that_are_done_lose_their_rejects(self, world: World, journal: Journal) -> None:
+        rejects = [Reject("k1", "bad"), Reject("k3", "bad")]
+        world.journal("run1").plan((), links=(), rejects=rejects, counts=Counts())
+        later = world.journal("run2")
+        changes = [a_change(1, run="run2"), a_change(2, run="run2")]
+        send(later, *changes)
+        settle(later, *(Outcome(change, Fate.DONE, target_id=change.key) for change in changes))
+        assert set(world.rejects()) == {"k3"}
+
     def test_a_done_update_keeps_its_link_id(self, world: World, journal: Journal) -> None:
         send(journal, a_change(1))
         settle(journal, Outcome(a_change(1), Fate.DONE, target_id="t1"))

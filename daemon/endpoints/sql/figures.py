@@ -24,11 +24,16 @@ class Whole:
 
     def bind(self, value: Json) -> Any:
         """Take whole numbers, however they are written."""
+        whole = value if type(value) is int else self._whole(value)
+        half = 1 << (self.bits - 1)
+        if not -half <= whole < half:
+            raise ValueError(f"{whole}, which is out of its range")
+        return whole
+
+    def _whole(self, value: Json) -> int:
         whole = int(value) if isinstance(value, Decimal) and value.is_finite() and value == value // 1 else value
         if isinstance(whole, bool) or not isinstance(whole, int):
             raise ValueError(f"{came(value)}; write `| int` in the map if it holds one")  # noqa: TRY004
-        if not -(2 ** (self.bits - 1)) <= whole < 2 ** (self.bits - 1):
-            raise ValueError(f"{whole}, which is out of its range")
         return whole
 
     def key(self, text: str) -> Any:

@@ -18,6 +18,7 @@ from daemon.sync.change import Change
 from daemon.sync.ports import TargetRecord
 from daemon.values import MISSING, Document, Json
 
+from .figures import Whole
 from .given import given
 from .shape import Column, Shape, split
 from .takes import Text, same_texts
@@ -51,6 +52,13 @@ class BoundTable:
         wanted = shape.columns if shown is None else dict.fromkeys([*match, *shown, *([version] if version else [])])
         self.shown = tuple(wanted)
         """The columns that are read of a row."""
+        self._needed = tuple(one.name for one in shape.columns.values() if one.needed)
+        self._binds = {
+            one.name: (getattr(one.takes, "as_is", None), one.takes.bind)
+            for one in shape.columns.values()
+            if not one.computed
+        }
+        """For each column that may be set: values of which type are taken without a look, and how others are taken."""
 
     @property
     def keys(self) -> list[Any]:
@@ -120,19 +128,28 @@ class BoundTable:
 
     # ---- from documents ------------------------------------------------------------------------------------------
 
-    def new_row(self, change: Change) -> dict[str, Any]:
-        """Return the values of a new row. Raises RefusedError, naming the column."""
+    def new_row(self, change: Change) -> tuple[dict[str, Any], str]:
+        """Return the values of a new row, and its id. Raises RefusedError, naming the column."""
         document = change.document or {}
         row = self.values(document)
-        for column in self.shape.columns.values():
-            if column.needed and column.name not in row:
-                raise self._refused(column.name, "nothing came, and it takes no null and has no default")
+        for name in self._needed:
+            if name not in row:
+                raise self._refused(name, "nothing came, and it takes no null and has no default")
+        if self._is_keyed(change.key, document):
+            return row, change.key
         self._belongs(change.key, document)
-        return row
+        return row, self.id_after(change)
 
     def values(self, document: Document) -> dict[str, Any]:
         """Return the values that these fields set, by column. Raises RefusedError, naming the column."""
-        return {name: self._value(name, value) for name, value in document.items()}
+        row: dict[str, Any] = {}
+        try:
+            for name, value in document.items():
+                as_is, bind = self._binds[name]
+                row[name] = value if type(value) is as_is else self._null(name) if value is None else bind(value)
+        except (KeyError, ValueError):  # one of them does not fit, and is named
+            return {name: self._value(name, value) for name, value in document.items()}
+        return row
 
     def id_after(self, change: Change) -> str:
         """Return the id of the change's row once the change is made."""
@@ -140,6 +157,17 @@ class BoundTable:
         before = (change.target_id or "").split(SEPARATOR)
         before = before if len(before) == len(self.match) else [""] * len(self.match)
         return self._identity([set_.get(name, part) for name, part in zip(self.match, before, strict=True)])
+
+    def _is_keyed(self, key: str, document: Document) -> bool:
+        """Say whether the key stands in the one match column just as it is: then the row belongs, and is called so.
+
+        False says nothing.
+        """
+        if len(self.match) != 1 or not key.isascii() or SEPARATOR in key:
+            return False
+        takes, value = self._column(self.match[0]).takes, document.get(self.match[0])
+        is_whole = type(value) is int and isinstance(takes, Whole) and str(value) == key
+        return is_whole or (value == key and type(value) is str and isinstance(takes, Text))
 
     def _belongs(self, key: str, document: Document) -> None:
         """Refuse a row that its own key would not find: made again after a lost answer, it would be another one."""
@@ -163,13 +191,16 @@ class BoundTable:
         if column.computed:
             raise self._refused(name, "it is computed by the database and can only be read")
         if value is None:
-            if column.nullable:
-                return None
-            raise self._refused(name, "null came, and it takes none")
+            return self._null(name)
         try:
             return column.takes.bind(value)
         except ValueError as error:
             raise self._refused(name, f"it takes {column.takes.words}, and what came is {error}") from None
+
+    def _null(self, name: str) -> Any:
+        if self._column(name).nullable:
+            return None
+        raise self._refused(name, "null came, and it takes none")
 
     def _column(self, name: str) -> Column:
         return self.shape.columns[name]

@@ -44,6 +44,11 @@ class Text:
     identifies: bool = True
 
     @property
+    def as_is(self) -> type | None:
+        """The type whose values are all taken as they are; None where each is looked at."""
+        return str if self.longest is None and self.has_nul else None
+
+    @property
     def words(self) -> str:
         """For people."""
         return "text" if self.longest is None else f"text of at most {self.longest} characters"
@@ -95,6 +100,7 @@ class Truth:
 
     words: str = "true or false"
     identifies: bool = False
+    as_is: type = bool
 
     def bind(self, value: Json) -> Any:
         """Take booleans only."""

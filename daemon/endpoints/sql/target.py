@@ -252,7 +252,8 @@ class SqlTarget:
 def _row(place: int, change: Change, table: BoundTable) -> Row:
     """Return a change with its values for the driver. Raises RefusedError, naming the column."""
     if change.kind is Kind.CREATE:
-        return Row(place, change, table.new_row(change), ())
+        values, target_id = table.new_row(change)
+        return Row(place, change, values, (), target_id)
     at = table.place(change.target_id or "")
     values = table.values(change.changed) if change.kind is Kind.UPDATE else {}
     return Row(place, change, values, at if at is not None else (None,) * len(table.match))

@@ -5,7 +5,7 @@ went in. Other databases are asked for each row.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_, update
@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from daemon.errors import ConflictError, GoneError, StaleError
 from daemon.sync.change import Change, Kind
+from daemon.sync.facts import Fact, fact
 from daemon.sync.ports import Answer, Written
 
 from .given import given
@@ -22,8 +23,8 @@ BULK: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgre
 """The databases whose INSERT leaves out what is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+@fact
+class Row(Fact, frozen=True):
     """A change whose values were checked, ready to be sent."""
 
     place: int
@@ -34,6 +35,8 @@ class Row:
     at: tuple[Any, ...]
     """The values of the match columns of the row that it is about: nulls where its id is none that a row can have;
     empty for a new one."""
+    id: str = ""
+    """Of a new one: what it is called once it is there."""
 
 
 def carry_out(kind: Kind, connection: Connection, table: BoundTable, rows: Sequence[Row]) -> dict[int, Answer]:
@@ -52,27 +55,46 @@ def _insert(connection: Connection, table: BoundTable, rows: Sequence[Row]) -> I
             yield from _insert_each(connection, table, alike)
             continue
         statement = make(table.table).on_conflict_do_nothing(index_elements=list(table.match))
+        if table.version is None and connection.dialect.name == "sqlite" and _insert_new(connection, statement, alike):
+            yield from ((row.place, Written(row.id)) for row in alike)
+            continue
         kept = [*table.keys, *([table.table.c[table.version]] if table.version else [])]
         got = connection.execute(statement.returning(*kept), [dict(row.values) for row in alike]).all()
         size = len(table.match)
         versions = {table.identity_of(one[:size]): one[size:] for one in got}
         for row in alike:
-            target_id = table.id_after(row.change)
-            if target_id in versions:
-                yield row.place, Written(target_id, _version(versions[target_id]))
+            if row.id in versions:
+                yield row.place, Written(row.id, _version(versions[row.id]))
             else:
-                yield row.place, _is_there(table, target_id)
+                yield row.place, _is_there(table, row.id)
+
+
+def _insert_new(connection: Connection, statement: Any, rows: Sequence[Row]) -> bool:
+    """Insert rows that set the same columns, and say so if none of them was there; else insert none.
+
+    SQLite's driver inserts a row for a quarter of what it costs to have each one told.
+    """
+    names = list(rows[0].values)
+    compiled = statement.compile(dialect=connection.dialect, column_keys=names)
+    place = itemgetter(*compiled.positiontup)
+    values = [place(row.values) if len(names) > 1 else (place(row.values),) for row in rows]
+    # By hand: on an error SQLite may have undone the whole transaction, and then there is nothing to go back to.
+    connection.exec_driver_sql("SAVEPOINT before_the_rows")
+    is_whole = bool(connection.exec_driver_sql(str(compiled), values).rowcount == len(rows))
+    if not is_whole:
+        connection.exec_driver_sql("ROLLBACK TO before_the_rows")
+    connection.exec_driver_sql("RELEASE before_the_rows")
+    return is_whole
 
 
 def _insert_each(connection: Connection, table: BoundTable, rows: Sequence[Row]) -> Iterator[tuple[int, Answer]]:
     for row in rows:
-        target_id = table.id_after(row.change)
-        at = table.place(target_id) or ()
+        at = table.place(row.id) or ()
         if _there(connection, table, [at]):
-            yield row.place, _is_there(table, target_id)
+            yield row.place, _is_there(table, row.id)
         else:
             connection.execute(insert(table.table), [dict(row.values)])
-            yield row.place, Written(target_id, _read_version(connection, table, at))
+            yield row.place, Written(row.id, _read_version(connection, table, at))
 
 
 def _is_there(table: BoundTable, target_id: str) -> ConflictError:
@@ -175,9 +197,12 @@ def _version(found: Iterable[Any]) -> str | None:
 
 def _alike(rows: Sequence[Row]) -> list[list[Row]]:
     """Return the rows in groups that set the same columns: one statement each."""
-    groups: dict[frozenset[str], list[Row]] = {}
+    in_order: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(frozenset(row.values), []).append(row)
+        in_order.setdefault(tuple(row.values), []).append(row)
+    groups: dict[frozenset[str], list[Row]] = {}
+    for names, some in in_order.items():
+        groups.setdefault(frozenset(names), []).extend(some)
     return list(groups.values())
 
 

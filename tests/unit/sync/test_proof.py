@@ -1,9 +1,10 @@
 """A source that changes while it is read: nobody is taken for gone whom another reading meets."""
 
+from dataclasses import replace
+
 import pytest
 
 from daemon.errors import MalformedError, StoppedError, UnavailableError
-from daemon.sync.change import Link
 from daemon.sync.events import ReadAgain
 from daemon.sync.guards import Allowance
 from daemon.sync.outcome import Ending, Result
@@ -140,7 +141,7 @@ def test_when_nobody_seems_gone_the_source_is_read_once() -> None:
 def test_one_who_is_not_to_be_deleted_costs_no_reading() -> None:
     scene = Scene()
     link = scene.state.links["E9"]
-    scene.state.links["E9"] = Link(**{name: getattr(link, name) for name in link.__slots__} | {"owned": False})
+    scene.state.links["E9"] = replace(link, owned=False)
     scene.shifting.records[:] = [one for one in scene.shifting.records if one["no"] != "E9"]
 
     result = scene.next()

@@ -78,16 +78,20 @@ class attempting:  # noqa: N801  reads as the block it opens; a generator would 
 
 
 class _PatientReader(io.RawIOBase):
-    """Reads a socket, asking before each `recv` how long it may take."""
+    """Reads a socket, asking before each `recv` how long it may take. `begun` came from it before."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, begun: bytes) -> None:
+        self._sock, self._begun = sock, begun
         self._raw = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self._begun:
+            part, self._begun = self._begun[: len(buffer)], self._begun[len(buffer) :]
+            buffer[: len(part)] = part
+            return len(part)
         if _thread.attempt is not None:
             self._sock.settimeout(_thread.attempt.patience())
         return self._raw.readinto(buffer)
@@ -113,11 +117,11 @@ class _Reader(io.BufferedReader):
 class _PatientSocket:
     """The one thing http.client's response wants of a socket: a file to read from."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, begun: bytes) -> None:
+        self._sock, self._begun = sock, begun
 
     def makefile(self, *_: Any) -> _Reader:
-        return _Reader(_PatientReader(self._sock))
+        return _Reader(_PatientReader(self._sock, self._begun))
 
 
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r?\n")
@@ -152,11 +156,14 @@ def read_fields(stream: IO[bytes]) -> HTTPMessage:
 _begin = FunctionType(HTTPResponse.begin.__code__, {**vars(http.client), "parse_headers": read_fields}, "begin")
 
 
-class _PatientResponse(HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
-        super().__init__(_PatientSocket(sock), *args, **options)  # type: ignore[arg-type]  # it only calls makefile
+class PatientResponse(HTTPResponse):
+    """An answer as http.client reads it, in time; of which `begun` was read before."""
+
+    def __init__(self, sock: socket.socket, *args: Any, begun: bytes = b"", **options: Any) -> None:
+        super().__init__(_PatientSocket(sock, begun), *args, **options)  # type: ignore[arg-type]  # it only calls makefile
 
     def begin(self) -> None:
+        """Read the head."""
         reader = self.fp
         if isinstance(reader, _Reader):
             reader.is_reading_head = True
@@ -200,11 +207,11 @@ class _Noting:
 
 
 class _PlainConnection(_Noting, HTTPConnection):
-    response_class = _PatientResponse
+    response_class = PatientResponse
 
 
 class _TLSConnection(_Noting, HTTPSConnection):
-    response_class = _PatientResponse
+    response_class = PatientResponse
 
     def connect(self) -> None:
         # The handshake comes before `request`, and a failure in it must be known to be ours.

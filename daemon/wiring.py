@@ -56,7 +56,7 @@ class Connections:
         self._leases = leases
         self._clock = clock
         self._stop = stop
-        self._log = logs.get_logger()
+        self._log = logs.get_settled_logger()
         self._exchanges: dict[str, Exchange] = {}
         self._building = threading.Lock()
         self._vault, warnings = open_vault(settings, database, needed=_has_oauth2(loaded))

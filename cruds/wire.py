@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import http.client
 import io
+import queue
 import re
+import select
 import socket
 import threading
 from email.parser import Parser
@@ -177,6 +179,18 @@ class _Noting:
     _is_connecting = False
     _held: bytes | None = None
     """The head of a request whose body is to leave with it, in one packet where it fits; empty before it is written."""
+    _watched: tuple[Any, select.poll] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the other side has neither closed it nor said anything unasked. Asked before each use."""
+        sock = getattr(self, "sock", None)
+        if sock is None:
+            return False
+        if self._watched is None or self._watched[0] is not sock:
+            self._watched = (sock, select.poll())
+            self._watched[1].register(sock, select.POLLIN)
+        return not self._watched[1].poll(0)
 
     def connect(self) -> None:
         self._is_connecting = True
@@ -220,12 +234,36 @@ class _TLSConnection(_Noting, HTTPSConnection):
         super().connect()
 
 
+class _Stack:
+    """What pools keep connections in, the last one on top: as `queue.LifoQueue`, but nobody ever waits for it."""
+
+    def __init__(self, maxsize: int) -> None:
+        self._items: list[Any] = []
+        self._most = maxsize
+
+    def put(self, item: Any, block: bool = True) -> None:  # noqa: FBT001, ARG002  the queue's own
+        if len(self._items) >= self._most:
+            raise queue.Full
+        self._items.append(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, ARG002
+        try:
+            return self._items.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        return len(self._items)
+
+
 class _PlainPool(HTTPConnectionPool):
     ConnectionCls = _PlainConnection
+    QueueCls = _Stack  # type: ignore[assignment]  # it is used for nothing else
 
 
 class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
+    QueueCls = _Stack  # type: ignore[assignment]  # it is used for nothing else
 
 
 POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _PlainPool, "https": _TLSPool}

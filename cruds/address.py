@@ -20,6 +20,8 @@ _IN_PATH = "/:@!$&'()*+,;=~-._%"
 _IN_QUERY = _IN_PATH + "?"
 _PLAIN = re.compile(r"[A-Za-z0-9/_.~-]+")
 """What is the same in any encoding."""
+_TOLD = re.compile(r"[^?#@]*")
+"""What may be shown as it is."""
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -139,6 +141,8 @@ def _ascii_name(host: str) -> str | None:
 
 def bare(address: str) -> str:
     """Return the address without query, fragment and userinfo: what may be shown."""
+    if _TOLD.fullmatch(address):  # most addresses
+        return address
     address = re.split(r"[?#]", address, maxsplit=1)[0]
     return re.sub(r"//[^/@]*@", "//", address)
 

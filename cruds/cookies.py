@@ -11,6 +11,7 @@ from urllib.request import Request
 from urllib3 import HTTPHeaderDict
 
 from .address import origin_of
+from .keepalive import Fields
 
 MOST_COOKIES = 300
 """RFC 6265 section 6.1 asks for at least 50 a domain; a server that sets more than this many is broken."""
@@ -40,7 +41,7 @@ class Cookies:
 
     def note(self, url: str, headers: Mapping[str, str]) -> None:
         """Keep what an answer from this address sets; a line with control characters is dropped whole."""
-        said = headers.getlist("set-cookie") if isinstance(headers, HTTPHeaderDict) else []
+        said = headers.getlist("set-cookie") if isinstance(headers, HTTPHeaderDict | Fields) else []
         lines = [line for line in said if line.isprintable()]
         if not lines or origin_of(url) != self._origin:
             return

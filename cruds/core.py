@@ -21,9 +21,9 @@ from typing import Any, Self, Unpack
 from urllib3 import PoolManager
 
 from .address import Host
-from .body import JSON, Files, compatible, encode
+from .body import Files, compatible, encode
 from .cookies import Cookies
-from .credentials import AuthABC, identify, is_credential, merged_headers
+from .credentials import AuthABC, identify, is_credential, merged_headers, proven_headers
 from .download import Saving
 from .events import RequestEvent
 from .exception import InsecureError, RedirectError, RequestError
@@ -102,6 +102,7 @@ class Client:
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self._host = Host.parse(host, allowed_hosts)
+        self._trusts = self._host.origins
         self.host = self._host.origin + self._host.base
         """The address below which uris lie, as it was understood."""
         self.allowed_hosts = self._host.allowed
@@ -371,7 +372,7 @@ class Client:
         own = options.get("headers") or {}
         headers = self._usual_headers(content_type)
         if own or key is not None:
-            headers = merged_headers(headers, own, dict([key]) if key is not None else {})
+            headers = proven_headers(headers, merged_headers(own, dict([key]) if key is not None else {}))
         if content_type is not None and content_type.startswith("multipart/"):
             headers = merged_headers(headers, {"Content-Type": content_type})  # only the encoder knows the boundary
         if self._is_guarded:
@@ -390,7 +391,7 @@ class Client:
             max_bytes=options.get("max_bytes", self._max_response_bytes),
             parse_float=self._parse_float,
             is_authenticated=not any(name.lower() == "authorization" for name in own),
-            trusts=self._host.origins,
+            trusts=self._trusts,
             is_home_only=self._is_home_only,
             receive=receive,
             judge=options.get("judge"),
@@ -402,7 +403,7 @@ class Client:
         if before != self.request_headers:
             before = dict(self.request_headers)
             made = merged_headers({} if content_type is None else {"Content-Type": content_type}, before)
-            if content_type in {None, JSON}:
+            if content_type is None or not content_type.startswith("multipart/"):  # they name a boundary each time
                 self._usual[content_type] = (before, made)
         return made
 

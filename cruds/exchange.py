@@ -41,6 +41,9 @@ from .ruling import Ruling
 from .talk import Talk, where, whole_truth
 from .transport import Body, Transport
 
+_MOMENT_S = 0.001
+"""What a gate takes that lets pass at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -121,7 +124,9 @@ class Exchange:
         """Make one attempt behind the gate, whose time is not the call's."""
         came_at = monotonic()
         leave = gate(talk.call.method, bare(talk.call.url))
-        talk.call = replace(talk.call, ends_at=talk.call.ends_at + monotonic() - came_at)
+        waited_s = monotonic() - came_at
+        if waited_s > _MOMENT_S:
+            talk.call = replace(talk.call, ends_at=talk.call.ends_at + waited_s)
         answer: Response | None = None
         error: CrudsError | None = None
         try:

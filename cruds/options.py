@@ -34,8 +34,10 @@ class VerbOptions(CallOptions, total=False):
     """Return (value, `Response`) instead of the value alone."""
 
 
+_KNOWN = CallOptions.__optional_keys__
+
+
 def refuse_unknown(options: CallOptions) -> None:
     """Raise TypeError for a name that is no option: a misspelt timeout would be no timeout."""
-    known = CallOptions.__optional_keys__
-    if unknown := options.keys() - known:
-        raise TypeError(f"a call has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
+    if not options.keys() <= _KNOWN:
+        raise TypeError(f"a call has no {min(options.keys() - _KNOWN)!r}; it has {', '.join(sorted(_KNOWN))}")

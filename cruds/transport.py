@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import warnings
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, Timeout
 from urllib3 import exceptions as foreign
 from urllib3.util import Retry, make_headers
 
+from . import keepalive
 from .address import Host, bare
 from .exception import (
     AddressError,
@@ -62,7 +64,7 @@ class Transport:
         self._settings = settings
         self._is_ours = manager is None
         self.manager = manager_for(settings, host) if manager is None else manager
-        self._origin = host.origin
+        self._origin, self._netloc = host.origin, host.origin.partition("://")[2]
         # A proxy for plain http reads the whole address, and a manager that is not ours may have a way of its own.
         is_direct = self._is_ours and (self.manager.proxy is None or host.origin.startswith("https:"))
         self._home = self.manager.connection_from_url(host.origin) if is_direct else None
@@ -84,8 +86,13 @@ class Transport:
         try:
             with attempting(attempt):
                 answer = self._open(call, headers, attempt)
-        except (foreign.HTTPError, OSError) as error:
+        except ResponseTooLargeError:
+            raise  # like all of this library's errors, one of urllib3's by its type
+        except (foreign.HTTPError, HTTPException, OSError) as error:
             raise _translated(error, attempt, call, answered=False) from error
+        if isinstance(answer, keepalive.Whole):
+            status, fields, whole = answer
+            return Response(status, fields, whole, call.url, call.method, parse_float=call.parse_float)
         body = Body(answer, attempt, call)
         receive = call.receive if answer.status < 300 else None
         try:
@@ -104,27 +111,34 @@ class Transport:
             raise
         return response
 
-    def _open(self, call: Call, headers: Mapping[str, str], attempt: Attempt) -> BaseHTTPResponse:
-        patience = attempt.patience()
-        connect = self._settings.connect_timeout
-        if connect is not None:
-            left = call.ends_at - monotonic()
-            connect = min(connect, left)
-        elif call.ends_at != float("inf"):
-            connect = call.ends_at - monotonic()
+    def _open(self, call: Call, headers: Mapping[str, str], attempt: Attempt) -> keepalive.Whole | BaseHTTPResponse:
+        target = call.url.removeprefix(self._origin)
+        home = self._home_pool() if target.startswith("/") else None
+        request = None if home is None else keepalive.plain_request(call, headers, target, self._netloc)
+        if home is not None and request is not None:
+            answer = keepalive.exchange(home, request, call, attempt)
+            if answer is not None:
+                return answer
         options: dict[str, Any] = {
             "body": call.body,
             "headers": headers,
-            "timeout": Timeout(connect=_positive(connect), read=_positive(patience)),
+            "timeout": self._timeout(call, attempt),
             "retries": _NO_RETRIES,
             "redirect": False,
             "preload_content": False,
         }
-        target = call.url.removeprefix(self._origin)
-        home = self._home_pool() if target.startswith("/") else None
         if home is None:
             return self.manager.urlopen(call.method, call.url, **options)
         return home.urlopen(call.method, target, assert_same_host=False, **options)
+
+    def _timeout(self, call: Call, attempt: Attempt) -> Timeout:
+        patience = attempt.patience()
+        connect = self._settings.connect_timeout
+        if connect is not None:
+            connect = min(connect, call.ends_at - monotonic())
+        elif call.ends_at != float("inf"):
+            connect = call.ends_at - monotonic()
+        return Timeout(connect=_positive(connect), read=_positive(patience))
 
     def _home_pool(self) -> HTTPConnectionPool | None:
         """Return the pool of our own host, found once and not for each request; None if the manager is to be asked."""

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import http.client
 import io
+import queue
 import re
+import select
 import socket
 import threading
 from email.parser import Parser
@@ -78,16 +80,20 @@ class attempting:  # noqa: N801  reads as the block it opens; a generator would 
 
 
 class _PatientReader(io.RawIOBase):
-    """Reads a socket, asking before each `recv` how long it may take."""
+    """Reads a socket, asking before each `recv` how long it may take. `begun` came from it before."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, begun: bytes) -> None:
+        self._sock, self._begun = sock, begun
         self._raw = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self._begun:
+            part, self._begun = self._begun[: len(buffer)], self._begun[len(buffer) :]
+            buffer[: len(part)] = part
+            return len(part)
         if _thread.attempt is not None:
             self._sock.settimeout(_thread.attempt.patience())
         return self._raw.readinto(buffer)
@@ -113,11 +119,11 @@ class _Reader(io.BufferedReader):
 class _PatientSocket:
     """The one thing http.client's response wants of a socket: a file to read from."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, begun: bytes) -> None:
+        self._sock, self._begun = sock, begun
 
     def makefile(self, *_: Any) -> _Reader:
-        return _Reader(_PatientReader(self._sock))
+        return _Reader(_PatientReader(self._sock, self._begun))
 
 
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r?\n")
@@ -152,11 +158,14 @@ def read_fields(stream: IO[bytes]) -> HTTPMessage:
 _begin = FunctionType(HTTPResponse.begin.__code__, {**vars(http.client), "parse_headers": read_fields}, "begin")
 
 
-class _PatientResponse(HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
-        super().__init__(_PatientSocket(sock), *args, **options)  # type: ignore[arg-type]  # it only calls makefile
+class PatientResponse(HTTPResponse):
+    """An answer as http.client reads it, in time; of which `begun` was read before."""
+
+    def __init__(self, sock: socket.socket, *args: Any, begun: bytes = b"", **options: Any) -> None:
+        super().__init__(_PatientSocket(sock, begun), *args, **options)  # type: ignore[arg-type]  # it only calls makefile
 
     def begin(self) -> None:
+        """Read the head."""
         reader = self.fp
         if isinstance(reader, _Reader):
             reader.is_reading_head = True
@@ -170,6 +179,18 @@ class _Noting:
     _is_connecting = False
     _held: bytes | None = None
     """The head of a request whose body is to leave with it, in one packet where it fits; empty before it is written."""
+    _watched: tuple[Any, select.poll] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the other side has neither closed it nor said anything unasked. Asked before each use."""
+        sock = getattr(self, "sock", None)
+        if sock is None:
+            return False
+        if self._watched is None or self._watched[0] is not sock:
+            self._watched = (sock, select.poll())
+            self._watched[1].register(sock, select.POLLIN)
+        return not self._watched[1].poll(0)
 
     def connect(self) -> None:
         self._is_connecting = True
@@ -200,11 +221,11 @@ class _Noting:
 
 
 class _PlainConnection(_Noting, HTTPConnection):
-    response_class = _PatientResponse
+    response_class = PatientResponse
 
 
 class _TLSConnection(_Noting, HTTPSConnection):
-    response_class = _PatientResponse
+    response_class = PatientResponse
 
     def connect(self) -> None:
         # The handshake comes before `request`, and a failure in it must be known to be ours.
@@ -213,12 +234,36 @@ class _TLSConnection(_Noting, HTTPSConnection):
         super().connect()
 
 
+class _Stack:
+    """What pools keep connections in, the last one on top: as `queue.LifoQueue`, but nobody ever waits for it."""
+
+    def __init__(self, maxsize: int) -> None:
+        self._items: list[Any] = []
+        self._most = maxsize
+
+    def put(self, item: Any, block: bool = True) -> None:  # noqa: FBT001, ARG002  the queue's own
+        if len(self._items) >= self._most:
+            raise queue.Full
+        self._items.append(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, ARG002
+        try:
+            return self._items.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        return len(self._items)
+
+
 class _PlainPool(HTTPConnectionPool):
     ConnectionCls = _PlainConnection
+    QueueCls = _Stack  # type: ignore[assignment]  # it is used for nothing else
 
 
 class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
+    QueueCls = _Stack  # type: ignore[assignment]  # it is used for nothing else
 
 
 POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _PlainPool, "https": _TLSPool}

@@ -54,7 +54,7 @@ class Connections:
         self._leases = leases
         self._clock = clock
         self._stop = stop
-        self._log = logs.get_logger()
+        self._log = logs.get_settled_logger()
         self._made: Exchanges | None = None
         self._making = threading.Lock()
         self._vault, warnings = open_vault(settings, database, needed=_has_oauth2(loaded))

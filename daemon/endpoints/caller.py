@@ -52,6 +52,9 @@ class Turns(Generic[_Item]):
         self._lines: dict[Caller, deque[_Item]] = {}
         """The caller whose turn it is stands first."""
 
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
     @property
     def first(self) -> _Item:
         """What goes next. Raises StopIteration when nothing waits."""

@@ -56,7 +56,8 @@ def believed(wait_s: float) -> float:
 
 def stated_budgets(headers: Mapping[str, str], now: Callable[[], datetime]) -> tuple[Stated, ...]:
     """Return what the headers say; empty where they say nothing that can be read. `now` is asked without a Date."""
-    structured = tuple(_structured(_header(headers, "ratelimit"), _header(headers, "ratelimit-policy")))
+    budgets = _header(headers, "ratelimit")
+    structured = tuple(_structured(budgets, _header(headers, "ratelimit-policy"))) if budgets else ()
     if structured:
         return structured
     for prefix in _PREFIXES:
@@ -153,8 +154,8 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 def _first_number(text: str) -> float | None:
     """Return the first of several values: a header sent twice, or a limit with its windows (`100, 100;w=60`)."""
-    return _number(text.partition(",")[0].partition(";")[0].strip())
+    return _number(text.partition(",")[0].partition(";")[0].strip()) if text else None
 
 
 def _number(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text) else None
+    return float(text) if text and _NUMBER.fullmatch(text) else None

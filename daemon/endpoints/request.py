@@ -1,7 +1,6 @@
 """The job file's request grammar, compiled once and rendered for each call."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +14,8 @@ from .call import Call
 from .envelope import Path, encode
 from .rules import Rules
 
+_SURE = frozenset({str, int, bool, type(None)})
+"""Of a value of one of these, nothing has to be looked at."""
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
@@ -94,13 +95,19 @@ class RequestTemplate:
             if self.request.if_match and version is not None:
                 headers["If-Match"] = version
             header = self.request.idempotency_header
-            return replace(
-                self.judging,
+            return Call(
+                method=self._method,
                 uri=self._uri.render(scope),
                 params={name: value for name, value in params.items() if _given(value)},
                 headers=headers,
                 data=self._data(body) if body is not None else None,
                 idempotency=(header, idempotency_key) if header and idempotency_key else None,
+                repeatable=self.repeatable,
+                writes=self._writes,
+                creates=self._creates,
+                gets=self._gets,
+                ok=self._ok,
+                rules=self._rules,
             )
         except ValueError as error:
             where = self.request.uri.partition("?")[0]
@@ -128,13 +135,17 @@ def check_numbers(value: Json) -> None:
     """Refuse what JSON cannot say. The encoder would write null for it, which clears a field, or no JSON at all."""
     match value:
         case Mapping():
-            for part in value.values():
-                check_numbers(part)
+            _check_parts(value.values())
         case list() | tuple():
-            for part in value:
-                check_numbers(part)
+            _check_parts(value)
         case float() | Decimal() if not Decimal(value).is_finite():
             raise ValueError(f"JSON has no number {value}")
+
+
+def _check_parts(parts: Iterable[Json]) -> None:
+    for part in parts:
+        if type(part) not in _SURE:
+            check_numbers(part)
 
 
 def _given(value: Json) -> bool:

@@ -43,6 +43,7 @@ class RestTarget:
         )
         self._update = RequestTemplate(target.update, method="PATCH", writes=True) if target.update else None
         self._delete = RequestTemplate(target.delete, method="DELETE", writes=True) if target.delete else None
+        self._templates = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}
         self._batches = {kind: one for kind in Kind if (one := self._batch(kind)) is not None}
 
     @property
@@ -158,13 +159,13 @@ class RestTarget:
         return (shown(call, template.request, self._exchange),)
 
     def _template(self, kind: Kind) -> RequestTemplate:
-        template = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[kind]
+        template = self._templates[kind]
         if template is None:
             raise RefusedError(f"the job declares no target.{kind}")
         return template
 
     def _batch(self, kind: Kind) -> Batches | None:
-        declared = {Kind.CREATE: self._create, Kind.UPDATE: self._update, Kind.DELETE: self._delete}[kind]
+        declared = self._templates[kind]
         request = declared.request if declared is not None else None
         if declared is None or not isinstance(request, WriteRequest) or request.batch is None:
             return None

@@ -95,13 +95,26 @@ class Throttle:
         ask = _Ask(method, url, route, in_hand, caller)
         if not in_hand:
             self._check_stop(ask)
-        while True:
+        goes = self._goes_at_once(ask)
+        while not goes:
             self._wait_for_system(ask)
             self._take_place(ask)
-            if self._goes(ask):
-                return lambda answer, error: self._left(ask, answer, error)
+            goes = self._goes(ask)
+        return lambda answer, error: self._left(ask, answer, error)
 
     # ---- on the way out --------------------------------------------------------------------------------------------
+
+    def _goes_at_once(self, ask: _Ask) -> bool:
+        """Take a place and a token and go, when nobody waits and nothing stands against it."""
+        with self._changed:
+            if self._queue or self._under_way >= self._concurrency.limit or self._hold(ask) is not None:
+                return False
+            if self._bucket.take(self._monotonic()) > 0:
+                self._bucket.give_back()
+                return False
+            self._under_way += 1
+            self._go(ask)
+        return True
 
     def _wait_for_system(self, ask: _Ask) -> None:
         while True:

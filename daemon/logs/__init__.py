@@ -7,7 +7,7 @@ look this week, ERROR today.
 from daemon.redaction import BLOT
 
 from .chain import Format, configure, redact
-from .logger import Logger, bound, get_logger
+from .logger import Logger, bound, get_logger, get_settled_logger
 from .story import CONTESTED, Attempt, LogObserver, tell_attempt, tell_result
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "bound",
     "configure",
     "get_logger",
+    "get_settled_logger",
     "redact",
     "tell_attempt",
     "tell_result",

@@ -29,6 +29,12 @@ def get_logger() -> Logger:
     return logger
 
 
+def get_settled_logger() -> Logger:
+    """Return a logger as logging is set up by now: for what is told of each request, where to look it up is dear."""
+    logger: Logger = structlog.get_logger().bind()
+    return logger
+
+
 @contextmanager
 def bound(**facts: Any) -> Iterator[None]:
     """Bind facts (job, run) to every event of this thread while the block lasts."""

@@ -1,15 +1,15 @@
 """Carry out planned changes with bounded concurrency, the journal always one step ahead of the wire.
 
 The run's own thread does all journalling. In one transaction it records the outcomes that came in and marks the
-next changes as sent; only then are these handed to the pool. So durability costs one disk sync for as many changes
-as were settled meanwhile (group commit), and no byte leaves before its change is a committed row.
+next changes as sent; only then are these handed to those who send. So durability costs one disk sync for as many
+changes as were settled meanwhile (group commit), and no byte leaves before its change is a committed row.
+
+Where answers come faster than the disk takes them on, a few more changes than there are senders are marked, so that
+none of these has to wait for it. What was marked and has not left when the run is to stop never leaves.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from functools import partial
-from typing import Any
 
 from daemon.errors import EndpointError
 
@@ -18,8 +18,13 @@ from .change import Change, Fate, Kind, Outcome
 from .counts import DONE_AS, Counts, Tally
 from .events import ChangesSettled
 from .permits import Permits
-from .ports import Ports
-from .together import Told, carry_out_alone, carry_out_rest, carry_out_together, given_up
+from .ports import Ports, Target
+from .senders import Senders, Work
+from .together import carry_out_alone, carry_out_rest, carry_out_together, given_up
+
+_MOST_AHEAD = 4
+"""Windows of changes that may be marked before there is a sender for them. After a crash each may have to be looked
+up."""
 
 
 class Applied:
@@ -61,44 +66,86 @@ def apply(
 
     Where the target takes several changes in one request, those of a kind are sent together, and what became of them
     is committed together. `settle` is told each outcome before anything new is started, and returns it as it is to be
-    kept. When `stopping` turns true no new change is started; those in hand are finished and committed.
+    kept. When `stopping` turns true no new change is started; those in hand are finished and committed, and what was
+    marked and has not left is dropped.
     """
+    kinds = tuple(kinds)
     batches = Batches(ports.journal.planned(kinds), ports.target, permits)
-    under_way = _UnderWay(ports, counts, permits, settle)
+    pace = _Pace(window, may_lead=window > 1 and _may_lead(kinds, ports.target))
+    under_way = _UnderWay(ports, Senders(ports.pool, window, stopping), counts, permits, settle, pace)
     while True:
         outcomes = under_way.answered()
-        stop = under_way.applied.stopped_by is not None or stopping()
-        fresh = [] if stop else batches.take(window - under_way.full)
-        under_way.begin(fresh, outcomes, window)
+        stop = under_way.has_stopped or stopping()
+        if stop:
+            outcomes += under_way.taken_back()
+        fresh = [] if stop else batches.take(pace.room - under_way.full)
+        under_way.begin(fresh, outcomes)
         if not under_way.full:
             under_way.applied.finished = not stop
             return under_way.applied
 
 
+def _may_lead(kinds: Collection[Kind], target: Target) -> bool:
+    """Say whether changes may be marked as sent before they can be.
+
+    Not creates that only a person could look into after a crash. What goes together is enough for a commit anyway.
+    """
+    is_clear = target.has_idempotency or target.can_lookup or target.can_list
+    return (is_clear or Kind.CREATE not in kinds) and all(target.batch_size(kind) <= 1 for kind in kinds)
+
+
+class _Pace:
+    """How many changes are marked ahead of their senders: by how many could have been sent while a commit was made."""
+
+    def __init__(self, window: int, *, may_lead: bool) -> None:
+        self.window, self._may_lead = window, may_lead
+        self.spare = 0
+        """How much work there should be left for the senders when a commit begins."""
+
+    def note(self, sendable: int) -> None:
+        """Take in how many senders had nothing to do when a commit began, or had done it when it was over."""
+        if self._may_lead:
+            self.spare = min(max(sendable, self.spare * 3 // 4), self.window * _MOST_AHEAD // 2)
+
+    @property
+    def room(self) -> int:
+        """How many requests may be under way or wait: with what is spare, enough to make a commit worth it."""
+        ahead = min(self.spare + max(self.spare, self.window), self.window * _MOST_AHEAD)
+        return self.window + (ahead if self.spare else 0)
+
+
 class _UnderWay:
     """What is under way in one pass, and what waits to be gone on with; used by the run's own thread."""
 
-    def __init__(self, ports: Ports, counts: Counts, permits: Permits, settle: Callable[[Outcome], Outcome]) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        senders: Senders,
+        counts: Counts,
+        permits: Permits,
+        settle: Callable[[Outcome], Outcome],
+        pace: _Pace,
+    ) -> None:
         self.applied = Applied(counts)
-        self._ports, self._permits, self._settle = ports, permits, settle
-        self._running: set[Future[Told]] = set()
+        self._ports, self._senders, self._permits, self._settle, self._pace = ports, senders, permits, settle, pace
         self._unsettled: deque[tuple[Change, EndpointError]] = deque()
         """Sent with others, and to be gone on with one by one; before anything new is begun."""
-        self._waiting: deque[Callable[[], Future[Told]]] = deque()
-        """Committed as sent, so it leaves whatever happens meanwhile."""
+        self._made_anew: list[Change] = []
+        """Committed as sent, and to leave whatever happens meanwhile."""
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether nothing new is to be begun."""
+        return self.applied.stopped_by is not None or self._senders.has_stopped
 
     @property
     def full(self) -> int:
         """How many requests are under way, or have to be."""
-        return len(self._running) + len(self._waiting) + len(self._unsettled)
+        return self._senders.open + len(self._made_anew) + len(self._unsettled)
 
     def answered(self) -> tuple[Outcome, ...]:
         """Wait for an answer, if one is to come, and return what is settled by it."""
-        ready = {future for future in self._running if future.done()}
-        if self._running and not ready:
-            ready = wait(self._running, return_when=FIRST_COMPLETED).done
-        self._running -= ready
-        told = [future.result() for future in ready]
+        told = self._senders.collect(self._pace.spare)
         for one in told:
             self.applied.stopped_by = self.applied.stopped_by or one.stopped_by
         outcomes = [outcome for one in told for outcome in one.outcomes]
@@ -109,31 +156,33 @@ class _UnderWay:
         self._make_anew([one.change for one in outcomes if one.fate is Fate.SENT])
         return tuple(self._settle(one) for one in outcomes if one.fate is not Fate.SENT)
 
-    def begin(self, fresh: Iterable[Sequence[Change]], outcomes: tuple[Outcome, ...], window: int) -> None:
+    def taken_back(self) -> tuple[Outcome, ...]:
+        """Return what becomes of changes that were to leave and will not: the next run plans them anew."""
+        said = "the run came to its end before it was sent"
+        return tuple(self._settle(Outcome(one, Fate.DROPPED, reason=said)) for one in self._senders.take_back())
+
+    def begin(self, fresh: Sequence[Sequence[Change]], outcomes: tuple[Outcome, ...]) -> None:
         """Commit what is settled together with what is about to leave, and only then let it leave."""
-        fresh = list(fresh)
         if outcomes or fresh:
             self.applied.counts = tally(self.applied.counts, outcomes)
             self.applied.note(outcomes)
             sent = [change for batch in fresh for change in batch]
             self._ports.journal.commit(sent=sent, outcomes=outcomes, counts=self.applied.counts)
+            self._pace.note(self._senders.starved + self._senders.ready)
         if outcomes:
             self._ports.observe(ChangesSettled(outcomes, self.applied.counts))
-        for batch in fresh:
-            self._waiting.append(self._work(carry_out_together, batch))
-        while self._waiting and len(self._running) < window:
-            self._running.add(self._waiting.popleft()())
-        while self._unsettled and len(self._running) < window:
-            self._running.add(self._work(carry_out_rest, *self._unsettled.popleft())())
+        ports = (self._ports.target, self._permits)
+        work = [Work(carry_out_alone, (change, *ports)) for change in self._made_anew]
+        work += [Work(carry_out_together, (batch, *ports), unsent=batch) for batch in fresh]
+        self._made_anew = []
+        while self._unsettled and self._senders.open + len(work) < self._pace.window:
+            work.append(Work(carry_out_rest, (*self._unsettled.popleft(), *ports)))
+        self._senders.hand_out(work)
 
     def _make_anew(self, changes: list[Change]) -> None:
         if changes:
             self._ports.journal.mend(changes, self.applied.counts)
-        for change in changes:
-            self._waiting.append(self._work(carry_out_alone, change))
-
-    def _work(self, work: Callable[..., Told], *arguments: Any) -> Callable[[], Future[Told]]:
-        return partial(self._ports.pool.submit, work, *arguments, self._ports.target, self._permits)
+            self._made_anew += changes
 
 
 def tally(counts: Counts, outcomes: Iterable[Outcome]) -> Counts:

@@ -12,7 +12,7 @@ from daemon.sync.guards import Allowance
 from daemon.sync.options import Options
 from daemon.sync.outcome import Result
 from daemon.sync.parts import WHOLE, Parts
-from daemon.sync.ports import Ports
+from daemon.sync.ports import Pool, Ports
 from tests.fakes.memory_state import MemoryIndex, MemoryJournal, MemoryLinks, MemoryState
 
 T = TypeVar("T")
@@ -75,6 +75,7 @@ class Bench:
         self.events: list[Event] = []
         self.journal: MemoryJournal | None = None
         self.journal_of: Callable[..., MemoryJournal] = MemoryJournal
+        self.pool: Pool = InlinePool()
         self._runs = 0
 
     def run(
@@ -89,7 +90,7 @@ class Bench:
             links=MemoryLinks(self.state),
             journal=self.journal,
             index=MemoryIndex(),
-            pool=InlinePool(),
+            pool=self.pool,
             observe=self.events.append,
             parts=self.parts,
             ahead=self.ahead,

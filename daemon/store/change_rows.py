@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from daemon.errors import StateError
 from daemon.sync.change import MOVES, Change, Fate, Kind, Outcome, Reject
 
-from .columns import document_of, document_text, from_json, to_json
+from .columns import document_text, from_json, to_json
 from .statements import Stored, Values, execute, fetch, many, marks
 from .stretches import check
 
@@ -207,23 +207,24 @@ def change_of(row: Stored) -> Change:
     """Return the change in a row."""
     seq, kind, key, target_id, version, document, before, fields, fingerprint, raw, owned, name, *rest = row
     fate, reason, contest, part = rest
+    # By place, in the order of the fields: names cost as much again.
     return Change(
-        seq=seq,
-        kind=_KINDS[kind],
-        key=key,
-        target_id=target_id,
-        version=version,
-        document=document_of(document),
-        before=document_of(before),
-        fields=_names(fields),
-        fingerprint=fingerprint,
-        raw=raw,
-        owned=bool(owned),
-        idempotency_key=name,
-        fate=_FATES[fate],
-        reason=reason,
-        contest=contest,
-        part=part,
+        seq,
+        _KINDS[kind],
+        key,
+        target_id,
+        version,
+        None if document is None else from_json(document),
+        None if before is None else from_json(before),
+        _names(fields),
+        fingerprint,
+        raw,
+        bool(owned),
+        name,
+        _FATES[fate],
+        reason,
+        contest,
+        part,
     )
 
 

@@ -46,10 +46,9 @@ class Moment(TypeDecorator[datetime]):
 def to_json(value: Json) -> str:
     """Return JSON text in the value's own order, every digit kept. Raises ValueError for what JSON cannot say."""
     try:
-        text = _ENCODER.encode(value).decode()
+        return _ENCODER.encode(value).decode()
     except (TypeError, UnicodeEncodeError, msgspec.EncodeError) as error:
         raise ValueError(f"cannot be kept as JSON: {error}") from error
-    return text
 
 
 def from_json(text: str) -> Json:

@@ -37,7 +37,7 @@ from .leases import Lease, hold
 from .links import doubt_links, forget_links, keep_links, touch_links
 from .outcomes import by_fate, link_after
 from .reads import forget_mark, has_mark, load_mark, rejected_behind, save_mark, take_up_mark
-from .reject_rows import keep_rejects, let_rest, release, settle_rejects
+from .reject_rows import has_rejects, keep_rejects, let_rest, release, settle_rejects
 from .runs import store_counts
 from .statements import execute, look_up
 from .stretches import Sent, finish, send
@@ -102,8 +102,9 @@ class SqlJournal:
         if not keys:
             return found
         with self._database.read() as connection:
-            sql = "SELECT key FROM rejects WHERE job = ? AND run = ? AND key IN (?*)"
-            found.update((row[0], None) for row in look_up(connection, sql, (self._job, self._run), keys))
+            if has_rejects(connection, self._job):
+                sql = "SELECT key FROM rejects WHERE job = ? AND run = ? AND key IN (?*)"
+                found.update((row[0], None) for row in look_up(connection, sql, (self._job, self._run), keys))
             sql = "SELECT key, fate, seq FROM changes WHERE run = ? AND key IN (?*)"
             # Sorted here: told to do it, SQLite walks the whole run by seq instead of using the index by key.
             rows = sorted(look_up(connection, sql, (self._run,), keys), key=itemgetter(2))

@@ -173,13 +173,15 @@ def _text(text: str) -> str:
 
 
 def _tree(value: Mapping[str, Json]) -> dict[str, Json]:
-    way = _ALIKE.get
-    return {
-        name if name.isascii() else unicodedata.normalize("NFC", name): part
-        if (alike := way(type(part), _any)) is None
-        else alike(part)
-        for name, part in value.items()
-    }
+    made: dict[str, Json] = {}
+    for name, part in value.items():
+        kind = type(part)
+        # Short texts are the most of most records, and not worth a call.
+        if not (kind is str and len(part) < _SHORTEST and part.isascii()):
+            alike = _ALIKE.get(kind, _any)
+            part = part if alike is None else alike(part)  # noqa: PLW2901 - the same part, made comparable
+        made[name if name.isascii() else unicodedata.normalize("NFC", name)] = part
+    return made
 
 
 def _list(value: Sequence[Json]) -> list[Json]:

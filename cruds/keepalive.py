@@ -2,8 +2,8 @@
 
 urllib3 opens connections, with all that TLS and proxies ask for, keeps them, and makes the first request on each. For
 those that follow little of it is needed, and it is 20 times as dear as the exchange itself. What is plain is done here:
-a body that is there whole, an answer whose length stands in its head. An answer that is anything else is handed over
-to urllib3 as it began, and a request that is anything else never comes here.
+a body that is there whole, an answer whose length stands in its head, as it is or as gzip. An answer that is anything
+else is handed over to urllib3 as it began, and a request that is anything else never comes here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPHeaderDict, HTTPResponse
 
 from .address import bare
-from .exception import ResponseTooLargeError
+from .exception import BodyError, ResponseTooLargeError
+from .inflate import inflate
 from .wire import Attempt, PatientResponse
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _END = re.compile(rb"\n\r?\n")
 _LONGEST_HEAD, _MOST_FIELDS = 65_536, 100
 _CHUNK = 65_536
 _LARGE_CHUNK = 1_048_576
+UNREADABLE = "the content encoding of the answer does not decode"
 _GRAIN_S = 0.01
 """A socket whose timeout is longer by no more than this is not told: each time costs a call to the kernel."""
 
@@ -133,7 +135,7 @@ def exchange(pool: HTTPConnectionPool, request: bytes, call: Call, attempt: Atte
         pool._put_conn(None)
         raise
     pool._put_conn(connection)
-    return Whole(status, fields, body)
+    return Whole(status, fields, unpacked(body, call) if "content-encoding" in fields else body)
 
 
 class _Line:
@@ -198,8 +200,8 @@ def _plain(begun: bytes) -> tuple[int, Fields, int, int] | None:
 
 
 def _is_usual(fields: Fields) -> bool:
-    """Whether a body comes as it is, and its connection stays open."""
-    if "transfer-encoding" in fields or "content-encoding" in fields:
+    """Whether a body comes as it is or as gzip, and its connection stays open."""
+    if "transfer-encoding" in fields or fields.get("content-encoding", "gzip") != "gzip":
         return False
     return str(fields.get("connection", "keep-alive")).lower() == "keep-alive"
 
@@ -207,6 +209,16 @@ def _is_usual(fields: Fields) -> bool:
 def _check_length(length: int, call: Call) -> None:
     if call.max_bytes is not None and length > call.max_bytes:
         raise ResponseTooLargeError(limit=call.max_bytes, method=call.method, url=bare(call.url), sent=True)
+
+
+def unpacked(body: bytes, call: Call) -> bytes:
+    """Return what came as gzip. Raises BodyError where it is none or breaks off, and ResponseTooLargeError."""
+    try:
+        found = inflate(body, most=call.max_bytes)
+    except ValueError as error:
+        raise BodyError(UNREADABLE, method=call.method, url=bare(call.url), sent=True) from error
+    _check_length(len(found), call)
+    return found
 
 
 def _handed_over(pool: HTTPConnectionPool, connection: Any, begun: bytes, method: str) -> BaseHTTPResponse:

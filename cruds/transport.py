@@ -86,20 +86,23 @@ class Transport:
         try:
             with attempting(attempt):
                 answer = self._open(call, headers, attempt)
-        except ResponseTooLargeError:
+        except (BodyError, ResponseTooLargeError):
             raise  # like all of this library's errors, one of urllib3's by its type
         except (foreign.HTTPError, HTTPException, OSError) as error:
             raise _translated(error, attempt, call, answered=False) from error
         if isinstance(answer, keepalive.Whole):
             status, fields, whole = answer
             return Response(status, fields, whole, call.url, call.method, parse_float=call.parse_float)
-        body = Body(answer, attempt, call)
         receive = call.receive if answer.status < 300 else None
+        # urllib3 says nothing when what is packed breaks off.
+        is_packed = receive is None and answer.headers.get("content-encoding") == "gzip"
+        body = Body(answer, attempt, call, unpacks=not is_packed)
         try:
+            whole = b"" if receive is not None else b"".join(body)
             response = Response(
                 status=answer.status,
                 headers=answer.headers,
-                body=b"" if receive is not None else b"".join(body),
+                body=keepalive.unpacked(whole, call) if is_packed else whole,
                 url=call.url,
                 method=call.method,
                 parse_float=call.parse_float,
@@ -165,8 +168,8 @@ class Body:
     once it is closed, for a body that was cut short must not look like one that ended.
     """
 
-    def __init__(self, answer: BaseHTTPResponse, attempt: Attempt, call: Call) -> None:
-        self._answer, self._attempt, self._call = answer, attempt, call
+    def __init__(self, answer: BaseHTTPResponse, attempt: Attempt, call: Call, *, unpacks: bool = True) -> None:
+        self._answer, self._attempt, self._call, self._unpacks = answer, attempt, call, unpacks
         self._is_open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -196,7 +199,7 @@ class Body:
         try:
             with attempting(self._attempt):
                 self._attempt.patience()
-                return self._answer.read1(_CHUNK, decode_content=True)
+                return self._answer.read1(_CHUNK, decode_content=self._unpacks)
         except (foreign.HTTPError, OSError) as error:
             self.close()
             raise _translated(error, self._attempt, self._call, answered=True) from error
@@ -217,7 +220,7 @@ def _translated(error: Exception, attempt: Attempt, call: Call, *, answered: boo
     if isinstance(root, _TIMEOUTS) and monotonic() + _CLOCK_GRAIN_S >= call.ends_at:
         return DeadlineError("the time of the call is used up", **where, sent=sent)
     if isinstance(root, foreign.DecodeError):
-        return BodyError("the content encoding of the answer does not decode", **where, sent=True)
+        return BodyError(keepalive.UNREADABLE, **where, sent=True)
     if not answered and getattr(_lowest(root), "reason", None) in _OUR_CERTIFICATE:
         return TLSError(f"our certificate is not accepted ({_cause(root)})", **where)
     if sent:

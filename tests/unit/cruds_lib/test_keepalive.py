@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,12 @@ from tests.fakes.scripted import Reply, ScriptedServer, json_reply
 
 OK = json_reply({"ok": True})
 PACKED = gzip.compress(b'{"a":1}')
+
+
+def packed(body: bytes, encoding: bytes = b"gzip") -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s" % (encoding, len(body), body)
+
+
 ANSWERS = {
     "plain": b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{"a":1}',
     "without a reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nab",
@@ -24,7 +31,12 @@ ANSWERS = {
     "an older server": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab",
     "the last of its connection": b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab",
     "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\nT: 1\r\n\r\n",
-    "packed": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(PACKED), PACKED),
+    "packed": packed(PACKED),
+    "packed in two pieces": packed(PACKED + PACKED),
+    "packed, with zeros behind it": packed(PACKED + b"\0" * 9),
+    "nothing, packed": packed(b""),
+    "packed, by its old name": packed(PACKED, b"x-gzip"),
+    "packed otherwise": packed(zlib.compress(b"ab"), b"deflate"),
     "go on first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nab",
     "plain line ends": b"HTTP/1.1 200 OK\nContent-Length: 2\nX: y\n\nab",
     "a folded field": b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nab",
@@ -46,6 +58,9 @@ BROKEN = {
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
     "too many fields": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 120 + b"Content-Length: 0\r\n\r\n",
     "a field without an end": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+    "not packed": packed(b"{}"),
+    "packed and broken": packed(PACKED[:-8] + b"12345678"),
+    "packed, and half of it": packed(PACKED[:-9]),
     "half a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab",
 }
 

@@ -52,6 +52,8 @@ class BoundTable:
         wanted = shape.columns if shown is None else dict.fromkeys([*match, *shown, *([version] if version else [])])
         self.shown = tuple(wanted)
         """The columns that are read of a row."""
+        self.inserts: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
+        """By the columns of a row, the statement that inserts it, and the order of its values."""
         self._needed = tuple(one.name for one in shape.columns.values() if one.needed)
         self._binds = {
             one.name: (getattr(one.takes, "as_is", None), one.takes.bind)

@@ -21,6 +21,8 @@ from .table import BoundTable, text_of
 
 BULK: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """The databases whose INSERT leaves out what is there."""
+INSERTS_KEPT: Final = 100
+"""Statements that are kept for one table: more only where records have any fields."""
 
 
 @fact
@@ -54,10 +56,10 @@ def _insert(connection: Connection, table: BoundTable, rows: Sequence[Row]) -> I
         if make is None:
             yield from _insert_each(connection, table, alike)
             continue
-        statement = make(table.table).on_conflict_do_nothing(index_elements=list(table.match))
-        if table.version is None and connection.dialect.name == "sqlite" and _insert_new(connection, statement, alike):
+        if table.version is None and connection.dialect.name == "sqlite" and _insert_new(connection, table, alike):
             yield from ((row.place, Written(row.id)) for row in alike)
             continue
+        statement = make(table.table).on_conflict_do_nothing(index_elements=list(table.match))
         kept = [*table.keys, *([table.table.c[table.version]] if table.version else [])]
         got = connection.execute(statement.returning(*kept), [dict(row.values) for row in alike]).all()
         size = len(table.match)
@@ -69,22 +71,34 @@ def _insert(connection: Connection, table: BoundTable, rows: Sequence[Row]) -> I
                 yield row.place, _is_there(table, row.id)
 
 
-def _insert_new(connection: Connection, statement: Any, rows: Sequence[Row]) -> bool:
+def _insert_new(connection: Connection, table: BoundTable, rows: Sequence[Row]) -> bool:
     """Insert rows that set the same columns, and say so if none of them was there; else insert none.
 
     SQLite's driver inserts a row for a quarter of what it costs to have each one told.
     """
-    names = list(rows[0].values)
-    compiled = statement.compile(dialect=connection.dialect, column_keys=names)
-    place = itemgetter(*compiled.positiontup)
-    values = [place(row.values) if len(names) > 1 else (place(row.values),) for row in rows]
+    sql, order = _statement(connection, table, tuple(rows[0].values))
+    place = itemgetter(*order)
+    values = [place(row.values) if len(order) > 1 else (place(row.values),) for row in rows]
     # By hand: on an error SQLite may have undone the whole transaction, and then there is nothing to go back to.
     connection.exec_driver_sql("SAVEPOINT before_the_rows")
-    is_whole = bool(connection.exec_driver_sql(str(compiled), values).rowcount == len(rows))
+    is_whole = bool(connection.exec_driver_sql(sql, values).rowcount == len(rows))
     if not is_whole:
         connection.exec_driver_sql("ROLLBACK TO before_the_rows")
     connection.exec_driver_sql("RELEASE before_the_rows")
     return is_whole
+
+
+def _statement(connection: Connection, table: BoundTable, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the statement that inserts a row of these columns where there is none, and the order of its values."""
+    found = table.inserts.get(names)
+    if found is None:
+        statement = sqlite.insert(table.table).on_conflict_do_nothing(index_elements=list(table.match))
+        made = statement.compile(dialect=connection.dialect, column_keys=names)
+        found = str(made), tuple(made.positiontup or ())
+        if len(table.inserts) >= INSERTS_KEPT:
+            table.inserts.clear()
+        table.inserts[names] = found
+    return found
 
 
 def _insert_each(connection: Connection, table: BoundTable, rows: Sequence[Row]) -> Iterator[tuple[int, Answer]]:

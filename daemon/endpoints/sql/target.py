@@ -31,7 +31,7 @@ from .table import BoundTable
 from .trouble import ContendedError
 from .writing import BULK, Row, carry_out, where_in
 
-BATCH: Final = 500
+BATCH: Final = 1000
 """Rows in a transaction: enough that its commit costs little, and few enough that one bad row is soon found."""
 PAGE: Final = 1000
 """Rows of the table's own list that are held at once."""

@@ -20,6 +20,11 @@ _GZIP = 31
 _MAGIC = b"\x1f\x8b"
 
 
+def longest(most: int) -> int:
+    """Return how long so many bytes may be when they are packed: what is incompressible grows by five bytes a block."""
+    return most + most // 1_000 + 1_024
+
+
 def inflate(packed: bytes, *, most: int | None, decompressobj: Callable[..., Any] = _decompressobj) -> bytes:
     """Return what was packed: all members one after the other. What is none is left out after the first: servers pad.
 

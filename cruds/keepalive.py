@@ -2,8 +2,9 @@
 
 urllib3 opens connections, with all that TLS and proxies ask for, keeps them, and makes the first request on each. For
 those that follow little of it is needed, and it is 20 times as dear as the exchange itself. What is plain is done here:
-a body that is there whole, an answer whose length stands in its head, as it is or as gzip. An answer that is anything
-else is handed over to urllib3 as it began, and a request that is anything else never comes here.
+a body that is there whole; an answer whose length stands in its head or that is short and in chunks, as it is or in
+gzip. An answer that is anything else is handed over to urllib3 as it began, and a request that is anything else never
+comes here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPHeaderDict, HTTPRe
 
 from .address import bare
 from .exception import BodyError, ResponseTooLargeError
-from .inflate import inflate
+from .framing import OddError, unchunked
+from .inflate import inflate, longest
 from .wire import Attempt, PatientResponse
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ _LONGEST_HEAD, _MOST_FIELDS = 65_536, 100
 _CHUNK = 65_536
 _LARGE_CHUNK = 1_048_576
 UNREADABLE = "the content encoding of the answer does not decode"
+_SHORT = 65_536
+_EMPTY = frozenset({204, 304})
+"""The statuses whose answers have no body, whatever their heads say."""
 _GRAIN_S = 0.01
 """A socket whose timeout is longer by no more than this is not told: each time costs a call to the kernel."""
 
@@ -121,30 +126,41 @@ def exchange(pool: HTTPConnectionPool, request: bytes, call: Call, attempt: Atte
     try:
         line = _Line(connection.sock, attempt)
         line.send(request)
-        begun = line.head()
-        plain = _plain(begun)
-        if plain is None:
-            return _handed_over(pool, connection, begun, call.method)
-        status, fields, at, length = plain
-        _check_length(length, call)
-        body = line.rest(begun[at:], length)
-        if len(begun) - at > length:
+        answer = line.answer(call)
+        if answer is None:
+            return _handed_over(pool, connection, line.got, call.method)
+        if line.goes_on:
             connection.close()  # what it says beyond its answer belongs to no request of ours
     except BaseException:
         connection.close()
         pool._put_conn(None)
         raise
     pool._put_conn(connection)
-    return Whole(status, fields, unpacked(body, call) if "content-encoding" in fields else body)
+    return answer
+
+
+class _Head(NamedTuple):
+    """The head of an answer that is plain so far."""
+
+    status: int
+    fields: Fields
+    at: int
+    """Where its body begins."""
+    length: int | None
+    """None for chunks."""
 
 
 class _Line:
-    """A socket whose operations keep the limits of an attempt."""
+    """A socket whose operations keep the limits of an attempt, and what came from it."""
 
     def __init__(self, sock: socket.socket, attempt: Attempt) -> None:
         self._sock, self._attempt = sock, attempt
         self._patience = attempt.patience()
         sock.settimeout(self._patience)
+        self.got = b""
+        """What came, for whoever goes on with it."""
+        self.goes_on = False
+        """Whether more came than the answer."""
 
     def send(self, request: bytes) -> None:
         self._attempt.watched = self._attempt.sent = True
@@ -153,27 +169,59 @@ class _Line:
         except (BrokenPipeError, ConnectionResetError):
             return  # whoever does not read all of it may have answered before
 
-    def head(self) -> bytes:
-        """Return what came until the head was whole, or until there is no use in going on."""
+    def answer(self, call: Call) -> Whole | None:
+        """Return the answer; None for one that is not plain."""
+        self._read_head()
+        head = _plain(self.got)
+        if head is None:
+            return None
+        is_packed = "content-encoding" in head.fields
+        try:
+            if head.length is None:
+                body = self._chunks(head.at)
+            else:
+                check_length(head.length, call, is_packed=is_packed)
+                body = self._rest(head.at, head.length)
+        except OddError:
+            return None
+        body = unpacked(body, call) if is_packed else body
+        check_length(len(body), call)
+        return Whole(head.status, head.fields, body)
+
+    def _read_head(self) -> None:
+        """Read until the head is whole, or until there is no use in going on."""
         got = part = self._part(_CHUNK)
         while part and _END.search(got) is None and got.startswith(b"HTTP/"[: len(got)]) and len(got) < _LONGEST_HEAD:
             part = self._part(_CHUNK)
             got += part
-        return got
+        self.got = got
 
-    def rest(self, begun: bytes, length: int) -> bytes:
-        """Return a body of so many bytes, of which some are there already."""
-        missing = length - len(begun)
+    def _chunks(self, at: int) -> bytes:
+        """Read a body in chunks, if it is short: for a long one it does not matter who puts it together."""
+        while (found := unchunked(self.got, at)) is None:
+            part = self._part(_CHUNK) if len(self.got) < _SHORT else b""
+            if not part:
+                raise OddError("long, or cut")
+            self.got += part
+        body, end = found
+        self.goes_on = len(self.got) > end
+        return body
+
+    def _rest(self, at: int, length: int) -> bytes:
+        """Read a body of so many bytes, of which some are there already."""
+        begun, missing = self.got[at:], length - (len(self.got) - at)
+        self.goes_on = missing < 0
         if missing <= 0:
-            return begun if missing == 0 else begun[:length]
-        parts = [begun]
+            return begun[:length]
+        parts = [self.got]
         while missing > 0:
             part = self._part(min(missing, _LARGE_CHUNK))
             if not part:
                 raise IncompleteRead(b"", missing)
             parts.append(part)
             missing -= len(part)
-        return b"".join(parts)
+        self.got = b"".join(parts)
+        return self.got[at:]
 
     def _part(self, most: int) -> bytes:
         patience = self._attempt.patience()
@@ -183,8 +231,8 @@ class _Line:
         return self._sock.recv(most)
 
 
-def _plain(begun: bytes) -> tuple[int, Fields, int, int] | None:
-    """Return status, fields, where the body begins and how long it is; None for an answer that is not plain."""
+def _plain(begun: bytes) -> _Head | None:
+    """Return the head of what began like this; None for an answer that is not plain."""
     head = _HEAD.match(begun)
     if head is None:
         return None
@@ -193,22 +241,25 @@ def _plain(begun: bytes) -> tuple[int, Fields, int, int] | None:
     if len(lines) > _MOST_FIELDS or not _is_usual(fields):
         return None
     status = int(head[1])
-    length = "0" if status in {204, 304} else fields.get("content-length", "")
+    if "transfer-encoding" in fields:
+        return None if status in _EMPTY or "content-length" in fields else _Head(status, fields, head.end(), None)
+    length = "0" if status in _EMPTY else fields.get("content-length", "")
     if not (length.isascii() and length.isdigit() and len(length) < 16):
         return None
-    return status, fields, head.end(), int(length)
+    return _Head(status, fields, head.end(), int(length))
 
 
 def _is_usual(fields: Fields) -> bool:
-    """Whether a body comes as it is or as gzip, and its connection stays open."""
-    if "transfer-encoding" in fields or fields.get("content-encoding", "gzip") != "gzip":
-        return False
-    return str(fields.get("connection", "keep-alive")).lower() == "keep-alive"
+    """Whether its body can be read here, and its connection stays open."""
+    known = (("transfer-encoding", "chunked"), ("content-encoding", "gzip"), ("connection", "keep-alive"))
+    return all(fields.get(name, usual).lower() == usual for name, usual in known)
 
 
-def _check_length(length: int, call: Call) -> None:
-    if call.max_bytes is not None and length > call.max_bytes:
-        raise ResponseTooLargeError(limit=call.max_bytes, method=call.method, url=bare(call.url), sent=True)
+def check_length(length: int, call: Call, *, is_packed: bool = False) -> None:
+    """Raise ResponseTooLargeError for so many bytes; the limit is of what is in them where they are packed."""
+    most = call.max_bytes
+    if most is not None and length > (longest(most) if is_packed else most):
+        raise ResponseTooLargeError(limit=most, method=call.method, url=bare(call.url), sent=True)
 
 
 def unpacked(body: bytes, call: Call) -> bytes:
@@ -217,7 +268,7 @@ def unpacked(body: bytes, call: Call) -> bytes:
         found = inflate(body, most=call.max_bytes)
     except ValueError as error:
         raise BodyError(UNREADABLE, method=call.method, url=bare(call.url), sent=True) from error
-    _check_length(len(found), call)
+    check_length(len(found), call)
     return found
 
 

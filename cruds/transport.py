@@ -95,7 +95,7 @@ class Transport:
             return Response(status, fields, whole, call.url, call.method, parse_float=call.parse_float)
         receive = call.receive if answer.status < 300 else None
         # urllib3 says nothing when what is packed breaks off.
-        is_packed = receive is None and answer.headers.get("content-encoding") == "gzip"
+        is_packed = receive is None and answer.headers.get("content-encoding", "").lower() == "gzip"
         body = Body(answer, attempt, call, unpacks=not is_packed)
         try:
             whole = b"" if receive is not None else b"".join(body)
@@ -173,12 +173,14 @@ class Body:
         self._is_open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        limit, size = self._call.max_bytes, 0
+        size = 0
         while part := self._next():
             size += len(part)
-            if limit is not None and size > limit:
+            try:
+                keepalive.check_length(size, self._call, is_packed=not self._unpacks)
+            except ResponseTooLargeError:
                 self.close()
-                raise ResponseTooLargeError(limit=limit, method=self._call.method, url=bare(self._call.url), sent=True)
+                raise
             yield part
             if self._is_whole():
                 break

@@ -11,6 +11,7 @@ import pytest
 
 from cruds import Client
 from cruds.exception import AnswerLostError, DeadlineError, RequestError, ResponseTooLargeError
+from cruds.framing import unchunked
 from cruds.keepalive import Fields
 from tests.fakes.scripted import Reply, ScriptedServer, json_reply
 
@@ -37,6 +38,12 @@ ANSWERS = {
     "nothing, packed": packed(b""),
     "packed, by its old name": packed(PACKED, b"x-gzip"),
     "packed otherwise": packed(zlib.compress(b"ab"), b"deflate"),
+    "packed, in chunks": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(PACKED), PACKED),
+    "chunks without trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    "chunks and nothing in them": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a long body in chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n%s\r\n0\r\n\r\n"
+    % (b"x" * 200_000),
     "go on first": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nab",
     "plain line ends": b"HTTP/1.1 200 OK\nContent-Length: 2\nX: y\n\nab",
     "a folded field": b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nab",
@@ -61,6 +68,8 @@ BROKEN = {
     "not packed": packed(b"{}"),
     "packed and broken": packed(PACKED[:-8] + b"12345678"),
     "packed, and half of it": packed(PACKED[:-9]),
+    "no size of a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nab\r\n",
+    "a chunk that goes on": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n",
     "half a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab",
 }
 
@@ -148,6 +157,37 @@ def test_a_deadline_and_a_limit_hold_on_a_connection_that_is_open(
     assert late.value.sent
     with pytest.raises(DeadlineError):
         client.read("x", timeout=0.2)
+
+
+def test_a_short_body_that_grows_is_stopped_on_a_connection_that_is_open(
+    server: ScriptedServer, client_of: Callable[..., Client]
+) -> None:
+    """K24: the limit counts decoded bytes, and a packed body may be longer than what is in it."""
+    client = client_of(server, max_response_bytes=1_000)
+    server.script(OK, Reply(200, {"Content-Encoding": "gzip"}, gzip.compress(b"0" * 1_000_000)))
+    client.read("x")
+    with pytest.raises(ResponseTooLargeError):
+        client.read("x")
+    noise = bytes(range(256)) * 4
+    packed_noise = Reply(200, {"Content-Encoding": "gzip"}, gzip.compress(noise[:1_000], 0))
+    server.script(OK, packed_noise)
+    client.read("x")
+    assert client.read("x") == noise[:1_000]
+    server.script(packed_noise)
+    assert client_of(server, max_response_bytes=1_000).read("x") == noise[:1_000]
+
+
+def test_an_answer_that_comes_in_pieces_is_put_together(server: ScriptedServer, client: Client) -> None:
+    server.script(OK, Reply(200, {}, b"x" * 20, drip=True, chunked=True), Reply(200, {}, b"y" * 20, drip=True))
+    client.read("x")
+    assert (client.read("x"), client.read("x")) == (b"x" * 20, b"y" * 20)
+    assert {seen.connection for seen in server.journal} == {1}
+
+
+def test_chunks_are_whole_at_their_end_and_not_before() -> None:
+    raw = b"head2\r\nab\r\n0a;x=y\r\n0123456789\r\n0\r\n\r\n"
+    assert unchunked(raw + b"more", 4) == (b"ab0123456789", len(raw))
+    assert [unchunked(raw[:end], 4) for end in range(4, len(raw))] == [None] * (len(raw) - 4)
 
 
 def test_silence_on_a_connection_that_is_open_is_a_lost_answer(

@@ -148,7 +148,8 @@ def test_pocketbase_does_all_or_nothing_and_the_bad_ones_stand_alone(pocketbase:
     with RewritingProxy(pocketbase.port) as proxy:
         replaced = {
             "https://hr.example.com/api": pocketbase.url,
-            "https://desk.example.com/api": f"{proxy.url}/api",
+            # One batch after the other, so that the first is the one with the record that is made meanwhile.
+            "https://desk.example.com/api": f"{proxy.url}/api\n    quota: {{concurrency: 1}}",
             "collections/people/records": source.strip("/"),
             "collections/users/records": target.strip("/"),
         }

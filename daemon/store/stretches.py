@@ -71,7 +71,8 @@ def _is_plain(one: Outcome) -> bool:
     change = one.change
     if one.fate is not Fate.DONE or change.kind is not Kind.CREATE or one.target_id is None:
         return False
-    return one.owned and change.owned and one.version is None and change.version is None
+    says_more = one.reason or one.status is not None or one.version is not None or change.version is not None
+    return one.owned and change.owned and not says_more
 
 
 def send(connection: Connection, run: str, changes: Sequence[Change], at: str) -> None:

@@ -72,17 +72,18 @@ def apply(
     kinds = tuple(kinds)
     batches = Batches(ports.journal.planned(kinds), ports.target, permits)
     pace = _Pace(window, may_lead=window > 1 and _may_lead(kinds, ports.target))
-    under_way = _UnderWay(ports, Senders(ports.pool, window, stopping), counts, permits, settle, pace)
-    while True:
-        outcomes = under_way.answered()
-        stop = under_way.has_stopped or stopping()
-        if stop:
-            outcomes += under_way.taken_back()
-        fresh = [] if stop else batches.take(pace.room - under_way.full)
-        under_way.begin(fresh, outcomes)
-        if not under_way.full:
-            under_way.applied.finished = not stop
-            return under_way.applied
+    with Senders(ports.pool, window, stopping) as senders:
+        under_way = _UnderWay(ports, senders, counts, permits, settle, pace)
+        while True:
+            outcomes = under_way.answered()
+            stop = under_way.has_stopped or stopping()
+            if stop:
+                outcomes += under_way.taken_back()
+            fresh = [] if stop else batches.take(pace.room - under_way.full)
+            under_way.begin(fresh, outcomes)
+            if not under_way.full:
+                under_way.applied.finished = not stop
+                return under_way.applied
 
 
 def _may_lead(kinds: Collection[Kind], target: Target) -> bool:
@@ -168,7 +169,10 @@ class _UnderWay:
             self.applied.note(outcomes)
             sent = [change for batch in fresh for change in batch]
             self._ports.journal.commit(sent=sent, outcomes=outcomes, counts=self.applied.counts)
-            self._pace.note(self._senders.starved + self._senders.ready)
+            if all(one.fate is Fate.DONE for one in outcomes):
+                self._pace.note(self._senders.starved + self._senders.ready)
+            else:
+                self._pace.spare = 0  # it may refuse everything, and then little more is to be sent
         if outcomes:
             self._ports.observe(ChangesSettled(outcomes, self.applied.counts))
         ports = (self._ports.target, self._permits)

@@ -26,6 +26,9 @@ _MOST_AHEAD = 4
 """Windows of changes that may be marked before there is a sender for them. After a crash each may have to be looked
 up."""
 
+_WELL = 32
+"""So many changes in a row the target has to take first: one that refuses many is asked for little more than may be."""
+
 
 class Applied:
     """What one pass over planned changes came to."""
@@ -72,17 +75,18 @@ def apply(
     kinds = tuple(kinds)
     batches = Batches(ports.journal.planned(kinds), ports.target, permits)
     pace = _Pace(window, may_lead=window > 1 and _may_lead(kinds, ports.target))
-    under_way = _UnderWay(ports, Senders(ports.pool, window, stopping), counts, permits, settle, pace)
-    while True:
-        outcomes = under_way.answered()
-        stop = under_way.has_stopped or stopping()
-        if stop:
-            outcomes += under_way.taken_back()
-        fresh = [] if stop else batches.take(pace.room - under_way.full)
-        under_way.begin(fresh, outcomes)
-        if not under_way.full:
-            under_way.applied.finished = not stop
-            return under_way.applied
+    with Senders(ports.pool, window, stopping) as senders:
+        under_way = _UnderWay(ports, senders, counts, permits, settle, pace)
+        while True:
+            outcomes = under_way.answered()
+            stop = under_way.has_stopped or stopping()
+            if stop:
+                outcomes += under_way.taken_back()
+            fresh = [] if stop else batches.take(pace.room - under_way.full)
+            under_way.begin(fresh, outcomes)
+            if not under_way.full:
+                under_way.applied.finished = not stop
+                return under_way.applied
 
 
 def _may_lead(kinds: Collection[Kind], target: Target) -> bool:
@@ -98,14 +102,16 @@ class _Pace:
     """How many changes are marked ahead of their senders: by how many could have been sent while a commit was made."""
 
     def __init__(self, window: int, *, may_lead: bool) -> None:
-        self.window, self._may_lead = window, may_lead
+        self.window, self._may_lead, self._in_a_row = window, may_lead, 0
         self.spare = 0
         """How much work there should be left for the senders when a commit begins."""
 
-    def note(self, sendable: int) -> None:
-        """Take in how many senders had nothing to do when a commit began, or had done it when it was over."""
-        if self._may_lead:
-            self.spare = min(max(sendable, self.spare * 3 // 4), self.window * _MOST_AHEAD // 2)
+    def note(self, outcomes: Iterable[Outcome], sendable: int) -> None:
+        """Take in what was committed, and how many senders had nothing to do, or had done it, before that was over."""
+        for one in outcomes:
+            self._in_a_row = self._in_a_row + 1 if one.fate is Fate.DONE else 0
+        spare = min(max(sendable, self.spare * 3 // 4), self.window * _MOST_AHEAD // 2)
+        self.spare = spare if self._may_lead and self._in_a_row >= _WELL else 0
 
     @property
     def room(self) -> int:
@@ -168,7 +174,7 @@ class _UnderWay:
             self.applied.note(outcomes)
             sent = [change for batch in fresh for change in batch]
             self._ports.journal.commit(sent=sent, outcomes=outcomes, counts=self.applied.counts)
-            self._pace.note(self._senders.starved + self._senders.ready)
+            self._pace.note(outcomes, self._senders.starved + self._senders.ready)
         if outcomes:
             self._ports.observe(ChangesSettled(outcomes, self.applied.counts))
         ports = (self._ports.target, self._permits)

@@ -7,7 +7,7 @@ own, which may be busy with the journal; that one is woken when there is enough 
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Condition
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from .change import Change
 from .ports import Pool
@@ -27,10 +27,10 @@ class Work(NamedTuple):
 
 
 class Senders:
-    """At most `most` threads of a pool. Used by the run's own thread, but for what says otherwise.
+    """At most `most` threads of a pool. Used by the run's own thread, for the length of a block.
 
     When `stopping` turns true, or a request shows that the target takes nothing more, nothing is begun that waits and
-    need not leave.
+    need not leave; and nothing at all, when the block is left for an error.
     """
 
     def __init__(self, pool: Pool, most: int, stopping: Callable[[], bool]) -> None:
@@ -48,6 +48,13 @@ class Senders:
         a pool that does everything at once."""
         self.open = 0
         """How many were handed out, and neither collected nor taken back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._queue.clear()
 
     @property
     def ready(self) -> int:

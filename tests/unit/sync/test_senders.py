@@ -3,16 +3,19 @@
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from daemon.endpoints.memory import MemoryTarget
-from daemon.errors import AuthError
+from daemon.errors import AuthError, StateError
 from daemon.sync.change import Change, Fate, Kind, Outcome
 from daemon.sync.counts import Counts
 from daemon.sync.outcome import Ending
 from daemon.sync.ports import Written
+from daemon.sync.senders import Senders, Work
+from daemon.sync.together import Told
 from tests.fakes.memory_state import MemoryJournal
 from tests.unit.sync.harness import Bench, InlinePool, job, people
 
@@ -152,6 +155,25 @@ def test_a_fault_of_a_sender_ends_the_run_and_nothing_that_waits_is_begun() -> N
         bench.run(window=WINDOW)
     assert len(desk.arrived) <= 100 + WINDOW
     assert len(desk.arrived) == len(set(desk.arrived))
+
+
+def test_when_a_commit_fails_nothing_that_waits_is_begun() -> None:
+    begun: list[int] = []
+    is_begun, goes_on = threading.Event(), threading.Event()
+
+    def work(number: int) -> Told:
+        begun.append(number)
+        is_begun.set()
+        assert goes_on.wait(LIMIT_S)
+        return Told()
+
+    with ThreadPoolExecutor(1) as pool:
+        with suppress(StateError), Senders(pool, 1, lambda: False) as senders:
+            senders.hand_out([Work(work, (number,)) for number in range(3)])
+            assert is_begun.wait(LIMIT_S)
+            raise StateError("the disk is full")
+        goes_on.set()
+    assert begun == [0]
 
 
 def test_a_lost_run_whose_changes_were_marked_ahead_creates_nothing_twice() -> None:

@@ -28,9 +28,11 @@ def longest(most: int) -> int:
 def inflate(packed: bytes, *, most: int | None, decompressobj: Callable[..., Any] = _decompressobj) -> bytes:
     """Return what was packed: all members one after the other. What is none is left out after the first: servers pad.
 
-    Of more than `most` bytes no more than one is returned in addition. Raises ValueError when it is no gzip, or breaks
-    off.
+    Of more than `most` bytes no more than one is returned in addition. Raises ValueError when it is no gzip, and
+    EOFError when it breaks off.
     """
+    if not packed.startswith(_MAGIC[: len(packed)]):
+        raise ValueError("it does not begin as gzip does")
     parts: list[bytes] = []
     left, rest = most, packed
     while rest:
@@ -44,6 +46,6 @@ def inflate(packed: bytes, *, most: int | None, decompressobj: Callable[..., Any
             if left < 0:
                 break
         if not member.eof:
-            raise ValueError("it breaks off")
+            raise EOFError("what is packed breaks off")
         rest = member.unused_data if member.unused_data.startswith(_MAGIC) else b""
     return b"".join(parts)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPHeaderDict, HTTPResponse
 
 from .address import bare
-from .exception import BodyError, ResponseTooLargeError
+from .exception import AnswerLostError, BodyError, ResponseTooLargeError
 from .framing import OddError, unchunked
 from .inflate import inflate, longest
 from .wire import Attempt, PatientResponse
@@ -263,9 +263,15 @@ def check_length(length: int, call: Call, *, is_packed: bool = False) -> None:
 
 
 def unpacked(body: bytes, call: Call) -> bytes:
-    """Return what came as gzip. Raises BodyError where it is none or breaks off, and ResponseTooLargeError."""
+    """Return what came as gzip.
+
+    Raises AnswerLostError where it breaks off, BodyError for what is no gzip, and ResponseTooLargeError.
+    """
     try:
         found = inflate(body, most=call.max_bytes)
+    except EOFError as error:
+        said = f"the answer did not arrive ({error})"
+        raise AnswerLostError(said, method=call.method, url=bare(call.url), sent=True) from error
     except ValueError as error:
         raise BodyError(UNREADABLE, method=call.method, url=bare(call.url), sent=True) from error
     check_length(len(found), call)

@@ -86,7 +86,7 @@ class Transport:
         try:
             with attempting(attempt):
                 answer = self._open(call, headers, attempt)
-        except (BodyError, ResponseTooLargeError):
+        except (AnswerLostError, BodyError, ResponseTooLargeError):
             raise  # like all of this library's errors, one of urllib3's by its type
         except (foreign.HTTPError, HTTPException, OSError) as error:
             raise _translated(error, attempt, call, answered=False) from error

@@ -12,6 +12,8 @@ from daemon.store.database import open_database
 from daemon.store.statements import execute
 from daemon.sync import engine
 from daemon.sync.outcome import Ending
+from daemon.sync.ports import Page
+from daemon.sync.reading import Reading
 from tests.fakes.misbehaving import Fault, MisbehavingServer
 from tests.integration.harness import wrote
 from tests.integration.test_bad_input import Scene, person
@@ -52,19 +54,16 @@ def pages_asked(server: MisbehavingServer) -> int:
 
 
 def kill_at_page(scene: Scene, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
-    """Run, and die when the answer of this page is there."""
+    """Run, and die when the turn of this page has come; the next ones may have been asked for by then."""
     with monkeypatch.context() as patch:
-        from daemon.endpoints.rest_read import RestSource
+        take_in = Reading.page
 
-        read = RestSource.read
+        def mortal(self: Reading, arrived: Page) -> None:
+            if arrived.number == page:
+                raise KilledError
+            take_in(self, arrived)
 
-        def mortal(self: RestSource, resume: str | None = None, **scope: Any) -> Iterator[Any]:
-            for step in read(self, resume, **scope):
-                if getattr(step, "number", None) == page:
-                    raise KilledError
-                yield step
-
-        patch.setattr(RestSource, "read", mortal)
+        patch.setattr(Reading, "page", mortal)
         with pytest.raises(KilledError):
             scene.desk.run()
 

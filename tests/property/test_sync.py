@@ -618,6 +618,9 @@ class World:
         )
         if result is None:
             self.target.refusals.clear()  # what died with the process was not counted
+        for key, reject in self.state.rejects.items():
+            if reject.status is None:  # rejected for another reason since, and so counted anew
+                self.target.refusals.pop(key, None)
         if pin is not None and self.approval is not None:
             self._check_released(run, result)
             self.approval.runs.add(run)

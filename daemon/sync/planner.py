@@ -1,8 +1,9 @@
 """From one page of raw records to planned changes, in the journal before anything is sent.
 
-A page goes through five steps: parse (record, filter, key), recall (links, and whether a key came twice), map, find
-(the target's own records for what is not linked), decide. The first two are the intake's. What was refused before, and
-is the same still, rests between map and find. Each record leaves with exactly one fate in the counts.
+Records that are as they were are recognised first and leave as unchanged. The others go through five steps: parse
+(record, filter, key), recall (links, and whether a key came twice), map, find (the target's own records for what is not
+linked), decide. Recognising and the first two are the intake's. What was refused before, and is the same still, rests
+between map and find. Each record leaves with exactly one fate in the counts.
 """
 
 from collections.abc import Mapping
